@@ -14,6 +14,7 @@ from jaxmargin.losses import (
 )
 from jaxmargin.margins import margin_distribution, margins, normalized_margin
 from jaxmargin.networks import (
+    Homogeneity,
     TwoLayer,
     activation_pattern,
     append_one,
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DivergenceError",
     "History",
+    "Homogeneity",
     "Minibatch",
     "Trained",
     "TwoLayer",

@@ -67,7 +67,7 @@ def cross_entropy_loss(
         Wei, Lee, Liu, Ma (2019), appendix C.1.
     """
     check_class_labels(logits, labels)
-    own = jnp.arange(logits.shape[-1]) == labels[..., None]
+    own = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
     own_logit = jnp.sum(jnp.where(own, logits, 0.0), axis=-1)
     others = jax.nn.logsumexp(logits, axis=-1, where=~own)
     return jax.nn.softplus(others - own_logit)

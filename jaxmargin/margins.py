@@ -38,7 +38,7 @@ def margins(scores: Float[Array, "n *k"], y: Shaped[Array, " n"]) -> Float[Array
             raise ValueError(f"scores and y must match, got {scores.shape} and {y.shape}")
         return y * scores
     check_class_labels(scores, y)
-    own = jnp.arange(scores.shape[-1]) == y[..., None]
+    own = jax.nn.one_hot(y, scores.shape[-1], dtype=bool)
     own_score = jnp.sum(jnp.where(own, scores, 0.0), axis=-1)
     return own_score - jnp.max(jnp.where(own, -jnp.inf, scores), axis=-1)
 

@@ -271,7 +271,7 @@ def pattern_change(
         raise ValueError(
             f"before and after must have the same units, got {old.shape[1]} and {new.shape[1]}"
         )
-    return jnp.mean(old != new)
+    return jnp.mean(old != new, dtype=x.dtype)
 
 
 def balance(params: Network) -> Network:

@@ -1,0 +1,187 @@
+"""The registry: each public name once, with tiny inputs and what must hold for it.
+
+`test_contracts.py` runs the shared checks over it, and holds it equal to the public and to the
+documented names. Adding a public function is adding a row.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+import jaxmargin as jm
+from jaxmargin import data, norms
+
+
+class Contract(NamedTuple):
+    """What the shared checks need to know of one public function.
+
+    Attributes:
+        name: the public name, below `jaxmargin.`.
+        call: the function of float arrays (and pytrees of them) only.
+        args: `args(dtype)` gives tiny arguments.
+        edges: `edges(dtype)` gives arguments at which the gradient in the first must be finite.
+        vmap: whether mapping over a new leading axis of every argument must equal a loop.
+    """
+
+    name: str
+    call: Callable
+    args: Callable[[Any], tuple]
+    edges: Callable[[Any], list[tuple]] | None = None
+    vmap: bool = True
+
+
+def normal(*shape: int, dtype, seed: int = 0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
+
+
+def signs(n: int, dtype):
+    return jnp.asarray(np.where(np.arange(n) % 2, 1.0, -1.0), dtype)
+
+
+def net(dtype, d=3, m=4):
+    return jm.TwoLayer(u=normal(m, d, dtype=dtype), w=normal(m, dtype=dtype, seed=1))
+
+
+def deep(dtype):
+    return tuple(
+        normal(*shape, dtype=dtype, seed=i) for i, shape in enumerate([(4, 3), (5, 4), (1, 5)])
+    )
+
+
+def zero_net(dtype):
+    return jm.TwoLayer(u=jnp.zeros((4, 3), dtype), w=jnp.zeros(4, dtype))
+
+
+def samples(dtype, n=5, d=3):
+    return normal(n, d, dtype=dtype, seed=7), signs(n, dtype)
+
+
+def _norm_contract(name: str, norm: Callable) -> Contract:
+    return Contract(
+        f"norms.{name}",
+        norm,
+        lambda dtype: (net(dtype),),
+        edges=lambda dtype: [
+            (zero_net(dtype),),
+            (net(dtype)._replace(w=jnp.zeros(4, dtype)),),
+            (jm.TwoLayer(*(leaf * 1e15 for leaf in net(dtype))),),
+            (jm.TwoLayer(*(leaf * 1e-15 for leaf in net(dtype))),),
+        ],
+    )
+
+
+def _labels(dtype):
+    return jnp.array([0, 2, 1])
+
+
+CONTRACTS = [
+    _norm_contract("l1", norms.l1),
+    _norm_contract("l2", norms.l2),
+    _norm_contract("linf", norms.linf),
+    _norm_contract("lp", norms.lp(3)),
+    _norm_contract("sum_of_squares", norms.sum_of_squares),
+    _norm_contract("per_layer", norms.per_layer(norms.l2, norms.linf)),
+    Contract(
+        "two_layer",
+        jm.two_layer,
+        lambda dtype: (net(dtype), samples(dtype)[0]),
+        edges=lambda dtype: [(zero_net(dtype), samples(dtype)[0])],
+    ),
+    Contract("mlp", jm.mlp, lambda dtype: (deep(dtype), samples(dtype)[0])),
+    Contract(
+        "activation_pattern", jm.activation_pattern, lambda dtype: (net(dtype), samples(dtype)[0])
+    ),
+    Contract(
+        "pattern_change",
+        jm.pattern_change,
+        lambda dtype: (
+            net(dtype),
+            net(dtype)._replace(u=normal(4, 3, dtype=dtype, seed=9)),
+            samples(dtype)[0],
+        ),
+    ),
+    Contract(
+        "balance",
+        jm.balance,
+        lambda dtype: (deep(dtype),),
+        edges=lambda dtype: [(zero_net(dtype),), (net(dtype)._replace(w=jnp.zeros(4, dtype)),)],
+    ),
+    Contract("widen", partial(jm.widen, widths=7), lambda dtype: (deep(dtype),)),
+    Contract(
+        "homogeneity_degree",
+        partial(jm.homogeneity_degree, jm.mlp),
+        lambda dtype: (deep(dtype), samples(dtype)[0]),
+    ),
+    Contract("append_one", jm.append_one, lambda dtype: (samples(dtype)[0],)),
+    Contract(
+        "logistic_loss",
+        jm.logistic_loss,
+        lambda dtype: (normal(5, dtype=dtype),),
+        edges=lambda dtype: [(jnp.array([-1e4, -0.0, 0.0, 1e4], dtype),)],
+    ),
+    Contract(
+        "cross_entropy_loss",
+        jm.cross_entropy_loss,
+        lambda dtype: (normal(3, 4, dtype=dtype), _labels(dtype)),
+        edges=lambda dtype: [
+            (jnp.zeros((3, 4), dtype), _labels(dtype)),
+            (1e4 * normal(3, 4, dtype=dtype), _labels(dtype)),
+        ],
+    ),
+    Contract(
+        "squared_loss",
+        jm.squared_loss,
+        lambda dtype: (normal(5, dtype=dtype), signs(5, dtype)),
+        edges=lambda dtype: [(signs(5, dtype), signs(5, dtype))],
+    ),
+    Contract(
+        "truncated_squared_loss",
+        jm.truncated_squared_loss,
+        lambda dtype: (normal(5, dtype=dtype), signs(5, dtype)),
+        edges=lambda dtype: [(signs(5, dtype) + 1, signs(5, dtype))],
+    ),
+    Contract(
+        "regularized",
+        jm.regularized(jm.two_layer, "logistic", lam=0.1, r=0.5, norm=norms.lp(3)),
+        lambda dtype: (net(dtype), *samples(dtype)),
+        edges=lambda dtype: [(zero_net(dtype), *samples(dtype))],
+    ),
+    Contract("margins", jm.margins, lambda dtype: (normal(3, 4, dtype=dtype), _labels(dtype))),
+    Contract(
+        "normalized_margin",
+        partial(jm.normalized_margin, jm.two_layer),
+        lambda dtype: (net(dtype), *samples(dtype)),
+        edges=lambda dtype: [(zero_net(dtype), *samples(dtype))],
+    ),
+    Contract(
+        "margin_distribution",
+        partial(jm.margin_distribution, jm.two_layer),
+        lambda dtype: (net(dtype), *samples(dtype)),
+    ),
+]
+
+# Public names that are not functions of arrays: drivers (concrete values, files, randomness)
+# and containers. The shared checks of documentation still hold for them.
+DRIVERS = {
+    "data.digits": data.digits,
+    "data.mnist": data.mnist,
+    "data.read_idx": data.read_idx,
+    "data.sinusoid": data.sinusoid,
+    "data.teacher": data.teacher,
+    "data.two_axis": data.two_axis,
+    "init_mlp": jm.init_mlp,
+    "init_two_layer": jm.init_two_layer,
+    "train": jm.train,
+}
+CONTAINERS = {
+    "DivergenceError": jm.DivergenceError,
+    "History": jm.History,
+    "Homogeneity": jm.Homogeneity,
+    "Minibatch": jm.Minibatch,
+    "Trained": jm.Trained,
+    "TwoLayer": jm.TwoLayer,
+    "data.TeacherSample": data.TeacherSample,
+}
