@@ -186,7 +186,7 @@ def sinusoid(
     require_positive("cycles", cycles)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"low must be below high, both finite, got {low} and {high}")
-    fraction = (jnp.arange(n) + 0.5) / n
+    fraction = jnp.linspace(0.5 / n, 1 - 0.5 / n, n)
     y = jnp.where(jnp.sin(2 * jnp.pi * cycles * fraction) >= 0, 1.0, -1.0)
     return jnp.linspace(low, high, n)[:, None], y
 
