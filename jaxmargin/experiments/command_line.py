@@ -23,6 +23,7 @@ from jaxmargin.experiments.experiment import (
     Tick,
     check_settings,
 )
+from jaxmargin.experiments.plots import house_style
 
 
 class _Reproduce(click.Group):
@@ -135,7 +136,9 @@ def run_experiment(experiment: Experiment, settings: Any, out: Path) -> list[Cla
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         series = experiment.run(settings, _TerminalContext(progress, parts))
     claims = experiment.claims(settings, series)
-    paths = save(out, experiment.name, settings, series, claims, experiment.plot(settings, series))
+    with house_style():
+        figure = experiment.plot(settings, series)
+        paths = save(out, experiment.name, settings, series, claims, figure)
     parts.clear()
     console.print(_claims_table(experiment, claims))
     console.print(

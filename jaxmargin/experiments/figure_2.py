@@ -47,7 +47,7 @@ class Settings:
 
 
 PAPER = Settings()
-QUICK = replace(PAPER, trials=8, width=200, steps=10_000)
+QUICK = replace(PAPER, trials=6)
 
 
 def run(settings: Settings, context: Context) -> Series:
@@ -184,11 +184,19 @@ def plot(settings: Settings, series: Series) -> Figure:
         for regime, color in REGIMES.items():
             values = scale * series[f"{regime}/{metric}"]
             plots.mean_band(one, series["step"], values, label=labels[regime], color=color)
+        one.set_xscale("symlog", linthresh=10)  # the fit takes 50 steps, the margin 20,000
         one.set_xlim(0, settings.steps)
-    titles = ("normalized margin", "test accuracy", "% of activation patterns changed")
+    titles = ("normalized margin", "test accuracy", "% of patterns changed")
     plots.label_panels(axes, titles, "gradient descent steps")
     axes[0].axhline(0, color="black", linewidth=0.6)
     axes[0].legend()
+    fit = np.median(_first_fit(series, "regularized"))
+    if np.isfinite(fit):
+        for one in axes:
+            one.axvline(fit, color="black", linewidth=0.8, linestyle=":")
+        axes[1].annotate(
+            "training\nerror 0", (fit, 0.04), (4, 0), ("data", "axes fraction"), "offset points"
+        )
     return figure
 
 

@@ -1,6 +1,7 @@
 """One look for every figure: mean curves with error bands, colours that all readers can tell."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib as mpl
@@ -38,18 +39,21 @@ STYLE: Any = {
 }
 
 
+def house_style() -> AbstractContextManager[None]:
+    """Figures drawn and saved within this block look alike."""
+    return mpl.rc_context(STYLE)
+
+
 def panels(count: int, *, width: float = 3.2, height: float = 2.7) -> tuple[Figure, list[Axes]]:
-    """A row of `count` axes in the house style; no display is needed.
+    """A row of `count` axes; no display is needed.
 
     Args:
         count: number of axes.
         width: inches of each.
         height: inches.
     """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width * count, height), layout="constrained")
-        axes = figure.subplots(1, count, squeeze=False)[0]
-    return figure, list(axes)
+    figure = Figure(figsize=(width * count, height), layout="constrained")
+    return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
 def mean_band(
