@@ -5,6 +5,7 @@ Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 """
 
 from jaxmargin import data, norms
+from jaxmargin.kernels import k1, k2, kernel_matvec, two_layer_ntk
 from jaxmargin.losses import (
     cross_entropy_loss,
     logistic_loss,
@@ -47,6 +48,9 @@ __all__ = [
     "homogeneity_degree",
     "init_mlp",
     "init_two_layer",
+    "k1",
+    "k2",
+    "kernel_matvec",
     "logistic_loss",
     "margin_distribution",
     "margins",
@@ -59,5 +63,6 @@ __all__ = [
     "train",
     "truncated_squared_loss",
     "two_layer",
+    "two_layer_ntk",
     "widen",
 ]

@@ -73,6 +73,22 @@ def _norm_contract(name: str, norm: Callable) -> Contract:
     )
 
 
+def rows(dtype):
+    """Two copies of one row, its opposite, zero, and lengths of 1e15 and 1e-15."""
+    x = normal(6, 3, dtype=dtype, seed=3)
+    scale = jnp.array([1, 1, -1, 0, 1e15, 1e-15], dtype)[:, None]
+    return x.at[1:3].set(x[0]) * scale
+
+
+def _kernel_contract(name: str, kernel: Callable) -> Contract:
+    return Contract(
+        name,
+        kernel,
+        lambda dtype: (normal(4, 3, dtype=dtype), normal(5, 3, dtype=dtype, seed=1)),
+        edges=lambda dtype: [(rows(dtype),), (rows(dtype), rows(dtype))],
+    )
+
+
 def _labels(dtype):
     return jnp.array([0, 2, 1])
 
@@ -148,6 +164,15 @@ CONTRACTS = [
         jm.regularized(jm.two_layer, "logistic", lam=0.1, r=0.5, norm=norms.lp(3)),
         lambda dtype: (net(dtype), *samples(dtype)),
         edges=lambda dtype: [(zero_net(dtype), *samples(dtype))],
+    ),
+    _kernel_contract("k1", jm.k1),
+    _kernel_contract("k2", partial(jm.k2, precise=True)),
+    _kernel_contract("two_layer_ntk", partial(jm.two_layer_ntk, r_w=0.5, r_u=2.0)),
+    Contract(
+        "kernel_matvec",
+        partial(jm.kernel_matvec, jm.two_layer_ntk, block_size=2),
+        lambda dtype: (normal(5, 3, dtype=dtype), normal(5, 2, dtype=dtype, seed=1)),
+        edges=lambda dtype: [(rows(dtype), signs(6, dtype))],
     ),
     Contract("margins", jm.margins, lambda dtype: (normal(3, 4, dtype=dtype), _labels(dtype))),
     Contract(

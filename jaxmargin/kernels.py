@@ -1,0 +1,308 @@
+"""Tangent kernels of infinitely wide relu networks, in closed form (sections 2 and B.1).
+
+A kernel here is a function `(x, z=None) -> Gram matrix` of the rows of x and z. Each one depends
+on |x|, |z| and the cosine c of the angle between them:
+
+    K(x, z) = |x| |z| f(c).
+
+Without z the Gram matrix is that of x with itself, and its diagonal is exact. Gradients are
+finite everywhere; where the kernel has a kink (x = +-z) or no direction (x = 0), the singular part
+is given the derivative 0, the mean over all directions.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxmargin.arccosine import Cosine, arc_cosines, cosine, sine
+from jaxmargin.numerics import require_callable, require_count, require_positive
+
+Kernel = Callable[..., Float[Array, "n n2"]]
+Profile = Callable[..., Array]
+
+
+def k1(
+    x: Float[Array, "n d"], z: Float[Array, "n2 d"] | None = None, *, precise: bool = False
+) -> Float[Array, "n n2"]:
+    """K1(x, z) = <x, z> (1 - arccos(c) / pi), the kernel of the gradient features.
+
+    Args:
+        x: (n, d) rows.
+        z: (n', d) rows; None stands for x.
+        precise: measure angles by differences of the rows (see `two_layer_ntk`).
+
+    Returns:
+        (n, n') Gram matrix in the dtype of x.
+
+    Raises:
+        ValueError: x or z is not a non-empty matrix, or they disagree about d.
+        TypeError: they are not floats of one dtype.
+
+    Example:
+        >>> k1(jnp.array([[2.0, 0.0], [0.0, 1.0]])).tolist()
+        [[4.0, 0.0], [0.0, 1.0]]
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), appendix B.1.
+    """
+    return _gram(_k1_profile, x, z, precise)
+
+
+def k2(
+    x: Float[Array, "n d"], z: Float[Array, "n2 d"] | None = None, *, precise: bool = False
+) -> Float[Array, "n n2"]:
+    """K2(x, z) = |x| |z| sqrt(1 - c^2) / pi; K1 + K2 is the kernel of the relu features.
+
+    Args:
+        x: (n, d) rows.
+        z: (n', d) rows; None stands for x.
+        precise: measure angles by differences of the rows (see `two_layer_ntk`).
+
+    Returns:
+        (n, n') Gram matrix in the dtype of x.
+
+    Raises:
+        ValueError: x or z is not a non-empty matrix, or they disagree about d.
+        TypeError: they are not floats of one dtype.
+
+    Example:
+        >>> round(float(k2(jnp.array([[2.0, 0.0], [0.0, jnp.pi]]))[0, 1]), 4)
+        2.0
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), appendix B.1.
+    """
+    return _gram(_k2_profile, x, z, precise)
+
+
+def two_layer_ntk(
+    x: Float[Array, "n d"],
+    z: Float[Array, "n2 d"] | None = None,
+    *,
+    r_w: float = 1.0,
+    r_u: float = 1.0,
+    precise: bool = False,
+) -> Float[Array, "n n2"]:
+    """The tangent kernel of a hidden unit, E[<grad f(x), grad f(z)>], in closed form.
+
+    With weights w ~ N(0, r_w^2) and u ~ N(0, r_u^2 I) the expectation of section 2 is
+
+        K(x, z) = (r_w^2 / 2) K1 + (r_u^2 / 2) (K1 + K2).
+
+    In float32 the cosine of two nearly collinear rows has an error of 1e-7, which is an error of
+    3e-4 in their angle, and of up to 2e-4 |x| |z| in K1. With `precise` the angle comes from
+    |x/|x| - z/|z|| and |x/|x| + z/|z|| instead, and the kernel is as good as one computed in
+    float64 and rounded. That takes O(n n' d) elementwise operations where a product of matrices
+    does otherwise: 10 to 20 times longer on a CPU. The memory is the same.
+
+    Args:
+        x: (n, d) rows.
+        z: (n', d) rows; None stands for x.
+        r_w: standard deviation of w, >= 0.
+        r_u: standard deviation of each entry of u, >= 0.
+        precise: measure angles by differences of the rows.
+
+    Returns:
+        (n, n') Gram matrix in the dtype of x.
+
+    Raises:
+        ValueError: x or z is not a non-empty matrix, they disagree about d, or a standard
+            deviation is negative.
+        TypeError: they are not floats of one dtype.
+
+    Example:
+        >>> two_layer_ntk(jnp.array([[2.0, 0.0], [0.0, 1.0]]), r_u=0.0).tolist()
+        [[2.0, 0.0], [0.0, 0.5]]
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 2 and eq. B.1.
+    """
+    require_positive("r_w", r_w, zero=True)
+    require_positive("r_u", r_u, zero=True)
+    return _gram(_two_layer_profile, x, z, precise, r_w, r_u)
+
+
+def kernel_matvec(
+    kernel: Kernel,
+    x: Float[Array, "n d"],
+    v: Float[Array, "n2 *k"],
+    z: Float[Array, "n2 d"] | None = None,
+    *,
+    block_size: int | None = None,
+) -> Float[Array, "n *k"]:
+    """K(x, z) v without the Gram matrix: memory for `block_size` of its rows at a time.
+
+    Derivatives recompute the blocks, and take no more memory.
+
+    Args:
+        kernel: `kernel(rows, z)`, and `kernel(rows)` with an exact diagonal when z is None. Give
+            z=x for a kernel that always wants two arguments.
+        x: (n, d) rows.
+        v: (n',) vector or (n', k) matrix.
+        z: (n', d) rows; None stands for x.
+        block_size: rows of a block, from 1; it need not divide n. None takes blocks of about
+            four million entries.
+
+    Returns:
+        (n,) or (n, k).
+
+    Raises:
+        ValueError: shapes that do not match, or block_size < 1.
+        TypeError: kernel is not callable, block_size is not an integer, or dtypes differ.
+
+    Example:
+        >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+        >>> kernel_matvec(k1, x, jnp.array([1.0, 2.0, 3.0]), block_size=2).tolist()
+        [1.0, 2.0, 3.0]
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 2 (f_kernel = sum_i beta_i K(x_i, x)).
+    """
+    require_callable("kernel", kernel, "kernel(x, z=None)")
+    x, other = _require_rows(x, z)
+    v = jnp.asarray(v)
+    if v.ndim not in (1, 2) or v.shape[0] != other.shape[0]:
+        raise ValueError(
+            f"v must be (n',) or (n', k) with n' = {other.shape[0]}, one entry for each row of "
+            f"{'x' if z is None else 'z'}, got {v.shape}"
+        )
+    if v.dtype != x.dtype:
+        raise TypeError(f"v must have the dtype of x, {x.dtype}, got {v.dtype}")
+    n = x.shape[0]
+    if block_size is None:
+        block_size = max(1, _BLOCK_ENTRIES // other.shape[0])
+    require_count("block_size", block_size)
+    size = min(block_size, n)
+    # The last block begins early enough to be whole, and repeats rows of the one before it.
+    starts = jnp.minimum(jnp.arange(0, n, size), n - size)
+
+    @jax.checkpoint
+    def block(start: Array) -> Array:
+        rows = jax.lax.dynamic_slice_in_dim(x, start, size)
+        if z is not None:
+            return kernel(rows, other) @ v
+        own = jax.lax.dynamic_slice_in_dim(v, start, size)
+        outside = jax.lax.dynamic_update_slice_in_dim(v, jnp.zeros_like(own), start, axis=0)
+        return kernel(rows, other) @ outside + kernel(rows) @ own
+
+    blocks = jax.lax.map(block, starts)
+    *_, last = blocks
+    whole = (len(starts) - 1) * size
+    return jnp.concatenate([blocks[:-1].reshape(whole, *v.shape[1:]), last[whole - n :]])
+
+
+_BLOCK_ENTRIES = 2**22
+
+
+def _k1_profile(c: Cosine) -> Array:
+    return c.value * arc_cosines(c)[0]
+
+
+def _k2_profile(c: Cosine) -> Array:
+    return sine(c) / np.pi
+
+
+def _two_layer_profile(c: Cosine, r_w: Array, r_u: Array) -> Array:
+    kappa_0, kappa_1 = arc_cosines(c)
+    return r_w**2 / 2 * c.value * kappa_0 + r_u**2 / 2 * kappa_1.value
+
+
+def _gram(profile: Profile, x: Array, z: Array | None, precise: bool, *scales: Any) -> Array:
+    """|x_i| |z_j| profile(c_ij, *scales) for all rows of x and z."""
+    x, other = _require_rows(x, z)
+    scales = tuple(jnp.asarray(scale, x.dtype) for scale in scales)
+    return _compiled_gram(profile, precise, x, None if z is None else other, *scales)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _compiled_gram(
+    profile: Profile, precise: bool, x: Array, z: Array | None, *scales: Array
+) -> Array:
+    """Compiled as one, because each step by itself would need memory for one more Gram matrix."""
+    directions, lengths = _polar(x)
+    other_directions, other_lengths = (directions, lengths) if z is None else _polar(z)
+    cosines = _difference_cosines if precise else _dot_cosines
+    c = cosines(directions, other_directions)
+    if z is None:
+        c = _with_unit_diagonal(c)
+    return profile(c, *scales) * (lengths[:, None] * other_lengths[None, :])
+
+
+def _polar(x: Array) -> tuple[Array, Array]:
+    """Unit rows x / |x| and lengths |x|; (0, 0) for a zero row, with derivative 0 of the length.
+
+    Rows are first divided by their largest entry, so that no square over- or underflows. A row
+    all of whose entries are denormal counts as zero: processors may flush them.
+    """
+    peak = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=1))
+    alive = peak >= jnp.finfo(x.dtype).tiny
+    peak = jnp.where(alive, peak, 1)
+    scaled = jnp.where(alive[:, None], x / peak[:, None], 0)
+    norm = jnp.sqrt(jnp.where(alive, jnp.sum(scaled**2, axis=1), 1))
+    return scaled / norm[:, None], jnp.where(alive, peak * norm, 0)
+
+
+def _dot_cosines(u: Array, v: Array) -> Cosine:
+    return cosine(_dot(u, v))
+
+
+def _dot(u: Array, v: Array) -> Array:
+    return jnp.matmul(u, v.T, precision="highest")  # no bfloat16 or TF32: c decides the angle
+
+
+def _difference_cosines(u: Array, v: Array) -> Cosine:
+    """Cosines from q = |u - v|^2 and p = |u + v|^2: 1 - |c| = 2 min(p, q) / (p + q)."""
+
+    @jax.custom_jvp
+    def values(u: Array, v: Array) -> Cosine:
+        columns = v.T  # sums over its rows run along whole vectors of columns
+
+        def row(u_i: Array) -> Cosine:
+            apart = jnp.sum((u_i[:, None] - columns) ** 2, axis=0)
+            along = jnp.sum((u_i[:, None] + columns) ** 2, axis=0)
+            total = apart + along
+            total = jnp.where(total > 0, total, 1)
+            gap = 2 * jnp.minimum(apart, along) / total
+            gap = jnp.where(apart + along > 0, gap, 1)  # two zero rows are orthogonal
+            return Cosine(jnp.where(apart <= along, 1 - gap, gap - 1), gap)
+
+        return jax.lax.map(row, u)
+
+    @values.defjvp
+    def values_jvp(primals, tangents):
+        (u, v), (du, dv) = primals, tangents
+        c = values(u, v)
+        return c, Cosine(_dot(du, v) + _dot(u, dv), jnp.zeros_like(c.gap))
+
+    return values(u, v)
+
+
+def _with_unit_diagonal(c: Cosine) -> Cosine:
+    own = jnp.eye(c.value.shape[0], dtype=bool)
+    return Cosine(jnp.where(own, 1, c.value), jnp.where(own, 0, c.gap))
+
+
+def _require_rows(x: Any, z: Any) -> tuple[Array, Array]:
+    """Both as arrays (x twice for None), checked to be non-empty matrices of floats."""
+    x = _require_matrix("x", jnp.asarray(x))
+    if z is None:
+        return x, x
+    z = _require_matrix("z", jnp.asarray(z))
+    if z.shape[1] != x.shape[1]:
+        raise ValueError(f"x and z must have the same d features, got {x.shape} and {z.shape}")
+    if z.dtype != x.dtype:
+        raise TypeError(f"x and z must have one dtype, got {x.dtype} and {z.dtype}: cast one")
+    return x, z
+
+
+def _require_matrix(name: str, rows: Array) -> Array:
+    if rows.ndim != 2 or 0 in rows.shape:
+        raise ValueError(f"{name} must be (n, d) with n, d >= 1, got shape {rows.shape}")
+    if not jnp.issubdtype(rows.dtype, jnp.floating):
+        raise TypeError(f"{name} must hold floats, got {rows.dtype}: cast it, say to float32")
+    return rows
