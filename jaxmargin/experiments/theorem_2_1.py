@@ -1,0 +1,199 @@
+"""Theorem 2.1: the network learns D from O(d) samples, no kernel predictor from o(d^2).
+
+The theorem is about the global optimum of width >= 4, which gradient descent does not reach at
+width 4; the width here trains reliably.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array
+from matplotlib.figure import Figure
+
+from jaxmargin import data
+from jaxmargin.experiments import plots
+from jaxmargin.experiments.experiment import Claim, Context, Experiment, Series, Tick, setting
+from jaxmargin.experiments.statistics import mean
+from jaxmargin.kernels import two_layer_ntk
+from jaxmargin.losses import regularized
+from jaxmargin.lower_bound import oracle_beta
+from jaxmargin.networks import init_two_layer, two_layer
+from jaxmargin.predictors import fit_interpolant, fit_svm, kernel_predict
+from jaxmargin.training import train
+
+RECORDS = 20  # of a run, for the progress bar
+NETWORK_GOAL, KERNEL_FLOOR = 0.01, 0.38  # test errors that tell the two apart
+METHODS = {
+    "svm": ("hard-margin SVM", plots.VERMILLION, "-"),
+    "interpolation": ("interpolation", plots.ORANGE, "-"),
+    "oracle": ("best fit of the population in the span", plots.PURPLE, "--"),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Defaults are the preset "paper"."""
+
+    trials: int = setting(10, "independent data sets and starts")
+    dims: tuple[int, ...] = setting((20, 40, 80), "input dimensions d", least=3)
+    network_ratios: tuple[int, ...] = setting((1, 2, 3, 4, 6, 8), "n / d for the network")
+    kernel_ratios: tuple[float, ...] = setting((0.0625, 0.125, 0.25, 0.5), "n / d^2 for the kernel")
+    width: int = setting(64, "hidden units of the network")
+    init_std: float = setting(0.1, "standard deviation of every initial weight")
+    lam: float = setting(1e-3, "strength of the regularizer lam * ||Theta||_F^2", least=0)
+    learning_rate: float = setting(0.01, "initial step size of Adam, decayed to 0 by a cosine")
+    steps: int = setting(4_000, "steps of Adam", least=RECORDS)
+    test_samples: int = setting(10_000, "fresh samples for the test error")
+    seed: int = setting(0, "seed of all randomness", least=0)
+
+
+PAPER = Settings()
+QUICK = replace(PAPER, trials=4, dims=(20, 40), network_ratios=(2, 4, 8))
+
+
+def run(settings: Settings, context: Context) -> Series:
+    """Test errors (t, ratios) of the network and of the kernel's predictors, for every d."""
+    series: Series = {
+        "n/d": np.array(settings.network_ratios),
+        "n/d^2": np.array(settings.kernel_ratios),
+    }
+    for d in settings.dims:
+        sizes = [ratio * d for ratio in settings.network_ratios]
+        ticks = settings.trials * (RECORDS + 1)
+        parts = [
+            context.part(f"network d={d} n={n}", ticks, partial(_network_errors, d, n, settings))
+            for n in sizes
+        ]
+        sizes = _kernel_sizes(d, settings)
+        parts_kernel = [
+            context.part(
+                f"kernel d={d} n={n}", settings.trials, partial(_kernel_errors, d, n, settings)
+            )
+            for n in sizes
+        ]
+        for method, group in (("network", parts), *((name, parts_kernel) for name in METHODS)):
+            series[f"{method}/{d}"] = np.stack([part[method] for part in group], axis=1)
+    return series
+
+
+def _kernel_sizes(d: int, settings: Settings) -> list[int]:
+    return [max(2, round(ratio * d * d)) for ratio in settings.kernel_ratios]
+
+
+def _key(d: int, n: int, settings: Settings) -> Array:
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed), d), n)
+
+
+def _network_errors(d: int, n: int, settings: Settings, tick: Tick) -> Series:
+    key_data, key_start = jax.random.split(_key(d, n, settings))
+    count = n + settings.test_samples
+    x, y = jax.vmap(partial(data.two_axis, n=count, d=d))(
+        jax.random.split(key_data, settings.trials)
+    )
+    init = partial(init_two_layer, d=d, m=settings.width, std=settings.init_std)
+    trained = train(
+        regularized(two_layer, "logistic", lam=settings.lam),
+        optax.adam(optax.cosine_decay_schedule(settings.learning_rate, settings.steps)),
+        jax.vmap(init)(jax.random.split(key_start, settings.trials)),
+        x[:, :n],
+        y[:, :n],
+        num_steps=settings.steps,
+        record=np.linspace(0, settings.steps, RECORDS + 1, dtype=int).tolist(),
+        trials=True,
+        on_record=tick,
+    )
+    scores = jax.vmap(two_layer)(trained.params, x[:, n:])
+    return {"network": np.asarray(jnp.mean(scores * y[:, n:] <= 0, axis=1))}
+
+
+def _kernel_errors(d: int, n: int, settings: Settings, tick: Tick) -> Series:
+    """Errors (t,) of each method; every predictor is in the span of the samples, r_w = r_u = 1."""
+    errors = {name: [] for name in METHODS}
+    for key in jax.random.split(_key(d, n, settings), settings.trials):
+        key_data, key_oracle = jax.random.split(key)
+        x, y = data.two_axis(key_data, n + settings.test_samples, d)
+        fitted, test = (x[:n], y[:n]), (x[n:], y[n:])
+        gram, cross = two_layer_ntk(fitted[0]), two_layer_ntk(test[0], fitted[0])
+        for name, fit in (("svm", fit_svm), ("interpolation", fit_interpolant)):
+            scores = kernel_predict(cross, fit(gram, fitted[1]))
+            errors[name].append(float(jnp.mean(scores * test[1] <= 0)))
+        errors["oracle"].append(oracle_beta(key_oracle, fitted[0]).error)
+        tick()
+    return {name: np.array(values) for name, values in errors.items()}
+
+
+def claims(settings: Settings, series: Series) -> list[Claim]:
+    """Both halves of Theorem 2.1, one line for each d."""
+    found = []
+    largest = settings.network_ratios[-1]
+    for d in settings.dims:
+        error = mean(series[f"network/{d}"][:, -1])
+        found.append(
+            Claim(
+                f"d = {d}: the network learns D from n = {largest}d = {largest * d} samples",
+                f"test error {error:.4f}",
+                error.value < NETWORK_GOAL,
+            )
+        )
+    at = int(np.argmin(np.abs(series["n/d^2"] - 0.25)))
+    for d in settings.dims:
+        errors = {name: mean(series[f"{name}/{d}"][:, at]) for name in METHODS}
+        measured = ", ".join(f"{name} {error:.3f}" for name, error in errors.items())
+        found.append(
+            Claim(
+                f"d = {d}: the kernel fails with n = {_kernel_sizes(d, settings)[at]} samples",
+                f"test error: {measured}",
+                min(error.value for error in errors.values()) > KERNEL_FLOOR,
+            )
+        )
+    return found
+
+
+def plot(settings: Settings, series: Series) -> Figure:
+    """Test error against n/d for the network, and against n/d^2 for the kernel."""
+    figure, (left, right) = plots.panels(2, width=3.8)
+    for i, d in enumerate(settings.dims):
+        look = {"marker": "os^Dv"[i % 5], "markersize": 4, "alpha": 0.5 + 0.5 * (i + 1) / 3}
+        look["alpha"] = min(1.0, look["alpha"])
+        plots.mean_band(
+            left,
+            series["n/d"],
+            series[f"network/{d}"],
+            label=f"$d = {d}$",
+            color=plots.BLUE,
+            **look,
+        )
+        for name, (label, color, style) in METHODS.items():
+            plots.mean_band(
+                right,
+                series["n/d^2"],
+                series[f"{name}/{d}"],
+                label=f"{label}, $d = {d}$",
+                color=color,
+                linestyle=style,
+                **look,
+            )
+    for one in (left, right):
+        one.set_ylim(-0.02, 0.55)
+        one.axhline(0.5, color="black", linewidth=0.6, linestyle=":")
+        one.legend()
+    right.set_xscale("log", base=2)
+    left.set_ylabel("0-1 test error")
+    plots.label_panels((left, right), ("two-layer network", "tangent kernel"), "")
+    left.set_xlabel("$n / d$")
+    right.set_xlabel("$n / d^2$")
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="theorem-2.1",
+    title="sample complexity of the network and of its kernel on the distribution D",
+    presets={"quick": QUICK, "paper": PAPER},
+    run=run,
+    claims=claims,
+    plot=plot,
+)
