@@ -26,6 +26,21 @@ from jaxmargin.experiments.experiment import (
 from jaxmargin.experiments.plots import house_style
 
 
+class _Numbers(click.ParamType):
+    """Several numbers of one type: 50,100,200."""
+
+    def __init__(self, number: type):
+        self.name = f"{number.__name__},..."
+        self._number = number
+
+    def convert(self, value, param, ctx) -> tuple:
+        """The numbers between the commas."""
+        try:
+            return tuple(self._number(word) for word in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of {self._number.__name__} such as 1,2", param, ctx)
+
+
 class _Reproduce(click.Group):
     """One subcommand for each experiment."""
 
@@ -81,7 +96,7 @@ def _subcommand(experiment: Experiment) -> click.Command:
         options.append(
             click.Option(
                 [f"--{field.name.replace('_', '-')}", field.name],
-                type=type(field.default),
+                type=_option_type(field.default),
                 help=f"{field.metadata['meaning'].capitalize()} ({', '.join(values)}).",
             )
         )
@@ -93,6 +108,10 @@ def _subcommand(experiment: Experiment) -> click.Command:
     return click.Command(
         experiment.name, params=options, callback=callback, help=f"Show {experiment.title}."
     )
+
+
+def _option_type(default: Any) -> click.ParamType | type:
+    return _Numbers(type(default[0])) if isinstance(default, tuple) else type(default)
 
 
 for _experiment in EXPERIMENTS.values():

@@ -80,7 +80,10 @@ def check_settings(settings: Any) -> None:
     """Raise ValueError or TypeError for the first setting that is out of its range."""
     for field in dataclasses.fields(settings):
         value, least = getattr(settings, field.name), field.metadata["least"]
-        if isinstance(field.default, int):
-            require_count(field.name, value, least=1 if least is None else int(least))
-        elif isinstance(field.default, float):
-            require_positive(field.name, value, zero=least == 0)
+        several = isinstance(field.default, tuple)
+        number = type(field.default[0] if several else field.default)
+        for one in value if several else (value,):
+            if number is float:
+                require_positive(field.name, one, zero=least == 0)
+            else:
+                require_count(field.name, one, least=1 if least is None else int(least))
