@@ -1,7 +1,8 @@
 """Norms of a pytree of parameters (section 4: Theta is measured in a general norm).
 
 A norm here is any function `pytree -> scalar`; it sees the parameters as one long vector. Each
-one is exact for entries of 1e30 or 1e-30 in float32 and has derivative 0 at the zero vector.
+one is exact for entries of 1e30 or 1e-30 in float32 and has derivative 0 at the zero vector;
+NaN and infinite entries show in the result.
 """
 
 import functools
@@ -98,7 +99,8 @@ def lp(p: float) -> Norm:
     def norm(params: PyTree) -> Float[Array, ""]:
         peak = jax.lax.stop_gradient(linf(params))
         # c * (sum |x/c|^p)^(1/p) does not depend on c, so its derivative in c may be dropped.
-        scale = jnp.where(peak > 0, peak, jnp.ones_like(peak))
+        # An infinite peak would make NaN of itself: inf / inf.
+        scale = jnp.where((peak > 0) & (peak < jnp.inf), peak, jnp.ones_like(peak))
         powers = [scaled_power_sum(leaf, scale, p) for leaf in _leaves(params)]
         return scale * safe_power(functools.reduce(jnp.add, powers), 1 / p)
 

@@ -26,9 +26,10 @@ def safe_power(base: Float[Array, ""], exponent: float) -> Float[Array, ""]:
     """base**exponent for base >= 0, with derivative 0 (and not inf or NaN) at base = 0.
 
     Zero is a minimum of every penalty `norm**r`, so 0 is the subgradient that leaves it there.
+    A base of NaN stays NaN.
     """
-    positive = base > 0
-    return jnp.where(positive, jnp.where(positive, base, 1.0) ** exponent, 0.0)
+    zero = base == 0
+    return jnp.where(zero, 0.0, jnp.where(zero, 1.0, base) ** exponent)
 
 
 def scaled_power_sum(
