@@ -68,9 +68,9 @@ def cross_entropy_loss(
     """
     check_class_labels(logits, labels)
     own = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
-    own_logit = jnp.sum(jnp.where(own, logits, 0.0), axis=-1)
-    others = jax.nn.logsumexp(logits, axis=-1, where=~own)
-    return jax.nn.softplus(others - own_logit)
+    own_logit = jnp.sum(jnp.where(own, logits, 0.0), axis=-1, keepdims=True)
+    # The difference first: logsumexp of logits of size 1e4 is rounded to 1e-3 in float32.
+    return jax.nn.softplus(jax.nn.logsumexp(logits - own_logit, axis=-1, where=~own))
 
 
 def check_class_labels(logits: Array, labels: Array) -> None:
