@@ -275,7 +275,8 @@ def _check_data(objective: Objective, params: PyTree, x: Any, y: Any, trials: bo
     require_finite("x", x)
     require_finite("y", y)
     if isinstance(objective, Regularized):
-        objective.check_labels(y)
+        apply = jax.vmap(objective.apply) if trials else objective.apply
+        objective.check_labels(jax.eval_shape(apply, params, x), y)
 
 
 def _raise_if_diverged(diverged_at: np.ndarray, num_steps: int) -> None:
