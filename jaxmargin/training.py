@@ -60,7 +60,7 @@ class _Plan(NamedTuple):
     """What a compiled run depends on beside the data."""
 
     objective: Objective
-    optimizer: optax.GradientTransformationExtraArgs
+    optimizer: optax.GradientTransformation
     metrics: Metrics | None
     batch_size: int | None
     on_record: Callable[[], None] | None
@@ -142,7 +142,7 @@ def train(
             raise ValueError(f"minibatch.size must be at most n = {n}, got {minibatch.size}")
     plan = _Plan(
         objective,
-        optax.with_extra_args_support(optimizer),
+        optimizer,
         metrics,
         None if minibatch is None else minibatch.size,
         on_record,
@@ -204,7 +204,7 @@ def _step(plan: _Plan, x: Array, y: Array, key: Array, i: Array, carry: _Carry) 
         return plan.objective(params, x_batch, y_batch)
 
     value, grad = jax.value_and_grad(value_fn)(carry.params)
-    updates, opt_state = plan.optimizer.update(
+    updates, opt_state = optax.with_extra_args_support(plan.optimizer).update(
         grad, carry.opt_state, carry.params, value=value, grad=grad, value_fn=value_fn
     )
     params = optax.apply_updates(carry.params, updates)
