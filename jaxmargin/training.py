@@ -154,8 +154,9 @@ def train(
         carry, records = _run_trials(plan, _trial_mesh(x.shape[0]), steps, *args)
     else:
         carry, records = _run(plan, steps, *args, key)
-    _raise_if_diverged(np.asarray(carry.diverged_at), num_steps)
-    return Trained(carry.params, History(steps, *records))
+    history = History(steps, *records)
+    _raise_if_diverged(_first_divergence(np.asarray(carry.diverged_at), history), num_steps)
+    return Trained(carry.params, history)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -277,6 +278,15 @@ def _check_data(objective: Objective, params: PyTree, x: Any, y: Any, trials: bo
     if isinstance(objective, Regularized):
         apply = jax.vmap(objective.apply) if trials else objective.apply
         objective.check_labels(jax.eval_shape(apply, params, x), y)
+
+
+def _first_divergence(diverged_at: np.ndarray, history: History) -> np.ndarray:
+    """The earlier of a step's own objective and a recorded one (all samples; the last step)."""
+    never = np.iinfo(diverged_at.dtype).max
+    finite = np.isfinite(history.objective)
+    recorded = np.where(finite.all(-1), never, np.asarray(history.step)[finite.argmin(-1)])
+    first = np.minimum(np.where(diverged_at < 0, never, diverged_at), recorded)
+    return np.where(first == never, -1, first)
 
 
 def _raise_if_diverged(diverged_at: np.ndarray, num_steps: int) -> None:
