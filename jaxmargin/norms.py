@@ -25,6 +25,11 @@ def _leaves(params: PyTree) -> list[Array]:
     return leaves
 
 
+def _absolute(leaf: Array) -> Array:
+    """|leaf|, with derivative 0 at 0 (jnp.abs has 1 there, and would move a zero weight)."""
+    return leaf * jnp.sign(leaf)
+
+
 def l1(params: PyTree) -> Float[Array, ""]:
     """Sum of absolute values over every leaf.
 
@@ -44,7 +49,7 @@ def l1(params: PyTree) -> Float[Array, ""]:
     Reference:
         Wei, Lee, Liu, Ma (2019), section 4 (general norm).
     """
-    return functools.reduce(jnp.add, [jnp.sum(jnp.abs(leaf)) for leaf in _leaves(params)])
+    return functools.reduce(jnp.add, [jnp.sum(_absolute(leaf)) for leaf in _leaves(params)])
 
 
 def linf(params: PyTree) -> Float[Array, ""]:
@@ -66,7 +71,7 @@ def linf(params: PyTree) -> Float[Array, ""]:
     Reference:
         Wei, Lee, Liu, Ma (2019), section 4 (general norm).
     """
-    peaks = [jnp.max(jnp.abs(leaf), initial=0.0) for leaf in _leaves(params)]
+    peaks = [jnp.max(_absolute(leaf), initial=0.0) for leaf in _leaves(params)]
     return functools.reduce(jnp.maximum, peaks)
 
 
