@@ -81,8 +81,9 @@ def teacher(
 ) -> TeacherSample:
     """Samples labelled by a random two-layer network with N(0, 1) weights (section 5, F).
 
-    Inputs with |f(x)| < margin are rejected. A teacher that gives one class more than the
-    fraction `max_majority` of the samples is drawn again, so that guessing cannot look good.
+    Inputs with |f(x)| < margin, or f(x) = 0, are rejected. A teacher that gives one class more
+    than the fraction `max_majority` of the samples is drawn again, so that guessing cannot look
+    good.
 
     Args:
         key: random key.
