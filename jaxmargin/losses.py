@@ -232,8 +232,8 @@ def regularized(
     Raises:
         ValueError: unknown loss, lam negative or r not positive; shapes that do not fit, at
             the call.
-        TypeError: apply or norm is not a function; class labels that are not integers, at the
-            call.
+        TypeError: apply or norm is not a function, lam or r no number; class labels that are
+            not integers, at the call.
 
     Example:
         >>> from jaxmargin import TwoLayer, two_layer

@@ -63,6 +63,7 @@ def init_two_layer(
 
     Raises:
         ValueError: a count below 1, or std not positive.
+        TypeError: a count that is not an integer, or std not a number.
 
     Example:
         >>> params = init_two_layer(jax.random.key(0), d=20, m=400)
@@ -132,6 +133,7 @@ def init_mlp(
 
     Raises:
         ValueError: fewer than two widths, one below 1, or std of wrong length or sign.
+        TypeError: a width that is not an integer, or std not a number.
 
     Example:
         >>> [w.shape for w in init_mlp(jax.random.key(0), (20, 64, 32, 1))]
