@@ -13,9 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmargin import norms
-from jaxmargin.networks import Apply
 from jaxmargin.norms import Norm
-from jaxmargin.numerics import require_callable, require_positive, safe_power
+from jaxmargin.numerics import Apply, require_callable, require_positive, safe_power
 
 Loss = Callable[[Array, Array], Array]
 

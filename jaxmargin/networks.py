@@ -14,10 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from jaxmargin import norms
-from jaxmargin.numerics import require_count, require_positive
+from jaxmargin.numerics import Apply, require_count, require_positive
 
 Activation = Callable[[Array], Array]
-Apply = Callable[[PyTree, Array], Array]
 
 
 class TwoLayer(NamedTuple):
