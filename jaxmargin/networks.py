@@ -31,7 +31,7 @@ class TwoLayer(NamedTuple):
     w: Float[Array, "m *k"]
 
 
-Mlp = tuple[Float[Array, "fan_out fan_in"], ...]
+Mlp = tuple[Float[Array, "_fan_out _fan_in"], ...]  # sizes differ from layer to layer
 Network = TypeVar("Network", TwoLayer, Mlp)
 
 
