@@ -36,6 +36,7 @@ def two_axis(key: PRNGKeyArray, n: int, d: int) -> tuple[Float[Array, "n d"], Fl
 
     Raises:
         ValueError: n < 1 or d < 2.
+        TypeError: n or d is not an integer.
 
     Example:
         >>> x, y = two_axis(jax.random.key(0), 4, 6)
@@ -81,8 +82,9 @@ def teacher(
 ) -> TeacherSample:
     """Samples labelled by a random two-layer network with N(0, 1) weights (section 5, F).
 
-    Inputs with |f(x)| < margin are rejected. A teacher that gives one class more than the
-    fraction `max_majority` of the samples is drawn again, so that guessing cannot look good.
+    Inputs with |f(x)| < margin, or f(x) = 0, are rejected. A teacher that gives one class more
+    than the fraction `max_majority` of the samples is drawn again, so that guessing cannot look
+    good.
 
     Args:
         key: random key.
@@ -99,6 +101,7 @@ def teacher(
     Raises:
         ValueError: an argument out of range, a margin that (nearly) no input has, or a bound on
             the majority class that no teacher met.
+        TypeError: a count that is not an integer, or margin not a number.
 
     Example:
         >>> x, y, f = teacher(jax.random.key(0), 100, d=20, hidden=10, margin=0.01)
@@ -178,6 +181,7 @@ def sinusoid(
 
     Raises:
         ValueError: n < 2, cycles not positive, or an empty interval.
+        TypeError: n is not an integer, or cycles not a number.
 
     Example:
         >>> x, y = sinusoid(6)

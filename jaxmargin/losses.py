@@ -13,9 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmargin import norms
-from jaxmargin.networks import Apply
 from jaxmargin.norms import Norm
-from jaxmargin.numerics import require_callable, require_positive, safe_power
+from jaxmargin.numerics import Apply, require_callable, require_positive, safe_power
 
 Loss = Callable[[Array, Array], Array]
 
@@ -232,8 +231,8 @@ def regularized(
     Raises:
         ValueError: unknown loss, lam negative or r not positive; shapes that do not fit, at
             the call.
-        TypeError: apply or norm is not a function; class labels that are not integers, at the
-            call.
+        TypeError: apply or norm is not a function, lam or r no number; class labels that are
+            not integers, at the call.
 
     Example:
         >>> from jaxmargin import TwoLayer, two_layer

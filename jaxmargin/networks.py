@@ -14,10 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from jaxmargin import norms
-from jaxmargin.numerics import require_count, require_positive
+from jaxmargin.numerics import Apply, require_count, require_positive
 
 Activation = Callable[[Array], Array]
-Apply = Callable[[PyTree, Array], Array]
 
 
 class TwoLayer(NamedTuple):
@@ -32,7 +31,7 @@ class TwoLayer(NamedTuple):
     w: Float[Array, "m *k"]
 
 
-Mlp = tuple[Float[Array, "fan_out fan_in"], ...]
+Mlp = tuple[Float[Array, "_fan_out _fan_in"], ...]  # sizes differ from layer to layer
 Network = TypeVar("Network", TwoLayer, Mlp)
 
 
@@ -63,6 +62,7 @@ def init_two_layer(
 
     Raises:
         ValueError: a count below 1, or std not positive.
+        TypeError: a count that is not an integer, or std not a number.
 
     Example:
         >>> params = init_two_layer(jax.random.key(0), d=20, m=400)
@@ -132,6 +132,7 @@ def init_mlp(
 
     Raises:
         ValueError: fewer than two widths, one below 1, or std of wrong length or sign.
+        TypeError: a width that is not an integer, or std not a number.
 
     Example:
         >>> [w.shape for w in init_mlp(jax.random.key(0), (20, 64, 32, 1))]

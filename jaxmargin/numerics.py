@@ -1,4 +1,4 @@
-"""Arithmetic at the edges, and the checks that every entry point shares."""
+"""Arithmetic at the edges, and the type of a network and the checks that all modules share."""
 
 from collections.abc import Callable
 from numbers import Real
@@ -6,7 +6,9 @@ from numbers import Real
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, PyTree, Shaped
+
+Apply = Callable[[PyTree, Array], Array]  # a network: apply(params, x)
 
 
 class DivergenceError(ValueError):

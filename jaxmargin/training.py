@@ -118,7 +118,7 @@ def train(
         ValueError: NaN in the data, labels that the objective's loss does not take, shapes that
             do not fit, counts out of range.
         TypeError: objective, metrics or on_record is not a function, optimizer no gradient
-            transformation.
+            transformation, a count no integer; class labels that are not integers.
 
     Example:
         >>> from jaxmargin import data, init_two_layer, normalized_margin, regularized, two_layer
