@@ -18,6 +18,7 @@ ROWS = {
     "losses": 1,
     "kernels": 1,
     "data": 2,
+    "homogeneity": 2,
     "margins": 2,
     "empirical": 2,
     "predictors": 2,
