@@ -6,6 +6,7 @@ Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 
 from jaxmargin import data, norms
 from jaxmargin.kernels import k1, k2, kernel_matvec, two_layer_ntk
+from jaxmargin.homogeneity import Homogeneity, balance, homogeneity_degree, widen
 from jaxmargin.losses import (
     cross_entropy_loss,
     logistic_loss,
@@ -15,18 +16,14 @@ from jaxmargin.losses import (
 )
 from jaxmargin.margins import margin_distribution, margins, normalized_margin
 from jaxmargin.networks import (
-    Homogeneity,
     TwoLayer,
     activation_pattern,
     append_one,
-    balance,
-    homogeneity_degree,
     init_mlp,
     init_two_layer,
     mlp,
     pattern_change,
     two_layer,
-    widen,
 )
 from jaxmargin.numerics import DivergenceError
 from jaxmargin.training import History, Minibatch, Trained, train

@@ -58,6 +58,14 @@ def test_jit_equals_eager_and_dtype_is_kept(contract: Contract, dtype: str):
         assert all(bool(jnp.isfinite(leaf).all()) for leaf in floats)
 
 
+@by_name
+def test_float32_is_kept_where_float64_is_enabled(contract: Contract):
+    with jax.enable_x64(True):
+        result = jax.eval_shape(contract.call, *contract.args("float32"))
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves(result)}
+    assert {str(t) for t in dtypes if jnp.issubdtype(t, jnp.inexact)} <= {"float32"}
+
+
 @pytest.mark.parametrize("contract", [c for c in CONTRACTS if c.vmap], ids=lambda c: c.name)
 def test_vmap_equals_loop(contract: Contract):
     args = contract.args("float32")
