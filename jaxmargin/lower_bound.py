@@ -276,7 +276,8 @@ def oracle_beta(
         at inputs that add nothing to the span (repeated ones).
 
     Raises:
-        ValueError: x is not from D, an unknown target, or num_test < 1.
+        ValueError: x is not from D, the kernel is not positive semidefinite, an unknown target,
+            or num_test < 1.
 
     Example:
         >>> x, _ = two_axis(jax.random.key(0), 100, 20)
@@ -437,6 +438,14 @@ def _least_squares(gram: np.ndarray, second: np.ndarray, mean: np.ndarray) -> np
     """
     (pivoted_cholesky,) = scipy.linalg.get_lapack_funcs(("pstrf",), (gram,))
     factor, pivots, rank, _ = pivoted_cholesky(gram, lower=1)
+    if rank < len(gram):
+        lower, order = np.tril(factor)[:, :rank], pivots - 1
+        rest = np.abs(gram[np.ix_(order, order)] - lower @ lower.T).max()
+        if rest > 1e-8 * np.abs(gram).max():
+            raise ValueError(
+                "kernel must be positive semidefinite, and its Gram matrix of x is not "
+                "(K2 alone is no kernel, K1 + K2 is one)"
+            )
     factor, kept = factor[:rank, :rank], pivots[:rank] - 1
     solve = functools.partial(scipy.linalg.solve_triangular, factor, lower=True)
     whitened = solve(solve(second[np.ix_(kept, kept)]).T)

@@ -76,7 +76,7 @@ def test_g_is_the_taylor_polynomial_of_degree_five(r_w, r_u):
 
 def test_taylor_error_falls_as_one_over_d_squared():
     """Lemma B.6 claims log^2.5(d) / d^1.5 with probability 1 - d^-10; g is better than that."""
-    dims, typical, quantile = [64, 128, 256, 512, 1024], [], []
+    dims, typical, quantile = [64, 256, 1024], [], []
     with jax.enable_x64(True):
         for d in dims:
             z, weight = orbit(d - 2)
