@@ -5,12 +5,12 @@ both matrix products of a gradient step run on contiguous rows, 1.5x faster than
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from jaxmargin import norms
@@ -95,7 +95,7 @@ def two_layer(params: TwoLayer, x: Float[Array, "*batch d"]) -> Float[Array, "..
         (...) scores for w of shape (m,), (..., k) for w of shape (m, k).
 
     Raises:
-        ValueError: x and params disagree about d.
+        ValueError: x and params disagree about d, or u and w about m.
 
     Example:
         >>> params = TwoLayer(u=jnp.array([[1.0, 0.0], [0.0, 1.0]]), w=jnp.array([1.0, -1.0]))
@@ -105,6 +105,11 @@ def two_layer(params: TwoLayer, x: Float[Array, "*batch d"]) -> Float[Array, "..
     Reference:
         Wei, Lee, Liu, Ma (2019), section 2.
     """
+    if params.w.ndim not in (1, 2) or params.w.shape[0] != params.u.shape[0]:
+        raise ValueError(
+            f"params.w must be (m,) or (m, k) for the m = {params.u.shape[0]} units of params.u, "
+            f"got shape {params.w.shape}"
+        )
     hidden = jax.nn.relu(_apply_first(params.u, x, "params.u"))
     if params.w.ndim == 1:
         return jnp.tensordot(params.w, hidden, axes=1)
@@ -203,17 +208,17 @@ def mlp(
 
 
 def activation_pattern(
-    params: TwoLayer | Mlp, x: Float[Array, "n d"], *, activation: Activation = jax.nn.relu
-) -> Bool[Array, "n m"]:
+    params: TwoLayer | Mlp, x: Float[Array, "*batch d"], *, activation: Activation = jax.nn.relu
+) -> Bool[Array, "*batch m"]:
     """Which unit is active on which example: 1(u_j . x_i >= 0).
 
     Args:
         params: `TwoLayer`, or the matrices of an `mlp` (all hidden units of all layers count).
-        x: (n, d) inputs.
+        x: (..., d) inputs, usually (n, d).
         activation: the activation between the layers of an `mlp`.
 
     Returns:
-        (n, m) booleans.
+        (..., m) booleans.
 
     Raises:
         ValueError: x and params disagree about d.
@@ -230,7 +235,7 @@ def activation_pattern(
         hidden = [_apply_first(params.u, x, "params.u")]
     else:
         hidden = _preactivations(params[:-1], x, activation)
-    return jnp.concatenate([h >= 0 for h in hidden]).T
+    return jnp.moveaxis(jnp.concatenate([h >= 0 for h in hidden]), 0, -1)
 
 
 def pattern_change(
@@ -271,7 +276,7 @@ def pattern_change(
         raise ValueError(
             f"before and after must have the same units, got {old.shape[1]} and {new.shape[1]}"
         )
-    return jnp.mean(old != new, dtype=x.dtype)
+    return jnp.mean(old != new, dtype=before[0].dtype)
 
 
 def balance(params: Network) -> Network:
@@ -320,6 +325,7 @@ def widen(params: Network, widths: int | Sequence[int]) -> Network:
 
     Raises:
         ValueError: wrong number of widths, or one below the present width.
+        TypeError: a width that is not an integer.
 
     Example:
         >>> wide = widen(init_two_layer(jax.random.key(0), d=3, m=4), 10)
@@ -330,7 +336,9 @@ def widen(params: Network, widths: int | Sequence[int]) -> Network:
         Wei, Lee, Liu, Ma (2019), Theorem 4.3.
     """
     present = [layer.shape[0] for layer in params[:-1]]
-    target = [widths] * len(present) if isinstance(widths, int) else list(widths)
+    target = list(widths) if isinstance(widths, Sequence) else [widths] * len(present)
+    for width in target:
+        require_count("each of widths", width)
     grown = [new - old for new, old in zip(target, present, strict=False)]
     if len(target) != len(present) or min(grown, default=0) < 0:
         raise ValueError(
@@ -390,7 +398,7 @@ def homogeneity_degree(apply: Apply, params: PyTree, x: Float[Array, "n d"]) -> 
         return jnp.ravel(apply(jax.tree.map(lambda leaf: c * leaf, params), x))
 
     scales = (0.25, 0.5, 2.0, 4.0)
-    logs = np.log(scales)
+    logs = [math.log(c) for c in scales]
     reference = scaled(1.0)
     outputs = [scaled(c) for c in scales]
     size = jnp.linalg.norm(reference)
@@ -398,7 +406,7 @@ def homogeneity_degree(apply: Apply, params: PyTree, x: Float[Array, "n d"]) -> 
         log * jnp.log(jnp.linalg.norm(output) / size)
         for log, output in zip(logs, outputs, strict=True)
     ]
-    degree = functools.reduce(jnp.add, slopes) / float(np.sum(logs**2))
+    degree = functools.reduce(jnp.add, slopes) / sum(log**2 for log in logs)
     errors = [
         _relative_error(output, c**degree * reference)
         for c, output in zip(scales, outputs, strict=True)

@@ -1,6 +1,7 @@
 """Arithmetic at the edges, and the checks that every entry point shares."""
 
 from collections.abc import Callable
+from numbers import Real
 
 import jax.numpy as jnp
 import numpy as np
@@ -26,9 +27,10 @@ def safe_power(base: Float[Array, ""], exponent: float) -> Float[Array, ""]:
     """base**exponent for base >= 0, with derivative 0 (and not inf or NaN) at base = 0.
 
     Zero is a minimum of every penalty `norm**r`, so 0 is the subgradient that leaves it there.
+    A base of NaN stays NaN.
     """
-    positive = base > 0
-    return jnp.where(positive, jnp.where(positive, base, 1.0) ** exponent, 0.0)
+    zero = base == 0
+    return jnp.where(zero, 0.0, jnp.where(zero, 1.0, base) ** exponent)
 
 
 def scaled_power_sum(
@@ -54,9 +56,11 @@ def require_finite(name: str, values) -> None:
 
 
 def require_positive(name: str, value: float, *, zero: bool = False) -> None:
-    """Raise ValueError unless a concrete number is finite and > 0 (>= 0 with `zero`)."""
+    """Raise unless a concrete number is finite and > 0 (>= 0 with `zero`)."""
     if isinstance(value, Tracer):
         return
+    if not isinstance(value, Real | Array) or np.ndim(value):
+        raise TypeError(f"{name} must be a number, got {value!r}")
     if not np.isfinite(value) or value < 0 or (value == 0 and not zero):
         bound = ">= 0" if zero else "> 0"
         raise ValueError(f"{name} must be a finite number {bound}, got {value}")

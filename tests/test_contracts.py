@@ -3,6 +3,7 @@
 import inspect
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 by_name = pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: c.name)
 
 
-def public_names() -> dict[str, object]:
+def public_names() -> dict[str, Any]:
     """`jaxmargin.<name>`, and `<module>.<name>` for the modules that are public themselves."""
     found = {}
     for name in jm.__all__:
