@@ -4,7 +4,7 @@ Implements and extends Wei, Lee, Liu, Ma, "Regularization Matters: Generalizatio
 Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 """
 
-from jaxmargin import data, norms
+from jaxmargin import data, hypercube, lower_bound, norms
 from jaxmargin.kernels import k1, k2, kernel_matvec, two_layer_ntk
 from jaxmargin.homogeneity import Homogeneity, balance, homogeneity_degree, widen
 from jaxmargin.losses import (
@@ -43,12 +43,14 @@ __all__ = [
     "cross_entropy_loss",
     "data",
     "homogeneity_degree",
+    "hypercube",
     "init_mlp",
     "init_two_layer",
     "k1",
     "k2",
     "kernel_matvec",
     "logistic_loss",
+    "lower_bound",
     "margin_distribution",
     "margins",
     "mlp",

@@ -9,11 +9,14 @@ Everything is computed from c and from how far |c| is below 1. The second is wha
 angle near 0 and pi, where c itself has no digits left: 1 - c = 2 sin(theta/2)^2.
 """
 
+import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.fft
 from jaxtyping import Array, Float
 
 
@@ -87,6 +90,66 @@ def _arc_cosines_jvp(primals, tangents):
     return (kappa_0, kappa_1), (d_kappa_0, Cosine(d_kappa_1, jnp.zeros_like(d_kappa_1)))
 
 
+def by_angle(function: Callable[[Cosine], Array]) -> Callable[[Cosine], Array]:
+    """The same function of a cosine, evaluated faster where that is known to pay.
+
+    Compositions of arc-cosine functions are analytic in the angle (not in the cosine). On CPU one
+    Chebyshev series in theta therefore replaces all of them: in float32 it has 15 terms up to
+    depth 10, and 30 at depth 20. Derivatives remain those of `function`.
+
+    Args:
+        function: composed of `arc_cosines` and polynomials.
+
+    Returns:
+        A function with the values of `function` up to rounding, and its derivatives.
+    """
+    series = functools.cache(functools.partial(_angle_series, function))
+
+    @jax.custom_jvp
+    def evaluate(c: Cosine) -> Array:
+        tolerance = 1e-15 if c.value.dtype == jnp.float64 else 1e-8
+        return jax.lax.platform_dependent(
+            c, cpu=lambda c: _evaluate_series(series(tolerance), c), default=function
+        )
+
+    @evaluate.defjvp
+    def _evaluate_jvp(primals, tangents):
+        return jax.jvp(function, primals, tangents)
+
+    return evaluate
+
+
+def _angle_series(function: Callable[[Cosine], Array], tolerance: float) -> np.ndarray:
+    """Chebyshev coefficients on [0, pi] of function(cos(theta)), without a negligible rest."""
+
+    def sample(theta: np.ndarray) -> np.ndarray:
+        gap = 2 * np.minimum(np.sin(theta / 2), np.cos(theta / 2)) ** 2
+        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+            return np.asarray(function(Cosine(jnp.cos(theta), jnp.asarray(gap))))
+
+    series = _chebyshev(sample, 512, np.pi)
+    rest = np.cumsum(np.abs(series[::-1]))[::-1]
+    return series[rest > tolerance * rest[0]]
+
+
+def _evaluate_series(series: np.ndarray, c: Cosine) -> Array:
+    """Clenshaw's recurrence in t = 2 theta / pi - 1: stable at every degree, unlike powers of t."""
+    turn = _acute_angle(c.gap) * (2 / np.pi)
+    t = jnp.where(c.value >= 0, turn - 1, 1 - turn)
+    b, b_next = jnp.full_like(t, series[-1]), jnp.zeros_like(t)
+    for coefficient in series[-2:0:-1]:
+        b, b_next = 2 * t * b - b_next + float(coefficient), b
+    return t * b - b_next + float(series[0])
+
+
+def _chebyshev(function: Callable, degree: int, high: float) -> np.ndarray:
+    """Chebyshev coefficients of the polynomial through function at the nodes of [0, high]."""
+    nodes = np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
+    coefficients = scipy.fft.dct(function(high * (nodes + 1) / 2)) / (degree + 1)
+    coefficients[0] /= 2
+    return coefficients
+
+
 def _reciprocal(s: Array) -> Array:
     """1 / s, and 0 at s = 0 with derivative 0."""
     positive = s > 0
@@ -117,15 +180,12 @@ def _angle_by_polynomial(gap: Array) -> Array:
 
 
 def _fit_angle(degree: int) -> np.ndarray:
-    """Power series of the Chebyshev interpolant of arccos(1 - g) / sqrt(g) on [0, 1]."""
-
-    def quotient(g: np.ndarray) -> np.ndarray:
-        return 2 * np.arcsin(np.sqrt(g / 2)) / np.sqrt(g)
-
-    fit = np.polynomial.Chebyshev.interpolate(quotient, degree, domain=[0, 1])
-    return fit.convert(kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1]).coef
+    """Coefficients of the powers of g in the interpolant of arccos(1 - g) / sqrt(g) on [0, 1]."""
+    fit = _chebyshev(lambda g: 2 * np.arcsin(np.sqrt(g / 2)) / np.sqrt(g), degree, 1.0)
+    series = np.polynomial.Chebyshev(fit, domain=[0, 1])
+    return series.convert(kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1]).coef
 
 
-# Relative error 5e-8 in float32 and 1.3e-15 in float64, rounding included; no degree does better.
+# Relative error 7e-8 in float32 and 5e-16 in float64, rounding included; no degree does better.
 _ANGLE_32 = _fit_angle(7)
-_ANGLE_64 = _fit_angle(19)
+_ANGLE_64 = _fit_angle(18)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmargin as jm
-from jaxmargin import data, norms
+from jaxmargin import data, hypercube, lower_bound, norms
 
 
 class Contract(NamedTuple):
@@ -87,6 +87,24 @@ def _kernel_contract(name: str, kernel: Callable) -> Contract:
         lambda dtype: (normal(4, 3, dtype=dtype), normal(5, 3, dtype=dtype, seed=1)),
         edges=lambda dtype: [(rows(dtype),), (rows(dtype), rows(dtype))],
     )
+
+
+def cube(n: int, dtype, seed: int = 0):
+    return jnp.where(normal(n, 4, dtype=dtype, seed=seed) > 0, 1.0, -1.0).astype(dtype)
+
+
+def spanned(dtype):
+    """Inputs of D, a coefficient for each, and points of the hypercube."""
+    x = hypercube.embed(cube(3, dtype), 1, 0).at[2, :2].set(jnp.array([0, -1], dtype))
+    return x, normal(3, dtype=dtype), cube(2, dtype, seed=1)
+
+
+def _cube_contract(name: str, call: Callable) -> Contract:
+    return Contract(f"hypercube.{name}", call, lambda dtype: (cube(3, dtype),))
+
+
+def _span_contract(name: str, call: Callable) -> Contract:
+    return Contract(f"lower_bound.{name}", call, spanned)
 
 
 def _labels(dtype):
@@ -174,6 +192,33 @@ CONTRACTS = [
         lambda dtype: (normal(5, 3, dtype=dtype), normal(5, 2, dtype=dtype, seed=1)),
         edges=lambda dtype: [(rows(dtype), signs(6, dtype))],
     ),
+    _cube_contract("embed", partial(hypercube.embed, first=0, second=-1)),
+    _cube_contract("tilde", hypercube.tilde(jm.two_layer_ntk)),
+    _cube_contract("taylor_kernel", partial(hypercube.taylor_kernel, r_w=0.5, r_u=2.0)),
+    _cube_contract("taylor_error", hypercube.taylor_error),
+    _cube_contract("parity_gram", partial(hypercube.parity_gram, size=3)),
+    _cube_contract("quadratic_constant", hypercube.quadratic_constant),
+    Contract(
+        "hypercube.cross_moment",
+        partial(hypercube.cross_moment, p=1, q=3),
+        lambda dtype: (cube(3, dtype), normal(3, dtype=dtype)),
+    ),
+    Contract(
+        "hypercube.quadratic_form",
+        hypercube.quadratic_form,
+        lambda dtype: (cube(3, dtype), normal(3, dtype=dtype), normal(6, dtype=dtype, seed=1)),
+    ),
+    _span_contract("f_tilde", lower_bound.f_tilde),
+    _span_contract("f_plus", lower_bound.f_plus),
+    _span_contract("f_minus", lower_bound.f_minus),
+    _span_contract("deviation", lower_bound.deviation),
+    _span_contract("paired_error_bound", lower_bound.paired_error_bound),
+    Contract(
+        "lower_bound.least_squares_limit",
+        lower_bound.least_squares_limit,
+        lambda dtype: (jnp.array([0.1, 0.25, 0.4], dtype),),
+        edges=lambda dtype: [(jnp.array([1e-3, 0.5, 0.7], dtype),)],
+    ),
     Contract("margins", jm.margins, lambda dtype: (normal(3, 4, dtype=dtype), _labels(dtype))),
     Contract(
         "normalized_margin",
@@ -197,8 +242,12 @@ DRIVERS = {
     "data.sinusoid": data.sinusoid,
     "data.teacher": data.teacher,
     "data.two_axis": data.two_axis,
+    "hypercube.fourier_coefficients": hypercube.fourier_coefficients,
+    "hypercube.taylor_coefficients": hypercube.taylor_coefficients,
     "init_mlp": jm.init_mlp,
     "init_two_layer": jm.init_two_layer,
+    "lower_bound.held_out_error": lower_bound.held_out_error,
+    "lower_bound.oracle_beta": lower_bound.oracle_beta,
     "train": jm.train,
 }
 CONTAINERS = {
@@ -209,4 +258,7 @@ CONTAINERS = {
     "Trained": jm.Trained,
     "TwoLayer": jm.TwoLayer,
     "data.TeacherSample": data.TeacherSample,
+    "lower_bound.Deviation": lower_bound.Deviation,
+    "lower_bound.HeldOut": lower_bound.HeldOut,
+    "lower_bound.Oracle": lower_bound.Oracle,
 }
