@@ -4,9 +4,9 @@ Implements and extends Wei, Lee, Liu, Ma, "Regularization Matters: Generalizatio
 Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 """
 
-from jaxmargin import data, hypercube, lower_bound, norms
-from jaxmargin.kernels import k1, k2, kernel_matvec, two_layer_ntk
+from jaxmargin import data, hypercube, lower_bound, norms, oracle
 from jaxmargin.homogeneity import Homogeneity, balance, homogeneity_degree, widen
+from jaxmargin.kernels import k1, k2, kernel_matvec, two_layer_ntk
 from jaxmargin.losses import (
     cross_entropy_loss,
     logistic_loss,
@@ -56,6 +56,7 @@ __all__ = [
     "mlp",
     "normalized_margin",
     "norms",
+    "oracle",
     "pattern_change",
     "regularized",
     "squared_loss",

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmargin as jm
-from jaxmargin import data, hypercube, lower_bound, norms
+from jaxmargin import data, hypercube, lower_bound, norms, oracle
 
 
 class Contract(NamedTuple):
@@ -214,8 +214,8 @@ CONTRACTS = [
     _span_contract("deviation", lower_bound.deviation),
     _span_contract("paired_error_bound", lower_bound.paired_error_bound),
     Contract(
-        "lower_bound.least_squares_limit",
-        lower_bound.least_squares_limit,
+        "oracle.least_squares_limit",
+        oracle.least_squares_limit,
         lambda dtype: (jnp.array([0.1, 0.25, 0.4], dtype),),
         edges=lambda dtype: [(jnp.array([1e-3, 0.5, 0.7], dtype),)],
     ),
@@ -246,8 +246,8 @@ DRIVERS = {
     "hypercube.taylor_coefficients": hypercube.taylor_coefficients,
     "init_mlp": jm.init_mlp,
     "init_two_layer": jm.init_two_layer,
-    "lower_bound.held_out_error": lower_bound.held_out_error,
-    "lower_bound.oracle_beta": lower_bound.oracle_beta,
+    "oracle.held_out_error": oracle.held_out_error,
+    "oracle.oracle_beta": oracle.oracle_beta,
     "train": jm.train,
 }
 CONTAINERS = {
@@ -259,6 +259,6 @@ CONTAINERS = {
     "TwoLayer": jm.TwoLayer,
     "data.TeacherSample": data.TeacherSample,
     "lower_bound.Deviation": lower_bound.Deviation,
-    "lower_bound.HeldOut": lower_bound.HeldOut,
-    "lower_bound.Oracle": lower_bound.Oracle,
+    "oracle.HeldOut": oracle.HeldOut,
+    "oracle.Oracle": oracle.Oracle,
 }

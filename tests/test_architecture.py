@@ -14,11 +14,13 @@ PACKAGE = Path(__file__).parents[1] / "jaxmargin"
 ROWS = {
     "numerics": 0,
     "norms": 0,
+    "arccosine": 0,
     "networks": 1,
     "losses": 1,
     "kernels": 1,
     "data": 2,
     "homogeneity": 2,
+    "hypercube": 2,
     "margins": 2,
     "empirical": 2,
     "predictors": 2,
@@ -30,6 +32,7 @@ ROWS = {
     "l1svm": 3,
     "bounds": 3,
     "lower_bound": 3,
+    "oracle": 3,
 }
 SIDEWAYS = {("norms", "numerics")}
 ENTRIES = {"__init__", "__main__"}  # of the package; only __main__ imports experiments

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom, norm
 
 import jaxmargin as jm
-from jaxmargin import data, hypercube, lower_bound
+from jaxmargin import data, hypercube, lower_bound, oracle
 
 AXES = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
 
@@ -142,13 +142,13 @@ def test_oracle_is_the_fit_to_the_whole_support(n, d, target):
     goal = y if target == "label" else np.where(points[:, 0] > 0.5, 1.0, -1.0)
     fit, squared_error = brute_oracle(x, goal)
     with jax.enable_x64(True):
-        oracle = lower_bound.oracle_beta(jax.random.key(0), jnp.asarray(x), target=target)
-        assert np.allclose(ntk(points, x) @ np.asarray(oracle.beta), fit, atol=1e-7)
-    assert np.isclose(oracle.squared_error, squared_error, atol=1e-9)
+        best = oracle.oracle_beta(jax.random.key(0), jnp.asarray(x), target=target)
+        assert np.allclose(ntk(points, x) @ np.asarray(best.beta), fit, atol=1e-7)
+    assert np.isclose(best.squared_error, squared_error, atol=1e-9)
     clear = np.abs(fit) > 1e-5
     error = np.mean((fit * y <= 0)[clear]) * clear.mean()
-    assert error - 1e-9 <= oracle.error + 4 * oracle.standard_error
-    assert oracle.error <= error + (1 - clear.mean()) + 4 * oracle.standard_error
+    assert error - 1e-9 <= best.error + 4 * best.standard_error
+    assert best.error <= error + (1 - clear.mean()) + 4 * best.standard_error
 
 
 def test_oracle_of_another_kernel_of_angles():
@@ -159,10 +159,10 @@ def test_oracle_of_another_kernel_of_angles():
         return (jm.k1(a, b) + jm.k2(a, b)) ** 2
 
     with jax.enable_x64(True):
-        oracle = lower_bound.oracle_beta(jax.random.key(0), jnp.asarray(x), kernel=kernel)
+        best = oracle.oracle_beta(jax.random.key(0), jnp.asarray(x), kernel=kernel)
     features = (ntk(points, x, 0.0, 2**0.5)) ** 2
     fit = features @ np.linalg.lstsq(features, y, rcond=1e-12)[0]
-    assert np.isclose(oracle.squared_error, np.mean((fit - y) ** 2), atol=1e-9)
+    assert np.isclose(best.squared_error, np.mean((fit - y) ** 2), atol=1e-9)
 
 
 @pytest.mark.parametrize(("r_w", "r_u"), [(1.0, 1.0), (0.3, 2.0)])
@@ -171,17 +171,17 @@ def test_population_fit_beats_a_fit_to_fresh_samples(r_w, r_u):
     d, n = 20, 100
     kernel = partial(jm.two_layer_ntk, r_w=r_w, r_u=r_u)
     x, _ = data.two_axis(jax.random.key(0), n, d)
-    oracle = lower_bound.oracle_beta(jax.random.key(1), x, kernel=kernel)
+    best = oracle.oracle_beta(jax.random.key(1), x, kernel=kernel)
     fresh, y = map(np.asarray, data.two_axis(jax.random.key(2), 100 * n, d))
     features = ntk(fresh, np.asarray(x), r_w, r_u)
     beta = np.linalg.lstsq(features, y, rcond=None)[0]
-    sampled = lower_bound.held_out_error(
+    sampled = oracle.held_out_error(
         jax.random.key(1), x, jnp.asarray(beta, "float32"), kernel=kernel
     )
-    assert oracle.error < sampled.error
-    residual = (features @ np.asarray(oracle.beta) - y) ** 2
+    assert best.error < sampled.error
+    residual = (features @ np.asarray(best.beta) - y) ** 2
     standard_error = residual.std() / np.sqrt(len(y))
-    assert abs(residual.mean() - oracle.squared_error) < 4 * standard_error
+    assert abs(residual.mean() - best.squared_error) < 4 * standard_error
     assert np.mean((features @ beta - y) ** 2) < residual.mean()  # on its own samples
 
 
@@ -189,45 +189,45 @@ def test_population_fit_beats_a_fit_to_fresh_samples(r_w, r_u):
 def test_oracle_needs_half_of_d_squared_samples(n, low, high):
     d = 40
     x, _ = data.two_axis(jax.random.key(0), n, d)
-    oracle = lower_bound.oracle_beta(jax.random.key(1), x)
-    assert low < oracle.error < high
-    r2 = 1 - oracle.squared_error
+    best = oracle.oracle_beta(jax.random.key(1), x)
+    assert low < best.error < high
+    r2 = 1 - best.squared_error
     # The error of a score that is normal given the label.
-    assert abs(oracle.error - norm.cdf(-np.sqrt(r2 / (1 - r2)))) < 0.01
+    assert abs(best.error - norm.cdf(-np.sqrt(r2 / (1 - r2)))) < 0.01
     z = jax.random.rademacher(jax.random.key(2), (5_000, d - 2), float)
-    assert lower_bound.paired_error_bound(x, oracle.beta, z) < oracle.error
+    assert lower_bound.paired_error_bound(x, best.beta, z) < best.error
 
 
 def test_half_space_attains_the_quarter_of_lemma_b2():
     d, n = 40, 400
     x, _ = data.two_axis(jax.random.key(0), n, d)
-    oracle = lower_bound.oracle_beta(jax.random.key(1), x, target="half_space")
-    assert abs(oracle.error - 0.25) < 4 * oracle.standard_error + 0.002
+    best = oracle.oracle_beta(jax.random.key(1), x, target="half_space")
+    assert abs(best.error - 0.25) < 4 * best.standard_error + 0.002
     z = jax.random.rademacher(jax.random.key(2), (5_000, d - 2), float)
-    assert abs(lower_bound.paired_error_bound(x, oracle.beta, z) - 0.25) < 0.002
+    assert abs(lower_bound.paired_error_bound(x, best.beta, z) - 0.25) < 0.002
 
 
 @pytest.mark.parametrize("ratio", [1 / 18, 1 / 4, 1 / 3])
 def test_least_squares_limit_is_approached(ratio):
     d = 40
-    limit = lower_bound.least_squares_limit(jnp.asarray(ratio))
+    limit = oracle.least_squares_limit(jnp.asarray(ratio))
     x, _ = data.two_axis(jax.random.key(3), int(ratio * d**2), d)
     for kernel in (jm.k1, partial(jm.two_layer_ntk, r_w=0.0)):  # the limit is one for all
-        oracle = lower_bound.oracle_beta(jax.random.key(1), x, kernel=kernel)
-        r2 = 1 - oracle.squared_error
+        best = oracle.oracle_beta(jax.random.key(1), x, kernel=kernel)
+        r2 = 1 - best.squared_error
         assert abs(norm.cdf(-np.sqrt(r2 / (1 - r2))) - limit) < 0.02
 
 
 def test_oracle_of_inputs_that_repeat():
     x = jnp.asarray(draw(10, 8), "float32")
-    twice = lower_bound.oracle_beta(jax.random.key(0), jnp.concatenate([x, x]))
-    once = lower_bound.oracle_beta(jax.random.key(0), x)
+    twice = oracle.oracle_beta(jax.random.key(0), jnp.concatenate([x, x]))
+    once = oracle.oracle_beta(jax.random.key(0), x)
     assert np.isclose(twice.squared_error, once.squared_error, atol=1e-9)
     assert twice.error == once.error
 
 
 X, BETA, Z = jnp.asarray(draw(3, 6), "float32"), jnp.ones(3), jnp.ones((2, 4))
-oracle_of = partial(lower_bound.oracle_beta, jax.random.key(0))
+oracle_of = partial(oracle.oracle_beta, jax.random.key(0))
 BAD = {
     "x of f+": (lambda: lower_bound.f_plus(X[0], BETA, Z), r"x must be \(n, d\) with d >= 3"),
     "beta of f-": (lambda: lower_bound.f_minus(X, BETA[:2], Z), r"beta \(n,\), got \(3, 6\) and"),
@@ -245,11 +245,11 @@ BAD = {
     "K2": (lambda: oracle_of(X, kernel=jm.k2), "kernel must be positive semidefinite"),
     "num_test": (lambda: oracle_of(X, num_test=0), "num_test must be at least 1, got 0"),
     "shapes held out": (
-        lambda: lower_bound.held_out_error(jax.random.key(0), X, BETA[:2]),
+        lambda: oracle.held_out_error(jax.random.key(0), X, BETA[:2]),
         r"got \(3, 6\) and \(2,\)",
     ),
     "NaN held out": (
-        lambda: lower_bound.held_out_error(jax.random.key(0), X, BETA * jnp.nan),
+        lambda: oracle.held_out_error(jax.random.key(0), X, BETA * jnp.nan),
         "beta must be finite",
     ),
 }

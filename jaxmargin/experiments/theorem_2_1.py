@@ -20,8 +20,8 @@ from jaxmargin.experiments.experiment import Claim, Context, Experiment, Series,
 from jaxmargin.experiments.statistics import mean
 from jaxmargin.kernels import two_layer_ntk
 from jaxmargin.losses import regularized
-from jaxmargin.lower_bound import oracle_beta
 from jaxmargin.networks import init_two_layer, two_layer
+from jaxmargin.oracle import oracle_beta
 from jaxmargin.predictors import fit_interpolant, fit_svm, kernel_predict
 from jaxmargin.training import train
 
