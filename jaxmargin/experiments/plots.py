@@ -57,7 +57,7 @@ def panels(count: int, *, width: float = 3.2, height: float = 2.7) -> tuple[Figu
 
 
 def mean_band(
-    axes: Axes, x: np.ndarray, values: np.ndarray, *, label: str, color: str, **line
+    axes: Axes, x: np.ndarray, values: np.ndarray, *, label: str | None, color: str, **line
 ) -> None:
     """The mean over trials, with a band of one standard error on each side.
 
