@@ -125,8 +125,9 @@ def _kernel_errors(d: int, n: int, settings: Settings, tick: Tick) -> Series:
         for name, fit in (("svm", fit_svm), ("interpolation", fit_interpolant)):
             scores = kernel_predict(cross, fit(gram, fitted[1]))
             errors[name].append(float(jnp.mean(scores * test[1] <= 0)))
-        for name, target in (("oracle", "label"), ("half_space", "half_space")):
-            errors[name].append(oracle_beta(key_oracle, fitted[0], target=target).error)
+        best = partial(oracle_beta, key_oracle, fitted[0])
+        errors["oracle"].append(best(target="label").error)
+        errors["half_space"].append(best(target="half_space").error)
         tick()
     return {name: np.array(values) for name, values in errors.items()}
 
