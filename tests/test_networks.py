@@ -287,4 +287,12 @@ def test_initial_weights_have_the_documented_scale():
         n = matrix.size
         assert abs(np.mean(matrix)) < 4 * std / math.sqrt(n)
         assert abs(np.var(matrix) - std**2) < 4 * std**2 * math.sqrt(2 / n)
-    assert not np.array_equal(params.u, jm.init_two_layer(jax.random.key(3), 20, 100).u)
+
+
+def test_initial_weights_depend_on_the_key_and_differ_between_layers():
+    square = partial(jm.init_two_layer, d=8, m=8, k=8), partial(jm.init_mlp, widths=(8, 8, 8, 8))
+    for init in square:
+        first, again, other = (init(jax.random.key(seed)) for seed in (0, 0, 1))
+        jax.tree.map(np.testing.assert_array_equal, first, again)
+        matrices = [np.asarray(matrix) for matrix in (*first, *other)]
+        assert len({matrix.tobytes() for matrix in matrices}) == len(matrices)

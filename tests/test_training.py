@@ -292,9 +292,9 @@ def test_divergence_at_the_start():
 
 
 def test_divergence_tells_the_trial():
-    starts = [0.0, 3.0, 1e5, 0.0]
+    starts = [0.0, 3.0, 1e5, 1.0]
     x, y = jnp.zeros((4, 1, 1)), jnp.zeros((4, 1))
-    with pytest.raises(jm.DivergenceError, match=r"in trial 1 \(2 of 4 did\)") as caught:
+    with pytest.raises(jm.DivergenceError, match=r"in trial 1 \(3 of 4 did\)") as caught:
         jm.train(
             square, optax.sgd(5.0), jnp.array(starts)[:, None], x, y, num_steps=60, trials=True
         )
