@@ -280,9 +280,9 @@ def test_pattern_change_of_integer_inputs_is_a_fraction():
 def test_initial_weights_have_the_documented_scale():
     """k standard errors: the variance of n normal weights has standard error std^2 sqrt(2/n)."""
     params = jm.init_two_layer(jax.random.key(0), 20, 100, std=0.3)
-    deep = jm.init_mlp(jax.random.key(1), (50, 80, 40, 1))
+    deep = jm.init_mlp(jax.random.key(1), (50, 80, 40))
     scaled = jm.init_mlp(jax.random.key(2), (50, 80, 40), std=(2.0, 0.5))
-    expected = [0.3, 0.3, *(math.sqrt(2 / fan_in) for fan_in in (50, 80, 40)), 2.0, 0.5]
+    expected = [0.3, 0.3, *(math.sqrt(2 / fan_in) for fan_in in (50, 80)), 2.0, 0.5]
     for matrix, std in zip([*params, *deep, *scaled], expected, strict=True):
         n = matrix.size
         assert abs(np.mean(matrix)) < 4 * std / math.sqrt(n)
