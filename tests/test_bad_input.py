@@ -242,7 +242,7 @@ def test_a_fault_is_one_clear_line(fault: Fault):
     assert "\n" not in str(caught.value)
 
 
-MODULES = {"norms", "networks", "losses", "margins", "data", "training"}
+MODULES = {"norms", "networks", "homogeneity", "losses", "margins", "data", "training"}
 CHECKED = sorted(
     name
     for name, value in public_names().items()

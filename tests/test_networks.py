@@ -280,11 +280,19 @@ def test_pattern_change_of_integer_inputs_is_a_fraction():
 def test_initial_weights_have_the_documented_scale():
     """k standard errors: the variance of n normal weights has standard error std^2 sqrt(2/n)."""
     params = jm.init_two_layer(jax.random.key(0), 20, 100, std=0.3)
-    deep = jm.init_mlp(jax.random.key(1), (50, 80, 40, 1))
+    deep = jm.init_mlp(jax.random.key(1), (50, 80, 40))
     scaled = jm.init_mlp(jax.random.key(2), (50, 80, 40), std=(2.0, 0.5))
-    expected = [0.3, 0.3, *(math.sqrt(2 / fan_in) for fan_in in (50, 80, 40)), 2.0, 0.5]
+    expected = [0.3, 0.3, *(math.sqrt(2 / fan_in) for fan_in in (50, 80)), 2.0, 0.5]
     for matrix, std in zip([*params, *deep, *scaled], expected, strict=True):
         n = matrix.size
         assert abs(np.mean(matrix)) < 4 * std / math.sqrt(n)
         assert abs(np.var(matrix) - std**2) < 4 * std**2 * math.sqrt(2 / n)
-    assert not np.array_equal(params.u, jm.init_two_layer(jax.random.key(3), 20, 100).u)
+
+
+def test_initial_weights_depend_on_the_key_and_differ_between_layers():
+    square = partial(jm.init_two_layer, d=8, m=8, k=8), partial(jm.init_mlp, widths=(8, 8, 8, 8))
+    for init in square:
+        first, again, other = (init(jax.random.key(seed)) for seed in (0, 0, 1))
+        jax.tree.map(np.testing.assert_array_equal, first, again)
+        matrices = [np.asarray(matrix) for matrix in (*first, *other)]
+        assert len({matrix.tobytes() for matrix in matrices}) == len(matrices)
