@@ -14,6 +14,7 @@ from jaxmargin.losses import (
     truncated_squared_loss,
 )
 from jaxmargin.margins import margin_distribution, margins, normalized_margin
+from jaxmargin.matrix_free import RidgeFit, fit_ridge_matrix_free
 from jaxmargin.networks import (
     Homogeneity,
     TwoLayer,
@@ -28,16 +29,25 @@ from jaxmargin.networks import (
     two_layer,
     widen,
 )
-from jaxmargin.numerics import DivergenceError
+from jaxmargin.numerics import ConvergenceError, DivergenceError
+from jaxmargin.predictors import (
+    fit_interpolant,
+    fit_kernel_logistic,
+    fit_ridge,
+    fit_svm,
+    kernel_predict,
+)
 from jaxmargin.training import History, Minibatch, Trained, train
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ConvergenceError",
     "DivergenceError",
     "History",
     "Homogeneity",
     "Minibatch",
+    "RidgeFit",
     "Trained",
     "TwoLayer",
     "activation_pattern",
@@ -45,12 +55,18 @@ __all__ = [
     "balance",
     "cross_entropy_loss",
     "data",
+    "fit_interpolant",
+    "fit_kernel_logistic",
+    "fit_ridge",
+    "fit_ridge_matrix_free",
+    "fit_svm",
     "homogeneity_degree",
     "init_mlp",
     "init_two_layer",
     "k1",
     "k2",
     "kernel_matvec",
+    "kernel_predict",
     "logistic_loss",
     "margin_distribution",
     "margins",

@@ -1,6 +1,7 @@
 """Arithmetic at the edges, and the checks that every entry point shares."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +21,18 @@ class DivergenceError(ValueError):
         super().__init__(message)
         self.step = step
         self.trial = trial
+
+
+class ConvergenceError(ValueError):
+    """A solver that stopped above its tolerance.
+
+    Attributes:
+        fit: what the solver had reached, where that is of use; else None.
+    """
+
+    def __init__(self, message: str, *, fit: Any = None):
+        super().__init__(message)
+        self.fit = fit
 
 
 def safe_power(base: Float[Array, ""], exponent: float) -> Float[Array, ""]:
