@@ -15,6 +15,7 @@ from jaxmargin.losses import (
     truncated_squared_loss,
 )
 from jaxmargin.margins import margin_distribution, margins, normalized_margin
+from jaxmargin.matrix_free import RidgeFit, fit_ridge_matrix_free
 from jaxmargin.networks import (
     TwoLayer,
     activation_pattern,
@@ -25,16 +26,25 @@ from jaxmargin.networks import (
     pattern_change,
     two_layer,
 )
-from jaxmargin.numerics import DivergenceError
+from jaxmargin.numerics import ConvergenceError, DivergenceError
+from jaxmargin.predictors import (
+    fit_interpolant,
+    fit_kernel_logistic,
+    fit_ridge,
+    fit_svm,
+    kernel_predict,
+)
 from jaxmargin.training import History, Minibatch, Trained, train
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ConvergenceError",
     "DivergenceError",
     "History",
     "Homogeneity",
     "Minibatch",
+    "RidgeFit",
     "Trained",
     "TwoLayer",
     "activation_pattern",
@@ -42,6 +52,11 @@ __all__ = [
     "balance",
     "cross_entropy_loss",
     "data",
+    "fit_interpolant",
+    "fit_kernel_logistic",
+    "fit_ridge",
+    "fit_ridge_matrix_free",
+    "fit_svm",
     "homogeneity_degree",
     "hypercube",
     "init_mlp",
@@ -49,6 +64,7 @@ __all__ = [
     "k1",
     "k2",
     "kernel_matvec",
+    "kernel_predict",
     "logistic_loss",
     "lower_bound",
     "margin_distribution",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from numbers import Real
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +24,18 @@ class DivergenceError(ValueError):
         super().__init__(message)
         self.step = step
         self.trial = trial
+
+
+class ConvergenceError(ValueError):
+    """A solver that stopped above its tolerance.
+
+    Attributes:
+        fit: what the solver had reached, where that is of use; else None.
+    """
+
+    def __init__(self, message: str, *, fit: Any = None):
+        super().__init__(message)
+        self.fit = fit
 
 
 def safe_power(base: Float[Array, ""], exponent: float) -> Float[Array, ""]:

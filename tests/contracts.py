@@ -231,6 +231,12 @@ CONTRACTS = [
         partial(jm.margin_distribution, jm.two_layer),
         lambda dtype: (net(dtype), *samples(dtype)),
     ),
+    Contract(
+        "kernel_predict",
+        jm.kernel_predict,
+        lambda dtype: (normal(4, 5, dtype=dtype), normal(5, 2, dtype=dtype, seed=1)),
+        edges=lambda dtype: [(jnp.zeros((4, 5), dtype), jnp.zeros(5, dtype))],
+    ),
 ]
 
 # Public names that are not functions of arrays: drivers (concrete values, files, randomness)
@@ -244,6 +250,11 @@ DRIVERS = {
     "data.two_axis": data.two_axis,
     "hypercube.fourier_coefficients": hypercube.fourier_coefficients,
     "hypercube.taylor_coefficients": hypercube.taylor_coefficients,
+    "fit_interpolant": jm.fit_interpolant,
+    "fit_kernel_logistic": jm.fit_kernel_logistic,
+    "fit_ridge": jm.fit_ridge,
+    "fit_ridge_matrix_free": jm.fit_ridge_matrix_free,
+    "fit_svm": jm.fit_svm,
     "init_mlp": jm.init_mlp,
     "init_two_layer": jm.init_two_layer,
     "oracle.held_out_error": oracle.held_out_error,
@@ -251,10 +262,12 @@ DRIVERS = {
     "train": jm.train,
 }
 CONTAINERS = {
+    "ConvergenceError": jm.ConvergenceError,
     "DivergenceError": jm.DivergenceError,
     "History": jm.History,
     "Homogeneity": jm.Homogeneity,
     "Minibatch": jm.Minibatch,
+    "RidgeFit": jm.RidgeFit,
     "Trained": jm.Trained,
     "TwoLayer": jm.TwoLayer,
     "data.TeacherSample": data.TeacherSample,

@@ -14,6 +14,8 @@ PACKAGE = Path(__file__).parents[1] / "jaxmargin"
 ROWS = {
     "numerics": 0,
     "norms": 0,
+    "interior_point": 0,
+    "newton": 0,
     "arccosine": 0,
     "networks": 1,
     "losses": 1,
