@@ -25,6 +25,7 @@ ROWS = {
     "hypercube": 2,
     "margins": 2,
     "empirical": 2,
+    "matrix_free": 2,
     "predictors": 2,
     "sphere": 2,
     "meanfield": 2,
