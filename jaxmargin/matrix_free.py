@@ -97,7 +97,7 @@ def fit_ridge_matrix_free(
         >>> x = jax.random.normal(jax.random.key(0), (300, 5))
         >>> fit = fit_ridge_matrix_free(k1, x, x[:, 0], ridge=0.1, num_landmarks=50)
         >>> exact = fit_ridge(k1(x), x[:, 0], ridge=0.1)
-        >>> fit.converged, bool(jnp.abs(fit.beta - exact).max() < 1e-3 * jnp.abs(exact).max())
+        >>> fit.converged, bool(jnp.abs(fit.beta - exact).max() < 1e-2 * jnp.abs(exact).max())
         (True, True)
 
     Reference:
