@@ -126,9 +126,9 @@ def fit_svm(
         TypeError: gram is not of floats, or traced.
 
     Example:
-        >>> x = jnp.array([[1.0], [3.0], [-2.0]])
+        >>> x = jnp.array([[2.0], [3.0], [-1.0]])
         >>> fit_svm(x @ x.T, jnp.array([1.0, 1.0, -1.0])).round(4).tolist()
-        [1.0, 0.0, 0.0]
+        [0.0, 0.0, -1.0]
 
     Reference:
         Cortes, Vapnik (1995); solved as Mehrotra (1992). Wei, Lee, Liu, Ma (2019), section 2.
@@ -185,7 +185,7 @@ def fit_kernel_logistic(
     Example:
         >>> beta = fit_kernel_logistic(jnp.eye(2), jnp.array([1.0, -1.0]), lam=0.1)
         >>> [round(float(b), 4) for b in beta]
-        [1.0671, -1.0671]
+        [0.7838, -0.7838]
 
     Reference:
         Rasmussen, Williams (2006), sections 3.4 and 3.5; Wei, Lee, Liu, Ma (2019), eq. 2.2.

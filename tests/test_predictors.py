@@ -66,7 +66,7 @@ def test_interpolant_goes_through_the_data_and_is_the_limit_of_ridge():
 
 
 @pytest.mark.parametrize("ridge", [1e-6, 0.3, 1e4])
-def test_ridge_is_scipy_and_scikit_learn(ridge: float):
+def test_ridge_is_scipy_and_scikit_learn(ridge):
     with jax.enable_x64(True):
         gram, y = problem("float64")
         targets = jnp.stack([y, jnp.cos(jnp.arange(N, dtype=y.dtype))], axis=1)
@@ -83,7 +83,7 @@ def test_float32_is_solved_in_float64():
     exact = np.linalg.solve(np.asarray(gram, np.float64), np.asarray(y, np.float64))
     assert np.linalg.cond(np.asarray(gram, np.float64)) > 1e5
     np.testing.assert_allclose(fit_interpolant(gram, y), exact, rtol=1e-6)
-    assert not jax.config.jax_enable_x64
+    assert jnp.ones(1).dtype == "float32"  # the switch is back where it was
 
 
 # Support vector machines
@@ -126,10 +126,10 @@ def test_hard_margin_conditions_of_optimum():
 
 
 def test_svm_of_a_singular_gram_matrix():
-    """Rank 2 among 30 samples: w is the least vector with margin 1, also in float32."""
-    x = np.random.default_rng(0).normal(size=(30, 2))
-    x = x[np.abs(x[:, 0]) > 0.3].astype("float32")
+    """Rank 2 among 40 samples: w is the least vector with margin 1, also in float32."""
+    x = np.random.default_rng(0).normal(size=(N, 2)).astype("float32")
     y = np.sign(x[:, 0])
+    x[:, 0] += 0.3 * y
     beta = fit_svm(jnp.asarray(x @ x.T), jnp.asarray(y))
     exact = LinearSVC(
         C=1e6, loss="hinge", fit_intercept=False, tol=1e-9, max_iter=10**7, random_state=0
@@ -189,11 +189,12 @@ NAMED = {"signs": "logistic", "classes": "cross_entropy"}
 
 def test_softmax_of_two_classes_is_logistic():
     """f_1 = -f_0 = f / 2 costs half the squared norm of f."""
-    gram, y = problem("float32")
-    two = fit_kernel_logistic(gram, (y > 0).astype(int), lam=0.02)
-    one = fit_kernel_logistic(gram, y, lam=0.01)
-    np.testing.assert_allclose(two[:, 1] - two[:, 0], one, rtol=1e-5)
-    np.testing.assert_allclose(two[:, 0], -two[:, 1], rtol=1e-5)
+    with jax.enable_x64(True):
+        gram, y = problem("float64")
+        two = fit_kernel_logistic(gram, (y > 0).astype(int), lam=0.02)
+        one = fit_kernel_logistic(gram, y, lam=0.01)
+        np.testing.assert_allclose(two[:, 1] - two[:, 0], one, rtol=1e-7)
+        np.testing.assert_allclose(two[:, 0], -two[:, 1], rtol=1e-7)
 
 
 # What all of them share
@@ -209,14 +210,17 @@ every_fit = pytest.mark.parametrize("fit", FITS.values(), ids=FITS.keys())
 
 
 @every_fit
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_trials_are_a_loop_and_dtype_is_kept(fit, dtype: str):
-    with jax.enable_x64(dtype == "float64"):
-        gram, y = trials(dtype)
-        beta = fit(gram, y)
-        assert beta.dtype == dtype
-        looped = jnp.stack([fit(*one) for one in zip(gram, y, strict=True)])
-        np.testing.assert_allclose(beta, looped, rtol=1e-5, atol=1e-6)
+def test_trials_are_a_loop(fit):
+    gram, y = trials("float32")
+    looped = jnp.stack([fit(*one) for one in zip(gram, y, strict=True)])
+    np.testing.assert_allclose(fit(gram, y), looped, rtol=1e-5, atol=1e-6)
+
+
+@every_fit
+def test_dtype_is_that_of_the_gram_matrix(fit):
+    with jax.enable_x64(True):
+        assert fit(*problem("float32")).dtype == "float32"
+        assert fit(*problem("float64")).dtype == "float64"
 
 
 @pytest.mark.parametrize("fit", [FITS["soft svm"], FITS["logistic"]], ids=["svm", "logistic"])
@@ -248,7 +252,9 @@ def test_predictions():
 
 GRAM, SIGNS = problem("float32")
 BROKEN = GRAM.at[1, 2].set(jnp.nan)
-TWICE = jnp.ones((2, 2))
+ORDER = jnp.arange(N).at[1].set(0)
+TWICE = GRAM[ORDER][:, ORDER]  # the first two inputs are equal
+OPPOSED = SIGNS.at[:2].set(jnp.array([1.0, -1.0]))
 BAD = [
     (lambda: fit_ridge(GRAM[:3], SIGNS, ridge=1.0), ValueError, "gram must be (n, n)"),
     (lambda: fit_ridge(GRAM[0], SIGNS, ridge=1.0), ValueError, "gram must be (n, n)"),
@@ -261,7 +267,7 @@ BAD = [
     (lambda: fit_ridge(GRAM.astype(int), SIGNS, ridge=1.0), TypeError, "gram must hold floats"),
     (lambda: fit_ridge(-GRAM, SIGNS, ridge=1.0), ValueError, "not positive definite"),
     (lambda: fit_ridge(GRAM, SIGNS.at[0].set(jnp.inf), ridge=1.0), ValueError, "y must be finite"),
-    (lambda: fit_interpolant(TWICE, jnp.ones(2)), ValueError, "use fit_ridge"),
+    (lambda: fit_interpolant(TWICE, SIGNS), ValueError, "use fit_ridge"),
     (lambda: fit_interpolant(BROKEN, SIGNS), ValueError, "index (1, 2)"),
     (lambda: fit_interpolant(GRAM.at[1, 2].add(0.1), SIGNS), ValueError, "must be symmetric"),
     (lambda: fit_interpolant(GRAM.at[1, 2].set(jnp.inf), SIGNS), ValueError, "must be finite"),
@@ -273,7 +279,7 @@ BAD = [
     (lambda: fit_svm(GRAM, SIGNS.at[3].set(jnp.nan)), ValueError, "y must be finite"),
     (lambda: fit_svm(GRAM, SIGNS, c=0.0), ValueError, "c must be"),
     (lambda: fit_svm(GRAM, SIGNS, c=float("inf")), ValueError, "c must be"),
-    (lambda: fit_svm(TWICE, jnp.array([1.0, -1.0])), ValueError, "no f separates"),
+    (lambda: fit_svm(TWICE, OPPOSED), ValueError, "no f separates"),
     (lambda: fit_svm(GRAM - 5 * jnp.eye(N), SIGNS), ValueError, "not positive semidefinite"),
     (lambda: fit_svm(0 * GRAM, SIGNS, c=1.0), ValueError, "not positive semidefinite"),
     (lambda: fit_kernel_logistic(GRAM, SIGNS, lam=0.0), ValueError, "lam must be"),
@@ -291,11 +297,11 @@ def test_bad_input(call, error, message: str):
 
 
 def test_a_fault_names_its_trial_and_the_condition_number():
-    gram = jnp.stack([jnp.eye(2), jnp.array([[1.0, 1.0], [1.0, 1.0 + 2**-22]])])
+    near = jnp.eye(N).at[:2, :2].set(jnp.array([[1.0, 1.0], [1.0, 1.0 + 2**-22]]))
     with pytest.raises(ValueError, match=r"trial 1: .* condition number 1.7e\+07"):
-        fit_interpolant(gram, jnp.ones((2, 2)))
+        fit_interpolant(jnp.stack([GRAM, near, near]), jnp.stack([SIGNS] * 3))
     with pytest.raises(ValueError, match="trial 1: no f separates"):
-        fit_svm(jnp.stack([jnp.eye(2), TWICE]), jnp.array([[1.0, -1.0], [1.0, -1.0]]))
+        fit_svm(jnp.stack([GRAM, TWICE, GRAM]), jnp.stack([OPPOSED] * 3))
 
 
 @pytest.mark.accelerator
