@@ -5,7 +5,8 @@ Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 """
 
 from jaxmargin import data, norms
-from jaxmargin.kernels import k1, k2, kernel_matvec, two_layer_ntk
+from jaxmargin.empirical import empirical_ntk
+from jaxmargin.kernels import k1, k2, kernel_matvec, relu_nngp, relu_ntk, two_layer_ntk
 from jaxmargin.losses import (
     cross_entropy_loss,
     logistic_loss,
@@ -45,6 +46,7 @@ __all__ = [
     "balance",
     "cross_entropy_loss",
     "data",
+    "empirical_ntk",
     "homogeneity_degree",
     "init_mlp",
     "init_two_layer",
@@ -59,6 +61,8 @@ __all__ = [
     "norms",
     "pattern_change",
     "regularized",
+    "relu_nngp",
+    "relu_ntk",
     "squared_loss",
     "train",
     "truncated_squared_loss",
