@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmargin.arccosine import Cosine, arc_cosines, by_angle, cosine, sine
+from jaxmargin.arccosine import Cosine, arc_cosines, by_angle, combination, cosine
 from jaxmargin.numerics import require_callable, require_count, require_positive
 
 Kernel = Callable[..., Float[Array, "n n2"]]
@@ -50,7 +50,7 @@ def k1(
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.1.
     """
-    return _gram(_k1_profile, x, z, precise)
+    return _gram(combination, x, z, precise, 1.0, 0.0)
 
 
 def k2(
@@ -77,7 +77,7 @@ def k2(
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.1.
     """
-    return _gram(_k2_profile, x, z, precise)
+    return _gram(combination, x, z, precise, -1.0, 1.0)
 
 
 def two_layer_ntk(
@@ -124,7 +124,7 @@ def two_layer_ntk(
     """
     require_positive("r_w", r_w, zero=True)
     require_positive("r_u", r_u, zero=True)
-    return _gram(_two_layer_profile, x, z, precise, r_w, r_u)
+    return _gram(combination, x, z, precise, r_w**2 / 2, r_u**2 / 2)
 
 
 def relu_nngp(
@@ -281,19 +281,6 @@ def kernel_matvec(
 
 
 _BLOCK_ENTRIES = 2**22
-
-
-def _k1_profile(c: Cosine) -> Array:
-    return c.value * arc_cosines(c)[0]
-
-
-def _k2_profile(c: Cosine) -> Array:
-    return sine(c) / np.pi
-
-
-def _two_layer_profile(c: Cosine, r_w: Array, r_u: Array) -> Array:
-    kappa_0, kappa_1 = arc_cosines(c)
-    return r_w**2 / 2 * c.value * kappa_0 + r_u**2 / 2 * kappa_1.value
 
 
 @functools.cache  # one function for each depth, so that it compiles once
