@@ -79,16 +79,13 @@ def setting(default: Any, meaning: str, *, least: float | None = None) -> Any:
 def check_settings(settings: Any) -> None:
     """Raise ValueError or TypeError for the first setting that is out of its range."""
     for field in dataclasses.fields(settings):
-        value, least, default = (
-            getattr(settings, field.name),
-            field.metadata["least"],
-            field.default,
-        )
-        numbers, examples = (v if isinstance(v, tuple) else (v,) for v in (value, default))
+        value, least = getattr(settings, field.name), field.metadata["least"]
+        numbers = value if isinstance(value, tuple) else (value,)
+        example = field.default[0] if isinstance(field.default, tuple) else field.default
         if not numbers:
             raise ValueError(f"{field.name} must have at least one number")
         for number in numbers:
-            if isinstance(examples[0], float):
+            if isinstance(example, float):
                 require_positive(field.name, number, zero=least == 0)
             else:
                 require_count(field.name, number, least=1 if least is None else int(least))
