@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -128,6 +129,27 @@ def test_figure_1_holds_its_claims(tmp_path: Path):
     assert all(claim["holds"] for claim in claims)
 
 
+FEW = ["--trials", "2", "--steps", "40", "--test-samples", "50"]
+SMALL = {
+    "figure-4": [*FEW, "--sizes", "8,16", "--d", "4", "--max-majority", "0.95"],
+    "theorem-2.1": [
+        *(*FEW, "--dims", "6", "--width", "8"),
+        *("--network-ratios", "2,3", "--kernel-ratios", "0.25,0.5"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_runs_end_with_two_files_and_series_of_the_right_shape(name: str, tmp_path: Path):
+    with jax.numpy_dtype_promotion("standard"):  # optax's adam is not strict
+        assert reproduce(tmp_path, *SMALL[name], name=name) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"{name}.json", f"{name}.png"]
+    series = json.loads((tmp_path / f"{name}.json").read_text())["series"]
+    errors = {key: np.array(values) for key, values in series.items() if not key.startswith("n")}
+    assert all(values.shape == (2, 2) for values in errors.values())
+    assert all((values >= 0).all() for values in errors.values())
+
+
 def test_a_claim_that_fails_says_so(tiny: Path, tmp_path: Path, capsys):
     """Eight units do not fit their data in 50 steps."""
     assert reproduce(tmp_path, *TINY) == 0
@@ -171,6 +193,16 @@ BAD = {
     "divergence": (
         ["reproduce", "figure-2", *TINY, "--learning-rate", "1e8"],
         "lower the learning rate",
+    ),
+    "list with a word": (["reproduce", "figure-4", "--sizes", "50,many"], "not a list of int"),
+    "list with a zero": (["reproduce", "figure-4", "--sizes", "50,0"], "sizes must be at least 1"),
+    "negative ratio": (
+        ["reproduce", "theorem-2.1", "--kernel-ratios", "-0.5"],
+        "kernel_ratios must be a finite number > 0",
+    ),
+    "D needs noise in each d": (
+        ["reproduce", "theorem-2.1", "--dims", "20,2"],
+        "dims must be at least 3",
     ),
     "D needs noise": (["reproduce", "figure-1", "--d", "2"], "d must be at least 3"),
 }
