@@ -145,6 +145,16 @@ def test_lengths_of_rows_only_scale(case: Case, precise: bool):
 
 @by_case
 @by_precision
+def test_nan_is_not_silenced(case: Case, precise: bool):
+    x = jnp.asarray(rows(3, 2)).at[1, 0].set(jnp.nan)
+    gram = np.asarray(case.kernel(x, precise=precise))
+    np.testing.assert_array_equal(
+        np.isnan(gram), [[False, True, False], [True] * 3, [False, True, False]]
+    )
+
+
+@by_case
+@by_precision
 def test_derivatives_in_both_modes_and_twice(case: Case, precise: bool):
     def total(x):
         return jnp.sum(jnp.sin(case.kernel(x, z, precise=precise)))
@@ -195,7 +205,8 @@ def test_gradient_of_the_diagonal():
 
 def test_a_gram_call_needs_little_more_than_its_output():
     x = jnp.ones((1000, 20))
-    for kernel in (jm.two_layer_ntk, partial(jm.relu_ntk, depth=5)):
+    deep = partial(jm.relu_ntk, depth=5)
+    for kernel in (jm.two_layer_ntk, jm.relu_nngp, deep, partial(deep, precise=True)):
         memory = jax.jit(kernel).lower(x).compile().memory_analysis()
         peak = memory.output_size_in_bytes + memory.temp_size_in_bytes
         assert peak <= 1.3 * memory.output_size_in_bytes

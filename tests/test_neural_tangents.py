@@ -5,9 +5,9 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from neural_tangents_shim import stax
 
 import jaxmargin as jm
+from benchmarks.neural_tangents_shim import stax
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "neural_tangents.npz")
 TOLERANCE = {"float32": 5e-6, "float64": 1e-12}

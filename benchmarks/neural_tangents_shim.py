@@ -4,7 +4,7 @@ It reads names from JAX that have moved since. Putting them back before the impo
 its analytic kernels. Its part for TensorFlow is replaced by an empty module, so that TensorFlow
 need not be installed. For tests and benchmarks only:
 
-    from neural_tangents_shim import stax
+    from benchmarks.neural_tangents_shim import stax
 """
 
 import sys
