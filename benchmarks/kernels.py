@@ -56,8 +56,8 @@ def compiled(function: Callable, *args: Any) -> tuple[Callable[[], Any], float]:
     """The call, compiled ahead, and its peak memory over the size of its output."""
     executable = jax.jit(function).lower(*args).compile()
     memory = executable.memory_analysis()
-    output = memory.output_size_in_bytes
-    return partial(executable, *args), (output + memory.temp_size_in_bytes) / output
+    output = memory.output_size_in_bytes  # pyright: ignore[reportOptionalMemberAccess]
+    return partial(executable, *args), (output + memory.temp_size_in_bytes) / output  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def largest_difference(ours: jax.Array, theirs: jax.Array) -> float:

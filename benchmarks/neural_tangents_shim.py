@@ -7,6 +7,7 @@ need not be installed. For tests and benchmarks only:
     from benchmarks.neural_tangents_shim import stax
 """
 
+import importlib
 import sys
 import types
 import warnings
@@ -22,7 +23,7 @@ def _restore_moved_names() -> None:
             setattr(jax.core, name, getattr(jax.extend.core, name))
     if not hasattr(jax.interpreters.ad, "zeros_like_p"):
         # A key of two tables about empirical kernels; nothing of ours looks it up.
-        vars(jax.interpreters.ad)["zeros_like_p"] = object()
+        setattr(jax.interpreters.ad, "zeros_like_p", object())  # noqa: B010
     if "jax.util" not in sys.modules:
         util = types.ModuleType("jax.util")
         vars(util).update(safe_map=_safe_map, safe_zip=_safe_zip)
@@ -41,6 +42,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its own invalid escapes and deprecated names
     _restore_moved_names()
     sys.modules["neural_tangents.experimental"] = types.ModuleType("neural_tangents.experimental")
-    from neural_tangents import stax
+    stax = importlib.import_module("neural_tangents").stax
 
 __all__ = ["stax"]

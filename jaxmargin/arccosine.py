@@ -201,7 +201,7 @@ def _evaluate_series(series: np.ndarray, c: Cosine) -> Array:
 def _chebyshev(function: Callable, degree: int, high: float) -> np.ndarray:
     """Chebyshev coefficients of the polynomial through function at the nodes of [0, high]."""
     nodes = np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
-    coefficients = scipy.fft.dct(function(high * (nodes + 1) / 2)) / (degree + 1)
+    coefficients = np.asarray(scipy.fft.dct(function(high * (nodes + 1) / 2))) / (degree + 1)
     coefficients[0] /= 2
     return coefficients
 
@@ -220,7 +220,8 @@ def _powers(dtype: jnp.dtype) -> tuple[np.ndarray, np.ndarray]:
 
     degree = 18 if dtype == jnp.float64 else 7
     fit = np.polynomial.Chebyshev(_chebyshev(quotient, degree, 1.0), domain=[0, 1])
-    powers = fit.convert(kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1]).coef
+    power_series = fit.convert(kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1])
+    powers = np.asarray(power_series.coef, np.float64)
     return powers, powers / (np.arange(degree + 1) + 1.5)
 
 

@@ -316,7 +316,7 @@ def _scaled(recursion: Callable[[Cosine], Array]) -> Profile:
     return lambda c, scale: scale * evaluate(c)
 
 
-def _output_scale(x: Array, depth: int, weight_variance: float | Sequence[float]) -> Array:
+def _output_scale(x: Array, depth: int, weight_variance: float | Sequence[float]) -> np.floating:
     """s_1 ... s_q / (2^(q-1) d)."""
     require_count("depth", depth)
     variances = np.asarray(weight_variance, float)
