@@ -5,6 +5,7 @@ Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 """
 
 from jaxmargin import data, norms
+from jaxmargin.homogeneity import Homogeneity, balance, homogeneity_degree, widen
 from jaxmargin.kernels import k1, k2, kernel_matvec, two_layer_ntk
 from jaxmargin.losses import (
     cross_entropy_loss,
@@ -16,18 +17,14 @@ from jaxmargin.losses import (
 from jaxmargin.margins import margin_distribution, margins, normalized_margin
 from jaxmargin.matrix_free import RidgeFit, fit_ridge_matrix_free
 from jaxmargin.networks import (
-    Homogeneity,
     TwoLayer,
     activation_pattern,
     append_one,
-    balance,
-    homogeneity_degree,
     init_mlp,
     init_two_layer,
     mlp,
     pattern_change,
     two_layer,
-    widen,
 )
 from jaxmargin.numerics import ConvergenceError, DivergenceError
 from jaxmargin.predictors import (

@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import zlib
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,7 +16,8 @@ from jaxmargin.networks import TwoLayer, init_two_layer, two_layer
 from jaxmargin.numerics import require_count, require_positive
 
 MAX_TEACHERS = 1000  # teachers drawn before a bound on the majority class is called too tight
-MAX_BATCHES = 1000  # batches of n inputs drawn before a margin is called too large
+MAX_BATCHES = 1000  # batches of inputs drawn before a margin is called too large
+LEAST_BATCH = 256  # inputs a batch, so that ten batches without a hit mean something
 
 
 def two_axis(key: PRNGKeyArray, n: int, d: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
@@ -34,6 +36,7 @@ def two_axis(key: PRNGKeyArray, n: int, d: int) -> tuple[Float[Array, "n d"], Fl
 
     Raises:
         ValueError: n < 1 or d < 2.
+        TypeError: n or d is not an integer.
 
     Example:
         >>> x, y = two_axis(jax.random.key(0), 4, 6)
@@ -79,8 +82,9 @@ def teacher(
 ) -> TeacherSample:
     """Samples labelled by a random two-layer network with N(0, 1) weights (section 5, F).
 
-    Inputs with |f(x)| < margin are rejected. A teacher that gives one class more than the
-    fraction `max_majority` of the samples is drawn again, so that guessing cannot look good.
+    Inputs with |f(x)| < margin, or f(x) = 0, are rejected. A teacher that gives one class more
+    than the fraction `max_majority` of the samples is drawn again, so that guessing cannot look
+    good.
 
     Args:
         key: random key.
@@ -97,6 +101,7 @@ def teacher(
     Raises:
         ValueError: an argument out of range, a margin that (nearly) no input has, or a bound on
             the majority class that no teacher met.
+        TypeError: a count that is not an integer, or margin not a number.
 
     Example:
         >>> x, y, f = teacher(jax.random.key(0), 100, d=20, hidden=10, margin=0.01)
@@ -140,20 +145,24 @@ def _accepted_inputs(
 ) -> tuple[Array, Array]:
     """The first n of a stream of inputs with |f(x)| >= margin (and f(x) != 0)."""
     xs, scores, found, drawn = [], [], 0, 0
+    batch = max(n, LEAST_BATCH)
     while found < n:
         # Ten batches without a single hit, or a thousand without enough, will not end well.
-        if drawn >= MAX_BATCHES * n or (drawn >= 10 * n and found == 0):
+        if drawn >= MAX_BATCHES * batch or (drawn >= 10 * batch and found == 0):
             raise ValueError(
                 f"only {found} of {drawn} inputs have a margin of at least {margin} on the "
                 f"teacher, but {n} are needed: lower the margin"
             )
-        x, score = _draw_inputs(jax.random.fold_in(key, drawn), network, n, inputs)
-        accepted = np.flatnonzero((np.abs(score) >= margin) & (score != 0))
+        # In NumPy: each number of accepted inputs would be a new shape for JAX to compile.
+        x, score = map(
+            np.asarray, _draw_inputs(jax.random.fold_in(key, drawn), network, batch, inputs)
+        )
+        accepted = (np.abs(score) >= margin) & (score != 0)
         xs.append(x[accepted])
         scores.append(score[accepted])
-        found += len(accepted)
-        drawn += n
-    return jnp.concatenate(xs)[:n], jnp.concatenate(scores)[:n]
+        found += int(np.sum(accepted))
+        drawn += batch
+    return jnp.asarray(np.concatenate(xs)[:n]), jnp.asarray(np.concatenate(scores)[:n])
 
 
 def sinusoid(
@@ -172,6 +181,7 @@ def sinusoid(
 
     Raises:
         ValueError: n < 2, cycles not positive, or an empty interval.
+        TypeError: n is not an integer, or cycles not a number.
 
     Example:
         >>> x, y = sinusoid(6)
@@ -233,6 +243,11 @@ def mnist(
         raise ValueError(f'split must be "train" or "test", got {split!r}')
     locate = _download_mnist if path is None else partial(_find_idx, Path(path))
     images, labels = (read_idx(locate(name)) for name in MNIST_FILES[split])
+    if images.ndim != 3 or labels.ndim != 1:
+        raise ValueError(
+            f"the {split} files hold arrays of shapes {images.shape} and {labels.shape}, not "
+            "images (n, rows, columns) and labels (n,): fetch both again"
+        )
     if len(images) != len(labels):
         raise ValueError(
             f"the {split} files hold {len(images)} images but {len(labels)} labels: "
@@ -298,9 +313,9 @@ def read_idx(path: str | Path) -> np.ndarray:
     path = Path(path)
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is not a whole gzip file: fetch it again") from error
-    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
+    if content[:3] != b"\x00\x00\x08" or len(content) < 4 + 4 * content[3]:
         raise ValueError(f"{path} is not an IDX file of unsigned bytes")
     ndim = content[3]
     shape = tuple(np.frombuffer(content, ">u4", ndim, offset=4).tolist())
@@ -329,8 +344,12 @@ def digits() -> tuple[Float[Array, "n d"], Int[Array, " n"]]:
     Reference:
         Alpaydin, Kaynak (1998), Optical Recognition of Handwritten Digits, UCI repository.
     """
-    from sklearn.datasets import load_digits
-
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ImportError(
+            "the digits come with scikit-learn: pip install 'jaxmargin[experiments]'"
+        ) from error
     images, labels = load_digits(return_X_y=True)
     x = np.asarray(images, np.float32) / 16
     return jnp.asarray(x), jnp.asarray(labels, jnp.int32)

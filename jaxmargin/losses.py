@@ -13,9 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmargin import norms
-from jaxmargin.networks import Apply
 from jaxmargin.norms import Norm
-from jaxmargin.numerics import require_callable, require_positive, safe_power
+from jaxmargin.numerics import Apply, require_callable, require_positive, safe_power
 
 Loss = Callable[[Array, Array], Array]
 
@@ -68,21 +67,21 @@ def cross_entropy_loss(
     """
     check_class_labels(logits, labels)
     own = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
-    own_logit = jnp.sum(jnp.where(own, logits, 0.0), axis=-1)
-    others = jax.nn.logsumexp(logits, axis=-1, where=~own)
-    return jax.nn.softplus(others - own_logit)
+    own_logit = jnp.sum(jnp.where(own, logits, 0.0), axis=-1, keepdims=True)
+    # The difference first: logsumexp of logits of size 1e4 is rounded to 1e-3 in float32.
+    return jax.nn.softplus(jax.nn.logsumexp(logits - own_logit, axis=-1, where=~own))
 
 
-def check_class_labels(logits: Array, labels: Array) -> None:
+def check_class_labels(logits: Array | jax.ShapeDtypeStruct, labels: Array) -> None:
     """Raise unless labels are integers, one for each row of logits over k >= 2 classes."""
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise TypeError(
-            f"labels must be integers in [0, k), got dtype {labels.dtype}: use labels.astype(int)"
-        )
     if logits.ndim == 0 or logits.shape[-1] < 2:
         raise ValueError(
             f"logits must be (..., k) with k >= 2 classes, got shape {logits.shape}: "
-            "for one score a sample use the logistic loss and labels -1, +1"
+            "one score a sample has shape (n,), labels -1, +1 and the logistic loss"
+        )
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(
+            f"labels must be integers in [0, k), got dtype {labels.dtype}: use labels.astype(int)"
         )
     if logits.shape[:-1] != labels.shape:
         raise ValueError(
@@ -183,12 +182,13 @@ class Regularized:
             return norms.sum_of_squares(params)
         return safe_power(self.norm(params), self.r)
 
-    def check_labels(self, y: Array) -> None:
-        """Raise ValueError if concrete labels are not what the named loss takes."""
+    def check_labels(self, scores: Array | jax.ShapeDtypeStruct, y: Array) -> None:
+        """Raise unless concrete labels are what the named loss takes of scores of this shape."""
         if self.loss == "logistic":
             check_signs(y)
-        elif self.loss == "cross_entropy" and np.any(np.asarray(y) < 0):
-            raise ValueError("class labels must lie in [0, k), got a negative one")
+        elif self.loss == "cross_entropy":
+            check_class_labels(scores, y)
+            check_classes(y, scores.shape[-1])
 
 
 def check_signs(y: Array) -> None:
@@ -198,6 +198,16 @@ def check_signs(y: Array) -> None:
         raise ValueError(
             f"binary labels must be -1 or +1, got {wrong[0]:g}: labels 0 and 1 become "
             "-1 and +1 by 2 * y - 1"
+        )
+
+
+def check_classes(labels: Array, k: int) -> None:
+    """Raise ValueError unless concrete class labels lie in [0, k)."""
+    wrong = np.setdiff1d(np.asarray(labels), np.arange(k))
+    if len(wrong):
+        raise ValueError(
+            f"class labels must lie in [0, {k}), as the network has {k} outputs, got {wrong[0]}: "
+            "number the classes from 0, or add outputs"
         )
 
 
@@ -221,7 +231,8 @@ def regularized(
     Raises:
         ValueError: unknown loss, lam negative or r not positive; shapes that do not fit, at
             the call.
-        TypeError: apply, loss or norm is not a function.
+        TypeError: apply or norm is not a function, lam or r no number; class labels that are
+            not integers, at the call.
 
     Example:
         >>> from jaxmargin import TwoLayer, two_layer

@@ -6,8 +6,8 @@ from jaxtyping import Array, Float, PyTree, Shaped
 
 from jaxmargin import norms
 from jaxmargin.losses import check_class_labels
-from jaxmargin.networks import Apply
 from jaxmargin.norms import Norm
+from jaxmargin.numerics import Apply
 
 
 def margins(scores: Float[Array, "n *k"], y: Shaped[Array, " n"]) -> Float[Array, " n"]:

@@ -1,23 +1,19 @@
-"""Positively homogeneous networks (section 2, eq. 4.2) and what keeps their function unchanged.
+"""Positively homogeneous networks (section 2, eq. 4.2) and their activation patterns (section 5).
 
 Units come first in every hidden array: pre-activations are `(m, ...)`. On CPU this order makes
 both matrix products of a gradient step run on contiguous rows, 1.5x faster than `(..., m)`.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from jaxmargin import norms
 from jaxmargin.numerics import require_count, require_positive
 
 Activation = Callable[[Array], Array]
-Apply = Callable[[PyTree, Array], Array]
 
 
 class TwoLayer(NamedTuple):
@@ -32,7 +28,7 @@ class TwoLayer(NamedTuple):
     w: Float[Array, "m *k"]
 
 
-Mlp = tuple[Float[Array, "fan_out fan_in"], ...]
+Mlp = tuple[Float[Array, "_fan_out _fan_in"], ...]  # sizes differ from layer to layer
 Network = TypeVar("Network", TwoLayer, Mlp)
 
 
@@ -63,6 +59,7 @@ def init_two_layer(
 
     Raises:
         ValueError: a count below 1, or std not positive.
+        TypeError: a count that is not an integer, or std not a number.
 
     Example:
         >>> params = init_two_layer(jax.random.key(0), d=20, m=400)
@@ -95,7 +92,7 @@ def two_layer(params: TwoLayer, x: Float[Array, "*batch d"]) -> Float[Array, "..
         (...) scores for w of shape (m,), (..., k) for w of shape (m, k).
 
     Raises:
-        ValueError: x and params disagree about d.
+        ValueError: x and params disagree about d, or u and w about m.
 
     Example:
         >>> params = TwoLayer(u=jnp.array([[1.0, 0.0], [0.0, 1.0]]), w=jnp.array([1.0, -1.0]))
@@ -105,6 +102,11 @@ def two_layer(params: TwoLayer, x: Float[Array, "*batch d"]) -> Float[Array, "..
     Reference:
         Wei, Lee, Liu, Ma (2019), section 2.
     """
+    if params.w.ndim not in (1, 2) or params.w.shape[0] != params.u.shape[0]:
+        raise ValueError(
+            f"params.w must be (m,) or (m, k) for the m = {params.u.shape[0]} units of params.u, "
+            f"got shape {params.w.shape}"
+        )
     hidden = jax.nn.relu(_apply_first(params.u, x, "params.u"))
     if params.w.ndim == 1:
         return jnp.tensordot(params.w, hidden, axes=1)
@@ -127,6 +129,7 @@ def init_mlp(
 
     Raises:
         ValueError: fewer than two widths, one below 1, or std of wrong length or sign.
+        TypeError: a width that is not an integer, or std not a number.
 
     Example:
         >>> [w.shape for w in init_mlp(jax.random.key(0), (20, 64, 32, 1))]
@@ -203,17 +206,17 @@ def mlp(
 
 
 def activation_pattern(
-    params: TwoLayer | Mlp, x: Float[Array, "n d"], *, activation: Activation = jax.nn.relu
-) -> Bool[Array, "n m"]:
+    params: TwoLayer | Mlp, x: Float[Array, "*batch d"], *, activation: Activation = jax.nn.relu
+) -> Bool[Array, "*batch m"]:
     """Which unit is active on which example: 1(u_j . x_i >= 0).
 
     Args:
         params: `TwoLayer`, or the matrices of an `mlp` (all hidden units of all layers count).
-        x: (n, d) inputs.
+        x: (..., d) inputs, usually (n, d).
         activation: the activation between the layers of an `mlp`.
 
     Returns:
-        (n, m) booleans.
+        (..., m) booleans.
 
     Raises:
         ValueError: x and params disagree about d.
@@ -230,7 +233,7 @@ def activation_pattern(
         hidden = [_apply_first(params.u, x, "params.u")]
     else:
         hidden = _preactivations(params[:-1], x, activation)
-    return jnp.concatenate([h >= 0 for h in hidden]).T
+    return jnp.moveaxis(jnp.concatenate([h >= 0 for h in hidden]), 0, -1)
 
 
 def pattern_change(
@@ -271,144 +274,7 @@ def pattern_change(
         raise ValueError(
             f"before and after must have the same units, got {old.shape[1]} and {new.shape[1]}"
         )
-    return jnp.mean(old != new, dtype=x.dtype)
-
-
-def balance(params: Network) -> Network:
-    """Rescale the layers to equal Frobenius norms without changing the function.
-
-    W_j becomes (prod_i ||W_i||)^(1/q) W_j / ||W_j||; by the inequality of arithmetic and
-    geometric means the norm of all parameters does not grow. A zero layer makes all zero.
-
-    Args:
-        params: `TwoLayer` or the matrices of an `mlp` with a 1-homogeneous activation.
-
-    Returns:
-        Parameters of the same type and shapes.
-
-    Example:
-        >>> params = TwoLayer(u=jnp.array([[8.0]]), w=jnp.array([2.0]))
-        >>> [float(leaf.item()) for leaf in balance(params)]
-        [4.0, 4.0]
-
-    Reference:
-        Wei, Lee, Liu, Ma (2019), proof of Proposition D.1 (its exponent read as 1/q).
-    """
-    layer_norms = jnp.stack([norms.l2(layer) for layer in params])
-    alive = jnp.all(layer_norms > 0)
-    safe_norms = jnp.where(layer_norms > 0, layer_norms, 1.0)
-    common = jnp.where(alive, jnp.exp(jnp.mean(jnp.log(safe_norms))), 0.0)
-    layers = [layer / norm * common for layer, norm in zip(params, safe_norms, strict=True)]
-    if isinstance(params, TwoLayer):
-        return TwoLayer(*layers)
-    return tuple(layers)
-
-
-def widen(params: Network, widths: int | Sequence[int]) -> Network:
-    """The same function, norm and margin in a wider architecture (Theorem 4.3).
-
-    Units with zero weights are added, as in the theorem's proof. They receive no gradient; to
-    train on, add noise to them.
-
-    Args:
-        params: `TwoLayer` or the matrices of an `mlp`.
-        widths: new hidden widths (m_1, ..., m_{q-1}), none below the present one; a number
-            stands for all of them.
-
-    Returns:
-        Parameters of the same type.
-
-    Raises:
-        ValueError: wrong number of widths, or one below the present width.
-
-    Example:
-        >>> wide = widen(init_two_layer(jax.random.key(0), d=3, m=4), 10)
-        >>> wide.u.shape, wide.w.shape
-        ((10, 3), (10,))
-
-    Reference:
-        Wei, Lee, Liu, Ma (2019), Theorem 4.3.
-    """
-    present = [layer.shape[0] for layer in params[:-1]]
-    target = [widths] * len(present) if isinstance(widths, int) else list(widths)
-    grown = [new - old for new, old in zip(target, present, strict=False)]
-    if len(target) != len(present) or min(grown, default=0) < 0:
-        raise ValueError(
-            f"widths must be {len(present)} hidden widths of at least {tuple(present)}, "
-            f"got {widths}"
-        )
-    if isinstance(params, TwoLayer):
-        tail = [(0, 0)] * (params.w.ndim - 1)
-        return TwoLayer(
-            u=jnp.pad(params.u, [(0, *grown), (0, 0)]), w=jnp.pad(params.w, [(0, *grown), *tail])
-        )
-    extra = [0, *grown, 0]
-    return tuple(
-        jnp.pad(matrix, [(0, extra[i + 1]), (0, extra[i])]) for i, matrix in enumerate(params)
-    )
-
-
-class Homogeneity(NamedTuple):
-    """What `homogeneity_degree` measured.
-
-    Attributes:
-        degree: the best a in f(x; c Theta) = c^a f(x; Theta).
-        residual: largest relative error of that equation over the scales tried.
-    """
-
-    degree: Float[Array, ""]
-    residual: Float[Array, ""]
-
-
-def homogeneity_degree(apply: Apply, params: PyTree, x: Float[Array, "n d"]) -> Homogeneity:
-    """Measure a in f(x; c Theta) = c^a f(x; Theta), and by how much the equation fails.
-
-    The degree is the least-squares slope of log ||f(x; c Theta)|| against log c over c = 1/4,
-    1/2, 2, 4 (exact scalings in floating point). The residual is the largest value of
-    ||f_c - c^a f_1|| / max(||f_c||, ||c^a f_1||): rounding for a homogeneous model, of order 1
-    for one with, say, a bias.
-
-    Args:
-        apply: `apply(params, x)`.
-        params: any pytree of float arrays.
-        x: inputs that `apply` takes, on which f is not identically zero.
-
-    Returns:
-        `(degree, residual)`, both NaN if f vanishes on x at every scale.
-
-    Example:
-        >>> params = init_mlp(jax.random.key(0), (3, 8, 8, 1))
-        >>> degree, residual = homogeneity_degree(mlp, params, jnp.ones((5, 3)))
-        >>> round(float(degree), 3), float(residual) < 1e-5
-        (3.0, True)
-
-    Reference:
-        Wei, Lee, Liu, Ma (2019), section 4 (a-positive-homogeneous).
-    """
-
-    def scaled(c: float) -> Array:
-        return jnp.ravel(apply(jax.tree.map(lambda leaf: c * leaf, params), x))
-
-    scales = (0.25, 0.5, 2.0, 4.0)
-    logs = np.log(scales)
-    reference = scaled(1.0)
-    outputs = [scaled(c) for c in scales]
-    size = jnp.linalg.norm(reference)
-    slopes = [
-        log * jnp.log(jnp.linalg.norm(output) / size)
-        for log, output in zip(logs, outputs, strict=True)
-    ]
-    degree = functools.reduce(jnp.add, slopes) / float(np.sum(logs**2))
-    errors = [
-        _relative_error(output, c**degree * reference)
-        for c, output in zip(scales, outputs, strict=True)
-    ]
-    return Homogeneity(degree, functools.reduce(jnp.maximum, errors))
-
-
-def _relative_error(a: Array, b: Array) -> Array:
-    """||a - b|| / max(||a||, ||b||)."""
-    return jnp.linalg.norm(a - b) / jnp.maximum(jnp.linalg.norm(a), jnp.linalg.norm(b))
+    return jnp.mean(old != new, dtype=before[0].dtype)
 
 
 def append_one(x: Float[Array, "*batch d"]) -> Float[Array, "*batch d+1"]:

@@ -1,7 +1,8 @@
 """Norms of a pytree of parameters (section 4: Theta is measured in a general norm).
 
 A norm here is any function `pytree -> scalar`; it sees the parameters as one long vector. Each
-one is exact for entries of 1e30 or 1e-30 in float32 and has derivative 0 at the zero vector.
+one is exact for entries of 1e30 or 1e-30 in float32 and has derivative 0 at the zero vector;
+NaN and infinite entries show in the result.
 """
 
 import functools
@@ -24,6 +25,11 @@ def _leaves(params: PyTree) -> list[Array]:
     return leaves
 
 
+def _absolute(leaf: Array) -> Array:
+    """|leaf|, with derivative 0 at 0 (jnp.abs has 1 there, and would move a zero weight)."""
+    return leaf * jnp.sign(leaf)
+
+
 def l1(params: PyTree) -> Float[Array, ""]:
     """Sum of absolute values over every leaf.
 
@@ -43,7 +49,7 @@ def l1(params: PyTree) -> Float[Array, ""]:
     Reference:
         Wei, Lee, Liu, Ma (2019), section 4 (general norm).
     """
-    return functools.reduce(jnp.add, [jnp.sum(jnp.abs(leaf)) for leaf in _leaves(params)])
+    return functools.reduce(jnp.add, [jnp.sum(_absolute(leaf)) for leaf in _leaves(params)])
 
 
 def linf(params: PyTree) -> Float[Array, ""]:
@@ -65,7 +71,7 @@ def linf(params: PyTree) -> Float[Array, ""]:
     Reference:
         Wei, Lee, Liu, Ma (2019), section 4 (general norm).
     """
-    peaks = [jnp.max(jnp.abs(leaf), initial=0.0) for leaf in _leaves(params)]
+    peaks = [jnp.max(_absolute(leaf), initial=0.0) for leaf in _leaves(params)]
     return functools.reduce(jnp.maximum, peaks)
 
 
@@ -98,7 +104,8 @@ def lp(p: float) -> Norm:
     def norm(params: PyTree) -> Float[Array, ""]:
         peak = jax.lax.stop_gradient(linf(params))
         # c * (sum |x/c|^p)^(1/p) does not depend on c, so its derivative in c may be dropped.
-        scale = jnp.where(peak > 0, peak, jnp.ones_like(peak))
+        # An infinite peak would make NaN of itself: inf / inf.
+        scale = jnp.where((peak > 0) & (peak < jnp.inf), peak, jnp.ones_like(peak))
         powers = [scaled_power_sum(leaf, scale, p) for leaf in _leaves(params)]
         return scale * safe_power(functools.reduce(jnp.add, powers), 1 / p)
 

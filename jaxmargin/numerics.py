@@ -1,12 +1,15 @@
-"""Arithmetic at the edges, and the checks that every entry point shares."""
+"""Arithmetic at the edges, and the type of a network and the checks that all modules share."""
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, PyTree, Shaped
+
+Apply = Callable[[PyTree, Array], Array]  # a network: apply(params, x)
 
 
 class DivergenceError(ValueError):
@@ -39,9 +42,10 @@ def safe_power(base: Float[Array, ""], exponent: float) -> Float[Array, ""]:
     """base**exponent for base >= 0, with derivative 0 (and not inf or NaN) at base = 0.
 
     Zero is a minimum of every penalty `norm**r`, so 0 is the subgradient that leaves it there.
+    A base of NaN stays NaN.
     """
-    positive = base > 0
-    return jnp.where(positive, jnp.where(positive, base, 1.0) ** exponent, 0.0)
+    zero = base == 0
+    return jnp.where(zero, 0.0, jnp.where(zero, 1.0, base) ** exponent)
 
 
 def scaled_power_sum(
@@ -67,9 +71,11 @@ def require_finite(name: str, values) -> None:
 
 
 def require_positive(name: str, value: float, *, zero: bool = False) -> None:
-    """Raise ValueError unless a concrete number is finite and > 0 (>= 0 with `zero`)."""
+    """Raise unless a concrete number is finite and > 0 (>= 0 with `zero`)."""
     if isinstance(value, Tracer):
         return
+    if not isinstance(value, Real | Array) or np.ndim(value):
+        raise TypeError(f"{name} must be a number, got {value!r}")
     if not np.isfinite(value) or value < 0 or (value == 0 and not zero):
         bound = ">= 0" if zero else "> 0"
         raise ValueError(f"{name} must be a finite number {bound}, got {value}")

@@ -60,7 +60,7 @@ class _Plan(NamedTuple):
     """What a compiled run depends on beside the data."""
 
     objective: Objective
-    optimizer: optax.GradientTransformationExtraArgs
+    optimizer: optax.GradientTransformation
     metrics: Metrics | None
     batch_size: int | None
     on_record: Callable[[], None] | None
@@ -117,7 +117,8 @@ def train(
             to lower. (A `ValueError`.)
         ValueError: NaN in the data, labels that the objective's loss does not take, shapes that
             do not fit, counts out of range.
-        TypeError: objective, metrics or on_record is not a function.
+        TypeError: objective, metrics or on_record is not a function, optimizer no gradient
+            transformation, a count no integer; class labels that are not integers.
 
     Example:
         >>> from jaxmargin import data, init_two_layer, normalized_margin, regularized, two_layer
@@ -133,8 +134,8 @@ def train(
         Wei, Lee, Liu, Ma (2019), section 5.
     """
     steps = _recorded_steps(num_steps, record)
-    _check_functions(objective, metrics, on_record)
-    _check_data(objective, params, x, y, trials)
+    _check_functions(objective, optimizer, metrics, on_record)
+    _check_data(objective, params, x, y, metric_args, trials)
     n = x.shape[1 if trials else 0]
     if minibatch is not None:
         require_count("minibatch.size", minibatch.size)
@@ -142,7 +143,7 @@ def train(
             raise ValueError(f"minibatch.size must be at most n = {n}, got {minibatch.size}")
     plan = _Plan(
         objective,
-        optax.with_extra_args_support(optimizer),
+        optimizer,
         metrics,
         None if minibatch is None else minibatch.size,
         on_record,
@@ -154,8 +155,11 @@ def train(
         carry, records = _run_trials(plan, _trial_mesh(x.shape[0]), steps, *args)
     else:
         carry, records = _run(plan, steps, *args, key)
-    _raise_if_diverged(np.asarray(carry.diverged_at), num_steps)
-    return Trained(carry.params, History(steps, *records))
+    history = History(steps, *records)
+    if on_record is not None:
+        jax.effects_barrier()  # its last calls, before anyone closes the progress bar
+    _raise_if_diverged(_first_divergence(np.asarray(carry.diverged_at), history), num_steps)
+    return Trained(carry.params, history)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -166,7 +170,7 @@ def _run(plan: _Plan, steps: Array, params, x, y, metric_args, key) -> tuple[_Ca
         if plan.on_record is not None:
             jax.debug.callback(plan.on_record)
         found = {} if plan.metrics is None else plan.metrics(params, x, y, *metric_args)
-        return plan.objective(params, x, y), found
+        return plan.objective(params, x, y), jax.tree.map(jnp.asarray, found)
 
     def segment(carry: _Carry, bounds: tuple[Array, Array]):
         step = partial(_step, plan, x, y, key)
@@ -204,7 +208,7 @@ def _step(plan: _Plan, x: Array, y: Array, key: Array, i: Array, carry: _Carry) 
         return plan.objective(params, x_batch, y_batch)
 
     value, grad = jax.value_and_grad(value_fn)(carry.params)
-    updates, opt_state = plan.optimizer.update(
+    updates, opt_state = optax.with_extra_args_support(plan.optimizer).update(
         grad, carry.opt_state, carry.params, value=value, grad=grad, value_fn=value_fn
     )
     params = optax.apply_updates(carry.params, updates)
@@ -236,27 +240,45 @@ def _trial_mesh(num_trials: int) -> Mesh:
 
 def _recorded_steps(num_steps: int, record: int | Sequence[int]) -> Int[Array, " s"]:
     require_count("num_steps", num_steps)
-    if isinstance(record, int):
+    if isinstance(record, int | np.integer):
         require_count("record", record)
         inner = list(range(record, num_steps, record))
     else:
+        for step in record:
+            require_count("each step of record", step, least=0)
         inner = sorted({int(step) for step in record} - {0, num_steps})
-        if inner and not 0 < inner[0] <= inner[-1] < num_steps:
+        if inner and inner[-1] > num_steps:
             raise ValueError(
                 f"record must hold steps from 0 to num_steps = {num_steps}, got {list(record)}"
             )
     return jnp.array([0, *inner, num_steps])
 
 
-def _check_functions(objective, metrics, on_record) -> None:
+def _check_functions(objective, optimizer, metrics, on_record) -> None:
     require_callable("objective", objective, "objective(params, x, y)")
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise TypeError(
+            "optimizer must be an optax.GradientTransformation such as optax.sgd(0.1), "
+            f"got {type(optimizer).__name__}"
+        )
     if metrics is not None:
         require_callable("metrics", metrics, "metrics(params, x, y, *metric_args)")
     if on_record is not None:
         require_callable("on_record", on_record, "on_record()")
 
 
-def _check_data(objective: Objective, params: PyTree, x: Any, y: Any, trials: bool) -> None:
+def _check_trial_axis(name: str, tree: PyTree, num_trials: int) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if jnp.shape(leaf)[:1] != (num_trials,):
+            raise ValueError(
+                f"{name}{jax.tree_util.keystr(path)} must have the leading trial axis "
+                f"t = {num_trials}, got shape {jnp.shape(leaf)}"
+            )
+
+
+def _check_data(
+    objective: Objective, params: PyTree, x: Any, y: Any, metric_args: tuple, trials: bool
+) -> None:
     axes = 2 if trials else 1
     if x.ndim < axes or y.ndim < axes or x.shape[:axes] != y.shape[:axes] or 0 in x.shape[:axes]:
         names = "(t, n, ...)" if trials else "(n, ...)"
@@ -264,18 +286,25 @@ def _check_data(objective: Objective, params: PyTree, x: Any, y: Any, trials: bo
             f"x and y must be {names} with the same non-empty leading axes, "
             f"got {x.shape} and {y.shape}"
         )
+    if trials:
+        _check_trial_axis("params", params, x.shape[0])
+        _check_trial_axis("metric_args", metric_args, x.shape[0])
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        name = "params" + jax.tree_util.keystr(path)
-        if trials and (jnp.ndim(leaf) < 1 or leaf.shape[0] != x.shape[0]):
-            raise ValueError(
-                f"{name} must have the leading trial axis t = {x.shape[0]}, "
-                f"got shape {jnp.shape(leaf)}"
-            )
-        require_finite(name, leaf)
+        require_finite("params" + jax.tree_util.keystr(path), leaf)
     require_finite("x", x)
     require_finite("y", y)
     if isinstance(objective, Regularized):
-        objective.check_labels(y)
+        apply = jax.vmap(objective.apply) if trials else objective.apply
+        objective.check_labels(jax.eval_shape(apply, params, x), y)
+
+
+def _first_divergence(diverged_at: np.ndarray, history: History) -> np.ndarray:
+    """The earlier of a step's own objective and a recorded one (all samples; the last step)."""
+    never = np.iinfo(diverged_at.dtype).max
+    finite = np.isfinite(history.objective)
+    recorded = np.where(finite.all(-1), never, np.asarray(history.step)[finite.argmin(-1)])
+    first = np.minimum(np.where(diverged_at < 0, never, diverged_at), recorded)
+    return np.where(first == never, -1, first)
 
 
 def _raise_if_diverged(diverged_at: np.ndarray, num_steps: int) -> None:

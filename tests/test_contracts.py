@@ -3,6 +3,7 @@
 import inspect
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 by_name = pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: c.name)
 
 
-def public_names() -> dict[str, object]:
+def public_names() -> dict[str, Any]:
     """`jaxmargin.<name>`, and `<module>.<name>` for the modules that are public themselves."""
     found = {}
     for name in jm.__all__:
@@ -55,6 +56,14 @@ def test_jit_equals_eager_and_dtype_is_kept(contract: Contract, dtype: str):
         ]
         assert {str(leaf.dtype) for leaf in floats} <= {dtype}
         assert all(bool(jnp.isfinite(leaf).all()) for leaf in floats)
+
+
+@by_name
+def test_float32_is_kept_where_float64_is_enabled(contract: Contract):
+    with jax.enable_x64(True):
+        result = jax.eval_shape(contract.call, *contract.args("float32"))
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves(result)}
+    assert {str(t) for t in dtypes if jnp.issubdtype(t, jnp.inexact)} <= {"float32"}
 
 
 @pytest.mark.parametrize("contract", [c for c in CONTRACTS if c.vmap], ids=lambda c: c.name)

@@ -1,0 +1,10 @@
+"""The paper's figures and theorems as experiments: settings, a jitted run, claims, a picture."""
+
+from jaxmargin.experiments import figure_1, figure_2
+from jaxmargin.experiments.experiment import Claim, Context, Experiment
+
+EXPERIMENTS: dict[str, Experiment] = {
+    experiment.name: experiment for experiment in (figure_1.EXPERIMENT, figure_2.EXPERIMENT)
+}
+
+__all__ = ["EXPERIMENTS", "Claim", "Context", "Experiment"]

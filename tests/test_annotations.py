@@ -1,0 +1,80 @@
+"""The shapes and types written in signatures are true: checked at run time by beartype.
+
+A process of its own, since jaxtyping's hook rewrites the package while it is imported. Warnings
+are errors there too. An int is a float, as for every type checker (PEP 484).
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HOOK = """
+import sys, types
+import conftest
+import jax, jax.numpy as jnp, optax
+from beartype import BeartypeConf, beartype
+from jaxtyping import TypeCheckError, install_import_hook
+
+checker = types.ModuleType("checker")
+checker.check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+sys.modules["checker"] = checker
+with install_import_hook("jaxmargin", "checker.check"):
+    import jaxmargin as jm
+    import contracts
+"""
+
+# Tracing runs every check and compiles nothing; under vmap the mapped axis must not show.
+FUNCTIONS = """
+def doubled(leaf):
+    return jnp.stack([jnp.asarray(leaf)] * 2)
+
+for dtype in ("float32", "float64"):
+    with jax.enable_x64(dtype == "float64"):
+        for contract in contracts.CONTRACTS:
+            args = contract.args(dtype)
+            jax.eval_shape(contract.call, *args)
+            if contract.vmap:
+                jax.eval_shape(jax.vmap(contract.call), *jax.tree.map(doubled, args))
+"""
+
+DRIVERS = """
+key = jax.random.key(0)
+x, y = jm.data.two_axis(key, 4, 3)
+jm.data.teacher(key, 4, d=3, hidden=2, margin=0.1, inputs="sphere")
+jm.data.sinusoid(4)
+jm.init_mlp(key, (3, 2, 1), std=[1.0, 2])
+params = jm.init_two_layer(key, 3, 2)
+objective = jm.regularized(jm.two_layer, "logistic", lam=1)
+jm.train(objective, optax.sgd(0.1), params, x, y, num_steps=2, record=[1],
+         minibatch=jm.Minibatch(key, 2), metrics=lambda params, x, y: {"n": jm.norms.l2(params)})
+"""
+
+# The hook is awake: each of these calls must be refused.
+LIES = """
+lies = [
+    lambda: jm.logistic_loss(jnp.array([1, 2])),
+    lambda: jm.squared_loss(jnp.ones(3), jnp.ones(4)),
+    lambda: jm.margins(jnp.ones(3), jnp.ones(4)),
+    lambda: jm.mlp([jnp.ones((1, 3))], jnp.ones(3)),
+    lambda: jm.norms.lp("2"),
+]
+for lie in lies:
+    try:
+        lie()
+    except TypeCheckError:
+        continue
+    raise SystemExit("not refused: the annotations are not being checked")
+"""
+
+
+def test_annotations_are_true():
+    tests = Path(__file__).parent
+    path = os.pathsep.join([str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", HOOK + FUNCTIONS + DRIVERS + LIES],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

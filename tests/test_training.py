@@ -1,0 +1,364 @@
+"""Training against loops in NumPy and optax: steps, batches, trials, records, divergence."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxmargin as jm
+
+
+@pytest.fixture(autouse=True)
+def _standard_promotion():
+    """Optax mixes the integer step count with floats."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def draw(*shape: int, seed: int = 0) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
+
+
+def problem(k: int | None = None, n: int = 6, d: int = 3, m: int = 4):
+    """Network, inputs and labels: signs for a scalar network, classes for k outputs."""
+    params = jm.TwoLayer(draw(m, d), draw(m, seed=1) if k is None else draw(m, k, seed=1))
+    y = jnp.where(draw(n, seed=3) > 0, 1.0, -1.0) if k is None else jnp.arange(n) % k
+    return params, draw(n, d, seed=2), y
+
+
+def quadratic(params, x, y):
+    """Strongly convex in any vector of parameters; samples are the rows of x and entries of y."""
+    return jnp.mean((x @ params - y) ** 2)
+
+
+SGD = optax.sgd(0.1)  # one object, so that runs of the same shape share a compilation
+
+
+def parameters(params, x, y):
+    return params
+
+
+def vector_problem(n: int = 6, d: int = 3):
+    return draw(d, seed=4), draw(n, d, seed=2), draw(n, seed=5)
+
+
+def descend_numpy(params, x, y, *, k: int | None, lam: float, lr: float, num_steps: int):
+    """Gradient descent on eq. 2.2, the derivatives written out, in float64."""
+    u, w = np.array(params.u), np.array(params.w)
+    x, y, n = np.asarray(x), np.asarray(y), len(x)
+    iterates, objectives = [], []
+    for _ in range(num_steps + 1):
+        hidden = np.maximum(x @ u.T, 0)
+        scores = hidden @ w
+        if k is None:
+            losses = np.log1p(np.exp(-y * scores))
+            residual = -y / (1 + np.exp(y * scores)) / n
+            back = np.outer(residual, w)
+        else:
+            powers = np.exp(scores)
+            softmax = powers / powers.sum(1, keepdims=True)
+            losses = -np.log(softmax[np.arange(n), y])
+            residual = (softmax - np.eye(k)[y]) / n
+            back = residual @ w.T
+        objectives.append(losses.mean() + lam * ((u**2).sum() + (w**2).sum()))
+        iterates.append((u, w))
+        grad_u = (back * (hidden > 0)).T @ x + 2 * lam * u
+        u, w = u - lr * grad_u, w - lr * (hidden.T @ residual + 2 * lam * w)
+    return iterates[-1], np.array(objectives)
+
+
+@pytest.mark.parametrize(("loss", "k"), [("logistic", None), ("cross_entropy", 3)])
+def test_gradient_descent_is_the_numpy_loop(loss: str, k: int | None):
+    with jax.enable_x64(True):
+        params, x, y = problem(k)
+        objective = jm.regularized(jm.two_layer, loss, lam=0.01)
+        trained = jm.train(objective, optax.sgd(0.3), params, x, y, num_steps=20, record=1)
+        expected, objectives = descend_numpy(params, x, y, k=k, lam=0.01, lr=0.3, num_steps=20)
+        for leaf, array in zip(trained.params, expected, strict=True):
+            assert leaf.dtype == jnp.float64
+            np.testing.assert_allclose(leaf, array, rtol=1e-11)
+        np.testing.assert_array_equal(trained.history.step, np.arange(21))
+        np.testing.assert_allclose(trained.history.objective, objectives, rtol=1e-12)
+
+
+OPTIMIZERS = {
+    "sgd": lambda: optax.sgd(0.1),
+    "adam": lambda: optax.adam(0.05),
+    "momentum and schedule": lambda: optax.sgd(
+        optax.cosine_decay_schedule(0.1, 12), momentum=0.9, nesterov=True
+    ),
+    "clipped, decayed": lambda: optax.chain(
+        optax.clip_by_global_norm(0.5), optax.adamw(0.02, weight_decay=0.1)
+    ),
+    "a bare transformation": lambda: optax.scale(-0.1),
+    "lbfgs": lambda: optax.lbfgs(
+        memory_size=3, linesearch=optax.scale_by_backtracking_linesearch(max_backtracking_steps=15)
+    ),
+}
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
+def test_any_optimizer_equals_its_plain_loop(make):
+    with jax.enable_x64(True):
+        params, x, y = vector_problem()
+        optimizer = make()
+        value_fn = partial(quadratic, x=x, y=y)
+        plain = optax.with_extra_args_support(optimizer)
+
+        @jax.jit
+        def step(params, state):
+            value, grad = jax.value_and_grad(value_fn)(params)
+            updates, state = plain.update(
+                grad, state, params, value=value, grad=grad, value_fn=value_fn
+            )
+            return optax.apply_updates(params, updates), state
+
+        expected, state = params, plain.init(params)
+        for _ in range(12):
+            expected, state = step(expected, state)
+        trained = jm.train(quadratic, optimizer, params, x, y, num_steps=12, record=5)
+        np.testing.assert_allclose(trained.params, expected, rtol=1e-9)
+        assert trained.history.objective[-1] < trained.history.objective[0]
+
+
+def visited(params, x, y):
+    """For x = I the gradient over a batch is its indicator, so that -params counts visits."""
+    return jnp.sum(x @ params)
+
+
+count_visits = partial(
+    jm.train, visited, optax.scale(-1.0), record=1, metrics=lambda params, x, y: -params
+)
+
+
+def visits(n: int, size: int, num_steps: int, seed: int = 0) -> np.ndarray:
+    """(num_steps, n): how often each step saw each sample."""
+    _, history = count_visits(
+        jnp.zeros(n), jnp.eye(n), jnp.zeros(n),
+        num_steps=num_steps, minibatch=jm.Minibatch(jax.random.key(seed), size),
+    )  # fmt: skip
+    return np.diff(np.asarray(history.metrics), axis=0)
+
+
+@pytest.mark.parametrize(("n", "size"), [(6, 2), (6, 6), (7, 3), (5, 1)])
+def test_each_epoch_visits_each_sample_once_in_a_new_order(n: int, size: int):
+    batches = n // size
+    seen = visits(n, size, 4 * batches)
+    np.testing.assert_array_equal(seen.sum(1), size)
+    epochs = seen.reshape(4, batches, n)
+    assert set(np.unique(epochs.sum(1))) <= {0.0, 1.0}
+    np.testing.assert_array_equal(epochs.sum((1, 2)), batches * size)
+    if size < n:
+        assert len({epoch.tobytes() for epoch in epochs}) > 1
+        assert (seen != visits(n, size, 4 * batches, seed=1)).any()
+
+
+def test_each_sample_is_dropped_as_often_as_another():
+    """With 7 samples and batches of 3 one is left out an epoch: each in turn, by chance."""
+    epochs = visits(7, 3, 2 * 70).reshape(70, 2, 7).sum(1)
+    dropped = np.sum(epochs == 0, axis=0)
+    assert dropped.sum() == 70
+    assert np.abs(dropped - 10).max() < 4.5 * np.sqrt(70 * (1 / 7) * (6 / 7))
+
+
+def test_a_full_minibatch_is_full_batch_descent():
+    params, x, y = vector_problem()
+    run = partial(jm.train, quadratic, SGD, params, x, y, num_steps=5)
+    batched = run(minibatch=jm.Minibatch(jax.random.key(0), 6))
+    np.testing.assert_allclose(batched.params, run().params, rtol=1e-5)
+
+
+MOMENTUM = optax.sgd(0.1, momentum=0.5)
+
+
+def norm_and_scores(params, x, y, test_x):
+    return {"norm": jnp.linalg.norm(params), "scores": test_x @ params}
+
+
+@pytest.mark.parametrize(("trials", "minibatch"), [(2, False), (3, True), (8, False)])
+def test_trials_are_single_runs(trials: int, minibatch: bool):
+    key = jax.random.key(6)
+    params, x, y = draw(trials, 3), draw(trials, 6, 3, seed=2), draw(trials, 6, seed=5)
+    test_x = draw(trials, 4, 3, seed=8)
+
+    run = partial(jm.train, quadratic, MOMENTUM, num_steps=9, record=4, metrics=norm_and_scores)
+    together = run(
+        params, x, y, metric_args=(test_x,), trials=True,
+        minibatch=jm.Minibatch(key, 2) if minibatch else None,
+    )  # fmt: skip
+    np.testing.assert_array_equal(together.history.step, [0, 4, 8, 9])
+    assert together.history.objective.shape == (trials, 4)
+    assert together.history.metrics["scores"].shape == (trials, 4, 4)
+    keys = jax.random.split(key, trials)
+    for i in range(trials):
+        alone = run(
+            params[i], x[i], y[i], metric_args=(test_x[i],),
+            minibatch=jm.Minibatch(keys[i], 2) if minibatch else None,
+        )  # fmt: skip
+        of_trial = jax.tree.map(lambda leaf: leaf[i], (together.params, together.history[1:]))  # noqa: B023
+        jax.tree.map(
+            partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6),
+            of_trial,
+            (alone.params, alone.history[1:]),
+        )
+
+
+@pytest.mark.parametrize(
+    ("record", "steps"),
+    [
+        (1, [0, 1, 2, 3, 4, 5, 6, 7]),
+        (3, [0, 3, 6, 7]),
+        (7, [0, 7]),
+        (100, [0, 7]),
+        ([5, 2, 2], [0, 2, 5, 7]),
+        ((0, 7), [0, 7]),
+        ([], [0, 7]),
+        (np.int64(6), [0, 6, 7]),
+        (np.array([4]), [0, 4, 7]),
+    ],
+    ids=str,
+)
+def test_record(record, steps: list[int]):
+    params, x, y = vector_problem()
+    _, history = jm.train(
+        quadratic, SGD, params, x, y, num_steps=7, record=record, metrics=parameters
+    )
+    np.testing.assert_array_equal(history.step, steps)
+    # Each record shows the parameters after so many steps, and the objective there.
+    for step, seen, objective in zip(steps, history.metrics, history.objective, strict=True):
+        expected = np.asarray(params, np.float64)
+        design, target = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        for _ in range(step):
+            expected = expected - 0.1 * 2 * design.T @ (design @ expected - target) / len(target)
+        np.testing.assert_allclose(seen, expected, rtol=1e-4)
+        np.testing.assert_allclose(objective, np.mean((design @ expected - target) ** 2), rtol=1e-4)
+
+
+def test_metrics_may_be_any_pytree_with_constants():
+    params, x, y = vector_problem()
+
+    def metrics(params, x, y, factor):
+        return {"loss": factor * quadratic(params, x, y), "constant": 1.5, "flag": jnp.any(y > 0)}
+
+    _, history = jm.train(
+        quadratic, optax.sgd(0.1), params, x, y,
+        num_steps=3, record=1, metrics=metrics, metric_args=(2.0,),
+    )  # fmt: skip
+    np.testing.assert_allclose(history.metrics["loss"], 2 * history.objective, rtol=1e-6)
+    np.testing.assert_array_equal(history.metrics["constant"], [1.5] * 4)
+    assert history.metrics["flag"].dtype == bool
+
+
+def test_no_metrics_is_an_empty_record():
+    params, x, y = vector_problem()
+    assert not jax.tree.leaves(
+        jm.train(quadratic, optax.sgd(0.1), params, x, y, num_steps=1).history.metrics
+    )
+
+
+def square(params, x, y):
+    """Diverges at learning rates above 1; needs no data."""
+    return jnp.sum(params**2)
+
+
+def first_overflow(start: float, lr: float) -> int:
+    """First step whose p^2 overflows float32, of p <- p - lr 2 p."""
+    p, step = np.float32(start), 0
+    with np.errstate(over="ignore"):
+        while np.isfinite(p * p):
+            p, step = np.float32(p - np.float32(lr) * 2 * p), step + 1
+    return step
+
+
+ONE_SAMPLE = (jnp.zeros((1, 1)), jnp.zeros(1))
+
+
+@pytest.mark.parametrize("record", [1, 7, 1000])
+def test_divergence_tells_the_first_step(record: int):
+    step = first_overflow(2.0, 5.0)
+    assert 10 < step < 40
+    run = partial(jm.train, square, optax.sgd(5.0), jnp.array([2.0]), *ONE_SAMPLE, record=record)
+    with pytest.raises(jm.DivergenceError, match="lower the learning rate") as caught:
+        run(num_steps=40)
+    assert (caught.value.step, caught.value.trial) == (step, None)
+    assert f"at step {step} of 40" in str(caught.value)
+    # One step less than the overflow is a run without fault; the last step's own counts too.
+    assert jnp.isfinite(run(num_steps=step - 1).history.objective).all()
+    with pytest.raises(jm.DivergenceError) as caught:
+        run(num_steps=step)
+    assert caught.value.step == step
+
+
+def test_divergence_at_the_start():
+    with pytest.raises(jm.DivergenceError, match="at step 0 of 3") as caught:
+        jm.train(square, optax.sgd(0.1), jnp.array([1e30]), *ONE_SAMPLE, num_steps=3)
+    assert caught.value.step == 0
+
+
+def test_divergence_tells_the_trial():
+    starts = [0.0, 3.0, 1e5, 1.0]
+    x, y = jnp.zeros((4, 1, 1)), jnp.zeros((4, 1))
+    with pytest.raises(jm.DivergenceError, match=r"in trial 1 \(3 of 4 did\)") as caught:
+        jm.train(
+            square, optax.sgd(5.0), jnp.array(starts)[:, None], x, y, num_steps=60, trials=True
+        )
+    assert (caught.value.trial, caught.value.step) == (1, first_overflow(3.0, 5.0))
+
+
+def test_divergence_that_only_the_whole_set_shows():
+    """A sample that the batches drop can be the one that overflows."""
+    x = jnp.array([[1.0], [1.0], [1e30]])
+
+    def masked(params, x, y):  # inf only where all three samples are present
+        return jnp.sum((x @ params) ** 2) if len(x) == 3 else jnp.sum(params**2)
+
+    with pytest.raises(jm.DivergenceError) as caught:
+        jm.train(
+            masked, optax.sgd(0.1), jnp.array([1.0]), x, jnp.zeros(3), num_steps=4, record=2,
+            minibatch=jm.Minibatch(jax.random.key(0), 2),
+        )  # fmt: skip
+    assert caught.value.step == 0
+
+
+@pytest.mark.parametrize("trials", [None, 3])
+def test_on_record_is_called_once_for_each_record_of_each_trial(trials: int | None):
+    calls = []
+    params, x, y = vector_problem()
+    if trials is not None:
+        params, x, y = (jnp.broadcast_to(a, (trials, *a.shape)) for a in (params, x, y))
+    _, history = jm.train(
+        quadratic, optax.sgd(0.1), params, x, y, num_steps=10, record=3,
+        trials=trials is not None, on_record=lambda: calls.append(1),
+    )  # fmt: skip
+    assert len(calls) == len(history.step) * (trials or 1) == 5 * (trials or 1)
+
+
+@pytest.mark.parametrize("optimizer", [optax.sgd(0.1), optax.scale(-0.1)], ids=["chain", "bare"])
+def test_a_second_call_does_not_compile_again(optimizer):
+    traces = []
+
+    def objective(params, x, y):
+        traces.append(1)
+        return quadratic(params, x, y)
+
+    params, x, y = vector_problem()
+    run = partial(jm.train, objective, optimizer, num_steps=4, record=2)
+    run(params, x, y)
+    once = len(traces)
+    assert once > 0
+    run(2 * params, x, -y)
+    run(params, x, y, num_steps=6, record=[1])  # other steps, as many records
+    assert len(traces) == once
+
+
+def test_float32_stays_float32_beside_float64():
+    with jax.enable_x64(True):
+        params, x, y = (a.astype(jnp.float32) for a in vector_problem())
+        trained = jm.train(
+            quadratic, optax.sgd(0.1), params, x, y, num_steps=3,
+            minibatch=jm.Minibatch(jax.random.key(0), 4),
+        )  # fmt: skip
+        assert trained.params.dtype == trained.history.objective.dtype == jnp.float32
