@@ -5,8 +5,9 @@ Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 """
 
 from jaxmargin import data, norms
+from jaxmargin.empirical import empirical_ntk
+from jaxmargin.kernels import k1, k2, kernel_matvec, relu_nngp, relu_ntk, two_layer_ntk
 from jaxmargin.homogeneity import Homogeneity, balance, homogeneity_degree, widen
-from jaxmargin.kernels import k1, k2, kernel_matvec, two_layer_ntk
 from jaxmargin.losses import (
     cross_entropy_loss,
     logistic_loss,
@@ -52,6 +53,7 @@ __all__ = [
     "balance",
     "cross_entropy_loss",
     "data",
+    "empirical_ntk",
     "fit_interpolant",
     "fit_kernel_logistic",
     "fit_ridge",
@@ -72,6 +74,8 @@ __all__ = [
     "norms",
     "pattern_change",
     "regularized",
+    "relu_nngp",
+    "relu_ntk",
     "squared_loss",
     "train",
     "truncated_squared_loss",

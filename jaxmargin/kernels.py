@@ -11,7 +11,7 @@ is given the derivative 0, the mean over all directions.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmargin.arccosine import Cosine, arc_cosines, cosine, sine
+from jaxmargin.arccosine import Cosine, arc_cosines, by_angle, combination, cosine
 from jaxmargin.numerics import require_callable, require_count, require_positive
 
 Kernel = Callable[..., Float[Array, "n n2"]]
@@ -50,7 +50,7 @@ def k1(
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.1.
     """
-    return _gram(_k1_profile, x, z, precise)
+    return _gram(combination, x, z, precise, 1.0, 0.0)
 
 
 def k2(
@@ -77,7 +77,7 @@ def k2(
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.1.
     """
-    return _gram(_k2_profile, x, z, precise)
+    return _gram(combination, x, z, precise, -1.0, 1.0)
 
 
 def two_layer_ntk(
@@ -124,7 +124,91 @@ def two_layer_ntk(
     """
     require_positive("r_w", r_w, zero=True)
     require_positive("r_u", r_u, zero=True)
-    return _gram(_two_layer_profile, x, z, precise, r_w, r_u)
+    return _gram(combination, x, z, precise, r_w**2 / 2, r_u**2 / 2)
+
+
+def relu_nngp(
+    x: Float[Array, "n d"],
+    z: Float[Array, "n2 d"] | None = None,
+    *,
+    depth: int = 2,
+    weight_variance: float | Sequence[float] = 2.0,
+    precise: bool = False,
+) -> Float[Array, "n n2"]:
+    """Covariance E[f(x) f(z)] of an infinitely wide relu network of `depth` layers.
+
+    The network of eq. 4.2 has no biases, and independent weights: those of layer j have the
+    variance s_j / fan_in. With c_1 = c and c_{j+1} = kappa_1(c_j),
+
+        K(x, z) = (s_1 ... s_q / 2^(q-1)) (|x| |z| / d) c_q.
+
+    Args:
+        x: (n, d) rows.
+        z: (n', d) rows; None stands for x.
+        depth: number q of weight matrices, >= 1 (2 has one hidden layer).
+        weight_variance: s, one number >= 0 or one for each layer; 2 is that of `init_mlp`.
+        precise: measure angles by differences of the rows (see `two_layer_ntk`).
+
+    Returns:
+        (n, n') Gram matrix in the dtype of x.
+
+    Raises:
+        ValueError: x or z is not a non-empty matrix, they disagree about d, depth < 1, or
+            weight_variance is negative or of wrong length.
+        TypeError: they are not floats of one dtype, or depth is not an integer.
+
+    Example:
+        >>> relu_nngp(jnp.array([[2.0, 0.0]]), depth=5).tolist()
+        [[4.0]]
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), eq. 4.2; Cho and Saul (2009); Lee et al. (2018).
+    """
+    scale = _output_scale(x, depth, weight_variance)
+    return _gram(_nngp_profile(depth), x, z, precise, scale)
+
+
+def relu_ntk(
+    x: Float[Array, "n d"],
+    z: Float[Array, "n2 d"] | None = None,
+    *,
+    depth: int = 2,
+    weight_variance: float | Sequence[float] = 2.0,
+    precise: bool = False,
+) -> Float[Array, "n n2"]:
+    """Tangent kernel of an infinitely wide relu network of `depth` layers.
+
+    The network of `relu_nngp` with the weights W_j = sqrt(s_j / fan_in) V_j, differentiated in V_j
+    ~ N(0, 1) (the "NTK parameterization"). With c_1 = c and c_{j+1} = kappa_1(c_j),
+
+        K(x, z) = (s_1 ... s_q / 2^(q-1)) (|x| |z| / d) sum_j c_j kappa_0(c_j) ... kappa_0(c_{q-1}).
+
+    For depth 2 and s_j = 1 this is `two_layer_ntk(x, z) / d`.
+
+    Args:
+        x: (n, d) rows.
+        z: (n', d) rows; None stands for x.
+        depth: number q of weight matrices, >= 1 (2 has one hidden layer).
+        weight_variance: s, one number >= 0 or one for each layer; 2 is that of `init_mlp`.
+        precise: measure angles by differences of the rows (see `two_layer_ntk`).
+
+    Returns:
+        (n, n') Gram matrix in the dtype of x.
+
+    Raises:
+        ValueError: x or z is not a non-empty matrix, they disagree about d, depth < 1, or
+            weight_variance is negative or of wrong length.
+        TypeError: they are not floats of one dtype, or depth is not an integer.
+
+    Example:
+        >>> relu_ntk(jnp.array([[2.0, 0.0]]), depth=5).tolist()
+        [[20.0]]
+
+    Reference:
+        Jacot, Gabriel, Hongler (2018), Theorem 1; Wei, Lee, Liu, Ma (2019), eq. 4.2.
+    """
+    scale = _output_scale(x, depth, weight_variance)
+    return _gram(_ntk_profile(depth), x, z, precise, scale)
 
 
 def kernel_matvec(
@@ -199,17 +283,45 @@ def kernel_matvec(
 _BLOCK_ENTRIES = 2**22
 
 
-def _k1_profile(c: Cosine) -> Array:
-    return c.value * arc_cosines(c)[0]
+@functools.cache  # one function for each depth, so that it compiles once
+def _nngp_profile(depth: int) -> Profile:
+    def recursion(c: Cosine) -> Array:
+        for _ in range(depth - 1):
+            _, c = arc_cosines(c)
+        return c.value
+
+    return _scaled(recursion, depth)
 
 
-def _k2_profile(c: Cosine) -> Array:
-    return sine(c) / np.pi
+@functools.cache
+def _ntk_profile(depth: int) -> Profile:
+    def recursion(c: Cosine) -> Array:
+        total = c.value
+        for _ in range(depth - 1):
+            kappa_0, c = arc_cosines(c)
+            total = total * kappa_0 + c.value
+        return total
+
+    return _scaled(recursion, depth)
 
 
-def _two_layer_profile(c: Cosine, r_w: Array, r_u: Array) -> Array:
-    kappa_0, kappa_1 = arc_cosines(c)
-    return r_w**2 / 2 * c.value * kappa_0 + r_u**2 / 2 * kappa_1.value
+def _scaled(recursion: Callable[[Cosine], Array], depth: int) -> Profile:
+    evaluate = by_angle(recursion) if depth > 2 else recursion
+    return lambda c, scale: scale * evaluate(c)
+
+
+def _output_scale(x: Array, depth: int, weight_variance: float | Sequence[float]) -> Array:
+    """s_1 ... s_q / (2^(q-1) d)."""
+    require_count("depth", depth)
+    variances = np.asarray(weight_variance, float)
+    if variances.shape not in ((), (depth,)):
+        raise ValueError(
+            f"weight_variance must be one number or one a layer ({depth}), "
+            f"got shape {variances.shape}"
+        )
+    for variance in variances.ravel():
+        require_positive("weight_variance", variance, zero=True)
+    return np.prod(np.broadcast_to(variances, depth)) / 2.0 ** (depth - 1) / np.shape(x)[-1]
 
 
 def _gram(profile: Profile, x: Array, z: Array | None, precise: bool, *scales: Any) -> Array:

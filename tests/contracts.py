@@ -168,11 +168,19 @@ CONTRACTS = [
     _kernel_contract("k1", jm.k1),
     _kernel_contract("k2", partial(jm.k2, precise=True)),
     _kernel_contract("two_layer_ntk", partial(jm.two_layer_ntk, r_w=0.5, r_u=2.0)),
+    _kernel_contract("relu_nngp", partial(jm.relu_nngp, depth=3)),
+    _kernel_contract("relu_ntk", partial(jm.relu_ntk, depth=3, precise=True)),
     Contract(
         "kernel_matvec",
         partial(jm.kernel_matvec, jm.two_layer_ntk, block_size=2),
         lambda dtype: (normal(5, 3, dtype=dtype), normal(5, 2, dtype=dtype, seed=1)),
         edges=lambda dtype: [(rows(dtype), signs(6, dtype))],
+    ),
+    Contract(
+        "empirical_ntk",
+        partial(jm.empirical_ntk, jm.two_layer),
+        lambda dtype: (net(dtype), normal(5, 3, dtype=dtype), normal(4, 3, dtype=dtype, seed=1)),
+        edges=lambda dtype: [(zero_net(dtype), rows(dtype))],
     ),
     Contract("margins", jm.margins, lambda dtype: (normal(3, 4, dtype=dtype), _labels(dtype))),
     Contract(

@@ -1,0 +1,46 @@
+"""Imports neural-tangents 0.6.5 on a JAX newer than the 0.5.3 it was written for.
+
+It reads names from JAX that have moved since. Putting them back before the import is enough for
+its analytic kernels. Its part for TensorFlow is replaced by an empty module, so that TensorFlow
+need not be installed. For tests and benchmarks only:
+
+    from neural_tangents_shim import stax
+"""
+
+import sys
+import types
+import warnings
+
+import jax.core
+import jax.extend.core
+import jax.interpreters.ad
+
+
+def _restore_moved_names() -> None:
+    for name in ("Jaxpr", "JaxprEqn", "Literal", "Primitive", "Var"):
+        if name not in vars(jax.core):
+            setattr(jax.core, name, getattr(jax.extend.core, name))
+    if not hasattr(jax.interpreters.ad, "zeros_like_p"):
+        # A key of two tables about empirical kernels; nothing of ours looks it up.
+        vars(jax.interpreters.ad)["zeros_like_p"] = object()
+    if "jax.util" not in sys.modules:
+        util = types.ModuleType("jax.util")
+        vars(util).update(safe_map=_safe_map, safe_zip=_safe_zip)
+        sys.modules["jax.util"] = util
+
+
+def _safe_zip(*columns):
+    return list(zip(*columns, strict=True))
+
+
+def _safe_map(function, *columns):
+    return [function(*row) for row in zip(*columns, strict=True)]
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # its own invalid escapes and deprecated names
+    _restore_moved_names()
+    sys.modules["neural_tangents.experimental"] = types.ModuleType("neural_tangents.experimental")
+    from neural_tangents import stax
+
+__all__ = ["stax"]
