@@ -6,8 +6,8 @@ Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 
 from jaxmargin import data, norms
 from jaxmargin.empirical import empirical_ntk
-from jaxmargin.kernels import k1, k2, kernel_matvec, relu_nngp, relu_ntk, two_layer_ntk
 from jaxmargin.homogeneity import Homogeneity, balance, homogeneity_degree, widen
+from jaxmargin.kernels import k1, k2, kernel_matvec, relu_nngp, relu_ntk, two_layer_ntk
 from jaxmargin.losses import (
     cross_entropy_loss,
     logistic_loss,

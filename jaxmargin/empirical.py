@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from jaxmargin.networks import Apply
+from jaxmargin.numerics import Apply
 
 
 def empirical_ntk(
