@@ -10,7 +10,7 @@ import os
 import jax
 import numpy as np
 import optax
-import torch
+import torch  # pyright: ignore[reportMissingImports]
 
 from benchmarks.timing import interleaved
 from jaxmargin import TwoLayer, init_two_layer, regularized, train, two_layer

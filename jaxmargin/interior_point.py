@@ -25,13 +25,13 @@ class Solution(NamedTuple):
     Attributes:
         beta: (n,) coefficients y_i b_i.
         gap: (P - D) / D for the primal and dual objectives at beta; ||f - f*||^2 <= 2 (P - D).
-        radius_over_margin: lower bound on max_i K_ii ||f*||^2, which for the hard margin is the
-            squared ratio of the data's radius to its geometric margin.
+        radius_margin: lower bound on max_i K_ii ||f*||^2, which for the hard margin is the square
+            of the data's radius over its margin.
     """
 
     beta: Float[Array, " n"]
     gap: Float[Array, ""]
-    radius_over_margin: Float[Array, ""]
+    radius_margin: Float[Array, ""]
 
 
 class _Iterate(NamedTuple):
@@ -52,7 +52,7 @@ def solve_svm(
 ) -> Solution:
     """Interior point steps until the gap closes, then the exact solution on the face they reach.
 
-    Stops early once `radius_over_margin` is proven to exceed `limit`. A result that did not
+    Stops early once `radius_margin` is proven to exceed `limit`. A result that did not
     converge has a gap above TOLERANCE, or NaN.
     """
     matrix = jnp.outer(y, y) * gram
@@ -82,8 +82,9 @@ def solve_svm(
     face = _settle(matrix, end.slack[0], upper)
     gap, dual = _certificate(matrix, face, upper)
     exact = gap <= TOLERANCE  # NaN where the face is singular
+    b = jnp.where(exact, face, end.slack[0]) / scale
     return Solution(
-        y * jnp.where(exact, face, end.slack[0]) / scale,
+        jnp.where(b > 0, y * b, 0),
         jnp.where(exact, gap, end.gap),
         2 * jnp.where(exact, dual, end.dual),
     )

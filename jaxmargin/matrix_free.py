@@ -103,7 +103,8 @@ def fit_ridge_matrix_free(
         (True, True)
 
     Reference:
-        Frangella, Tropp, Udell (2023), Randomized Nystroem preconditioning.
+        Frangella, Tropp, Udell (2023), Randomized Nystroem preconditioning; Williams, Seeger
+        (2001) for the landmarks.
     """
     x, y = jnp.asarray(x), jnp.asarray(y)
     _check_data(x, y)

@@ -140,20 +140,20 @@ def fit_svm(
         require_positive("c", c)
     settings = () if c is None else (c,)
     beta, quality = _per_trial(_svm, gram, signs, rounding, *settings)
-    sound, gap, radius_over_margin = quality
+    sound, gap, radius_margin = quality
     _raise_where(~sound, ValueError, NOT_SEMIDEFINITE)
     if c is None:
         _raise_where(
-            radius_over_margin * rounding > 1,
+            radius_margin * rounding > 1,
             ValueError,
             f"no f separates the labels by more than the rounding of {gram.dtype}: give c for a "
-            "soft margin, or look for equal inputs with different labels",
+            "soft margin, look for equal inputs of different labels, or compute gram in float64",
         )
     _raise_where(
         ~(gap <= ACCEPTED),
         ConvergenceError,
-        "the support vector machine did not converge: gram is too ill-conditioned; drop near "
-        "duplicates among the inputs, or lower c",
+        "the support vector machine did not converge: gram is too ill-conditioned for this margin; "
+        "give c, or a smaller c, or drop near duplicates among the inputs",
     )
     return beta
 
@@ -164,7 +164,7 @@ def fit_kernel_logistic(
     """Kernel logistic regression, for two classes and for several, without an intercept.
 
     Minimises (1/n) sum_i loss(f(x_i), y_i) + lam ||f||_K^2, the objective that `regularized`
-    gives a network, for the logistic loss or, over the k functions together, the cross-entropy.
+    gives a network: for the logistic loss, or for the cross-entropy and the sum of the k norms.
     In scikit-learn's `LogisticRegression` on features that factor K, C = 1 / (2 n lam).
 
     Args:
@@ -250,8 +250,8 @@ def _per_trial(solve: Callable, gram: Array, y: Array, *settings: float) -> tupl
 
 
 @partial(jax.jit, static_argnums=0)
-def _compiled(solve: Callable, gram: Array, y: Array, *settings: Array) -> tuple[Array, tuple]:
-    def one(gram: Array, y: Array) -> tuple[Array, tuple]:
+def _compiled(solve: Callable, gram: Array, y: Array, *settings: Array) -> tuple[Array, Any]:
+    def one(gram: Array, y: Array) -> tuple[Array, Any]:
         wide = gram.astype(jnp.float64)
         y = y if y.dtype == bool else y.astype(jnp.float64)
         beta, quality = solve((wide + wide.T) / 2, y, *settings)
@@ -290,7 +290,7 @@ def _condition_number(matrix: Array, factor: tuple[Array, bool]) -> Array:
     return jnp.max(jnp.sum(jnp.abs(matrix), axis=0)) * jnp.linalg.norm(cho_solve(factor, v))
 
 
-def _svm(gram: Array, y: Array, rounding: Array, c: Array | None = None) -> tuple[Array, tuple]:
+def _svm(gram: Array, y: Array, rounding: Array, c: Array | None = None) -> tuple[Array, Any]:
     gram, sound = _semidefinite(gram, rounding)
     limit = 1 / rounding if c is None else jnp.full_like(rounding, jnp.inf)
     if y.ndim == 1:
@@ -298,10 +298,10 @@ def _svm(gram: Array, y: Array, rounding: Array, c: Array | None = None) -> tupl
     else:
         found = _for_each(lambda signs: solve_svm(gram, signs, limit, c), y.T)
         found = found._replace(beta=found.beta.T)
-    return found.beta, (sound, found.gap, found.radius_over_margin)
+    return found.beta, (sound, jnp.max(found.gap), jnp.max(found.radius_margin))
 
 
-def _logistic(gram: Array, y: Array, rounding: Array, lam: Array) -> tuple[Array, tuple]:
+def _logistic(gram: Array, y: Array, rounding: Array, lam: Array) -> tuple[Array, Any]:
     gram, sound = _semidefinite(gram, rounding)
     solve = solve_logistic if y.ndim == 1 else solve_softmax
     beta, residual = solve(gram, y, lam)
@@ -393,7 +393,7 @@ def _check_condition(condition: np.ndarray, gram: Array, remedy: str) -> None:
         ~(condition <= resolved),
         ValueError,
         f"the matrix to invert is {state}, and {gram.dtype} resolves {resolved:.2g}: use {remedy}, "
-        "drop equal inputs, or compute gram in float64",
+        "drop equal inputs, or compute gram in float64 (jax.enable_x64)",
     )
 
 
@@ -402,7 +402,7 @@ NOT_SEMIDEFINITE = (
 )
 
 
-def _raise_where(fault: np.ndarray, error: type[ValueError], message: str) -> None:
+def _raise_where(fault: np.ndarray | np.bool_, error: type[ValueError], message: str) -> None:
     """Raise the error if there is a fault, naming the first trial that has it."""
     if not np.any(fault):
         return

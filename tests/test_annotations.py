@@ -48,6 +48,13 @@ params = jm.init_two_layer(key, 3, 2)
 objective = jm.regularized(jm.two_layer, "logistic", lam=1)
 jm.train(objective, optax.sgd(0.1), params, x, y, num_steps=2, record=[1],
          minibatch=jm.Minibatch(key, 2), metrics=lambda params, x, y: {"n": jm.norms.l2(params)})
+gram, labels = jnp.eye(4) + x @ x.T, jnp.array([0, 1, 2, 0])
+jm.fit_interpolant(gram, y)
+jm.fit_ridge(gram, x, ridge=1)
+jm.fit_svm(gram, labels)
+jm.fit_svm(gram[None], y[None], c=1)
+jm.fit_kernel_logistic(gram, labels, lam=1)
+jm.fit_ridge_matrix_free(jm.k1, x, y, ridge=1, devices=jax.devices()[:2], num_landmarks=2)
 """
 
 # The hook is awake: each of these calls must be refused.

@@ -223,7 +223,10 @@ def plot(settings: Settings, series: Series) -> Figure:
                 linewidth=1.8 if bold else 0.9,
             )
         one.set_xscale("log", base=2)
-        one.set_yscale("log")
+        if name == "regression":
+            one.set_yscale("log")
+        else:
+            one.set_ylim(bottom=0)
         one.set_xticks(series["n"], [str(n) for n in series["n"]])
         one.set_ylabel(panel.label)
         one.legend()
