@@ -36,7 +36,7 @@ def exact(depth: int) -> np.ndarray:
                 c = (mpmath.sin(theta) + rest * mpmath.cos(theta)) / mpmath.pi
                 total = total * rest / mpmath.pi + c
                 theta = mpmath.acos(c)
-            found.append((float(str(total)), float(str(c))))
+            found.append((float(total), float(c)))  # pyright: ignore[reportArgumentType]
     return np.array(found)
 
 
