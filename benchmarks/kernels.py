@@ -55,7 +55,7 @@ def neural_tangents(depth: int) -> Callable:
 def compiled(function: Callable, *args: Any) -> tuple[Callable[[], Any], float]:
     """The call, compiled ahead, and its peak memory over the size of its output."""
     executable = jax.jit(function).lower(*args).compile()
-    memory = executable.memory_analysis()
+    memory: Any = executable.memory_analysis()
     output = memory.output_size_in_bytes
     return partial(executable, *args), (output + memory.temp_size_in_bytes) / output
 

@@ -16,25 +16,27 @@ import jax.extend.core
 import jax.interpreters.ad
 
 
-def _restore_moved_names() -> None:
-    for name in ("Jaxpr", "JaxprEqn", "Literal", "Primitive", "Var"):
-        if name not in vars(jax.core):
-            setattr(jax.core, name, getattr(jax.extend.core, name))
-    if not hasattr(jax.interpreters.ad, "zeros_like_p"):
-        # A key of two tables about empirical kernels; nothing of ours looks it up.
-        vars(jax.interpreters.ad)["zeros_like_p"] = object()
-    if "jax.util" not in sys.modules:
-        util = types.ModuleType("jax.util")
-        vars(util).update(safe_map=_safe_map, safe_zip=_safe_zip)
-        sys.modules["jax.util"] = util
-
-
 def _safe_zip(*columns):
     return list(zip(*columns, strict=True))
 
 
 def _safe_map(function, *columns):
     return [function(*row) for row in zip(*columns, strict=True)]
+
+
+def _restore(module: types.ModuleType, **names) -> None:
+    for name, value in names.items():
+        if name not in vars(module):
+            setattr(module, name, value)
+
+
+def _restore_moved_names() -> None:
+    moved = ("Jaxpr", "JaxprEqn", "Literal", "Primitive", "Var")
+    _restore(jax.core, **{name: getattr(jax.extend.core, name) for name in moved})
+    # A key of two tables about empirical kernels, which nothing here looks up.
+    _restore(jax.interpreters.ad, zeros_like_p=object())
+    util = sys.modules.setdefault("jax.util", types.ModuleType("jax.util"))
+    _restore(util, safe_map=_safe_map, safe_zip=_safe_zip)
 
 
 with warnings.catch_warnings():
