@@ -55,9 +55,9 @@ def neural_tangents(depth: int) -> Callable:
 def compiled(function: Callable, *args: Any) -> tuple[Callable[[], Any], float]:
     """The call, compiled ahead, and its peak memory over the size of its output."""
     executable = jax.jit(function).lower(*args).compile()
-    memory = executable.memory_analysis()
-    output = memory.output_size_in_bytes  # pyright: ignore[reportOptionalMemberAccess]
-    return partial(executable, *args), (output + memory.temp_size_in_bytes) / output  # pyright: ignore[reportOptionalMemberAccess]
+    memory: Any = executable.memory_analysis()
+    output = memory.output_size_in_bytes
+    return partial(executable, *args), (output + memory.temp_size_in_bytes) / output
 
 
 def largest_difference(ours: jax.Array, theirs: jax.Array) -> float:

@@ -7,7 +7,6 @@ need not be installed. For tests and benchmarks only:
     from benchmarks.neural_tangents_shim import stax
 """
 
-import importlib
 import sys
 import types
 import warnings
@@ -15,19 +14,6 @@ import warnings
 import jax.core
 import jax.extend.core
 import jax.interpreters.ad
-
-
-def _restore_moved_names() -> None:
-    for name in ("Jaxpr", "JaxprEqn", "Literal", "Primitive", "Var"):
-        if name not in vars(jax.core):
-            setattr(jax.core, name, getattr(jax.extend.core, name))
-    if not hasattr(jax.interpreters.ad, "zeros_like_p"):
-        # A key of two tables about empirical kernels; nothing of ours looks it up.
-        setattr(jax.interpreters.ad, "zeros_like_p", object())  # noqa: B010
-    if "jax.util" not in sys.modules:
-        util = types.ModuleType("jax.util")
-        vars(util).update(safe_map=_safe_map, safe_zip=_safe_zip)
-        sys.modules["jax.util"] = util
 
 
 def _safe_zip(*columns):
@@ -38,10 +24,25 @@ def _safe_map(function, *columns):
     return [function(*row) for row in zip(*columns, strict=True)]
 
 
+def _restore(module: types.ModuleType, **names) -> None:
+    for name, value in names.items():
+        if name not in vars(module):
+            setattr(module, name, value)
+
+
+def _restore_moved_names() -> None:
+    moved = ("Jaxpr", "JaxprEqn", "Literal", "Primitive", "Var")
+    _restore(jax.core, **{name: getattr(jax.extend.core, name) for name in moved})
+    # A key of two tables about empirical kernels, which nothing here looks up.
+    _restore(jax.interpreters.ad, zeros_like_p=object())
+    util = sys.modules.setdefault("jax.util", types.ModuleType("jax.util"))
+    _restore(util, safe_map=_safe_map, safe_zip=_safe_zip)
+
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its own invalid escapes and deprecated names
     _restore_moved_names()
     sys.modules["neural_tangents.experimental"] = types.ModuleType("neural_tangents.experimental")
-    stax = importlib.import_module("neural_tangents").stax
+    from neural_tangents import stax
 
 __all__ = ["stax"]

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmargin.arccosine import Cosine, arc_cosines, by_angle, combination, cosine
+from jaxmargin.arccosine import Composition, Cosine, by_angle, combination, cosine
 from jaxmargin.numerics import require_callable, require_count, require_positive
 
 Kernel = Callable[..., Float[Array, "n n2"]]
@@ -230,7 +230,7 @@ def kernel_matvec(
         v: (n',) vector or (n', k) matrix.
         z: (n', d) rows; None stands for x.
         block_size: rows of a block, from 1; it need not divide n. None takes blocks of about
-            four million entries.
+            two million entries.
 
     Returns:
         (n,) or (n, k).
@@ -265,14 +265,16 @@ def kernel_matvec(
     # The last block begins early enough to be whole, and repeats rows of the one before it.
     starts = jnp.minimum(jnp.arange(0, n, size), n - size)
 
+    product = functools.partial(jnp.matmul, precision="highest")
+
     @jax.checkpoint
     def block(start: Array) -> Array:
         rows = jax.lax.dynamic_slice_in_dim(x, start, size)
         if z is not None:
-            return kernel(rows, other) @ v
+            return product(kernel(rows, other), v)
         own = jax.lax.dynamic_slice_in_dim(v, start, size)
         outside = jax.lax.dynamic_update_slice_in_dim(v, jnp.zeros_like(own), start, axis=0)
-        return kernel(rows, other) @ outside + kernel(rows) @ own
+        return product(kernel(rows, other), outside) + product(kernel(rows), own)
 
     blocks = jax.lax.map(block, starts)
     *_, last = blocks
@@ -280,15 +282,17 @@ def kernel_matvec(
     return jnp.concatenate([blocks[:-1].reshape(whole, *v.shape[1:]), last[whole - n :]])
 
 
-_BLOCK_ENTRIES = 2**22
+_BLOCK_ENTRIES = 2**21
 
 
 @functools.cache  # one function for each depth, so that it compiles once
 def _nngp_profile(depth: int) -> Profile:
+    if depth == 1:
+        return _linear_profile
     if depth == 2:
         return lambda c, scale: combination(c, jnp.zeros_like(scale), scale)
 
-    def recursion(c: Cosine) -> Array:
+    def recursion(c: Cosine, arc_cosines: Callable) -> Array:
         for _ in range(depth - 1):
             _, c = arc_cosines(c)
         return c.value
@@ -298,10 +302,12 @@ def _nngp_profile(depth: int) -> Profile:
 
 @functools.cache
 def _ntk_profile(depth: int) -> Profile:
+    if depth == 1:
+        return _linear_profile
     if depth == 2:
         return lambda c, scale: combination(c, scale, scale)
 
-    def recursion(c: Cosine) -> Array:
+    def recursion(c: Cosine, arc_cosines: Callable) -> Array:
         total = c.value
         for _ in range(depth - 1):
             kappa_0, c = arc_cosines(c)
@@ -311,13 +317,18 @@ def _ntk_profile(depth: int) -> Profile:
     return _scaled(recursion)
 
 
-def _scaled(recursion: Callable[[Cosine], Array]) -> Profile:
+def _linear_profile(c: Cosine, scale: Array) -> Array:
+    return scale * c.value
+
+
+def _scaled(recursion: Composition) -> Profile:
     evaluate = by_angle(recursion)
     return lambda c, scale: scale * evaluate(c)
 
 
-def _output_scale(x: Array, depth: int, weight_variance: float | Sequence[float]) -> np.floating:
+def _output_scale(x: Array, depth: int, weight_variance: float | Sequence[float]) -> float:
     """s_1 ... s_q / (2^(q-1) d)."""
+    d = _require_matrix("x", jnp.asarray(x)).shape[1]
     require_count("depth", depth)
     variances = np.asarray(weight_variance, float)
     if variances.shape not in ((), (depth,)):
@@ -327,7 +338,7 @@ def _output_scale(x: Array, depth: int, weight_variance: float | Sequence[float]
         )
     for variance in variances.ravel():
         require_positive("weight_variance", variance, zero=True)
-    return np.prod(np.broadcast_to(variances, depth)) / 2.0 ** (depth - 1) / np.shape(x)[-1]
+    return float(np.prod(np.broadcast_to(variances, depth))) / 2 ** (depth - 1) / d
 
 
 def _gram(profile: Profile, x: Array, z: Array | None, precise: bool, *scales: Any) -> Array:
@@ -344,10 +355,11 @@ def _compiled_gram(
     """Compiled as one, because each step by itself would need memory for one more Gram matrix."""
     directions, lengths = _polar(x)
     other_directions, other_lengths = (directions, lengths) if z is None else _polar(z)
-    cosines = _difference_cosines if precise else _dot_cosines
-    c = cosines(directions, other_directions)
-    if z is None:
-        c = _with_unit_diagonal(c)
+    if precise:
+        c = _difference_cosines(directions, other_directions)
+    else:
+        products = _dot(directions, other_directions)
+        c = cosine(_symmetric(products) if z is None else products)
     return profile(c, *scales) * (lengths[:, None] * other_lengths[None, :])
 
 
@@ -365,44 +377,40 @@ def _polar(x: Array) -> tuple[Array, Array]:
     return scaled / norm[:, None], jnp.where(alive, peak * norm, 0)
 
 
-def _dot_cosines(u: Array, v: Array) -> Cosine:
-    return cosine(_dot(u, v))
-
-
 def _dot(u: Array, v: Array) -> Array:
     return jnp.matmul(u, v.T, precision="highest")  # no bfloat16 or TF32: c decides the angle
 
 
+def _symmetric(products: Array) -> Array:
+    """Products of unit rows with themselves, without rounding errors on and across the diagonal."""
+    if products.dtype == jnp.float64:
+        # In float32 XLA's products are symmetric to the last bit, in float64 they are not.
+        products = (products + products.T) / 2
+    return jnp.where(jnp.eye(products.shape[0], dtype=bool), 1, products)
+
+
+@jax.custom_jvp
 def _difference_cosines(u: Array, v: Array) -> Cosine:
     """Cosines from q = |u - v|^2 and p = |u + v|^2: 1 - |c| = 2 min(p, q) / (p + q)."""
+    columns = v.T  # sums over its rows run along whole vectors of columns
 
-    @jax.custom_jvp
-    def values(u: Array, v: Array) -> Cosine:
-        columns = v.T  # sums over its rows run along whole vectors of columns
+    def row(u_i: Array) -> Array:
+        apart = jnp.sum((u_i[:, None] - columns) ** 2, axis=0)
+        along = jnp.sum((u_i[:, None] + columns) ** 2, axis=0)
+        total = apart + along  # 0 for two zero rows, which count as orthogonal
+        gap = jnp.where(total > 0, 2 * jnp.minimum(apart, along) / total, 1)
+        return jnp.copysign(gap, along - apart)
 
-        def row(u_i: Array) -> Array:
-            apart = jnp.sum((u_i[:, None] - columns) ** 2, axis=0)
-            along = jnp.sum((u_i[:, None] + columns) ** 2, axis=0)
-            total = apart + along  # 0 for two zero rows, which count as orthogonal
-            gap = jnp.where(total > 0, 2 * jnp.minimum(apart, along) / total, 1)
-            return jnp.copysign(gap, along - apart)
-
-        signed_gap = jax.lax.map(row, u)  # one array, to keep the memory low
-        gap = jnp.abs(signed_gap)
-        return Cosine(jnp.copysign(1 - gap, signed_gap), gap)
-
-    @values.defjvp
-    def values_jvp(primals, tangents):
-        (u, v), (du, dv) = primals, tangents
-        c = values(u, v)
-        return c, Cosine(_dot(du, v) + _dot(u, dv), jnp.zeros_like(c.gap))
-
-    return values(u, v)
+    signed_gap = jax.lax.map(row, u)  # one array, to keep the memory low
+    gap = jnp.abs(signed_gap)
+    return Cosine(jnp.copysign(1 - gap, signed_gap), gap)
 
 
-def _with_unit_diagonal(c: Cosine) -> Cosine:
-    own = jnp.eye(c.value.shape[0], dtype=bool)
-    return Cosine(jnp.where(own, 1, c.value), jnp.where(own, 0, c.gap))
+@_difference_cosines.defjvp
+def _difference_cosines_jvp(primals, tangents):
+    (u, v), (du, dv) = primals, tangents
+    c = _difference_cosines(u, v)
+    return c, Cosine(_dot(du, v) + _dot(u, dv), jnp.zeros_like(c.gap))
 
 
 def _require_rows(x: Any, z: Any) -> tuple[Array, Array]:

@@ -1,6 +1,7 @@
 """The kernels against neural-tangents: live on this JAX, and values of an unmodified one."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -64,6 +65,6 @@ def test_live(dtype: str, d: int):
         for depth in DEPTHS:
             layers += [stax.Relu(), stax.Dense(1, W_std=VARIANCES[depth - 1] ** 0.5)]
             with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-                theirs = stax.serial(*layers)[2](x, z, ("ntk", "nngp"))
+                theirs: Any = stax.serial(*layers)[2](x, z, ("ntk", "nngp"))
             expected["relu_ntk", depth], expected["relu_nngp", depth] = theirs.ntk, theirs.nngp
         assert_deep_kernels(expected, x, z)
