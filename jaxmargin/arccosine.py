@@ -29,7 +29,7 @@ class Cosine(NamedTuple):
     """Cosines of angles, with their distance from the ends of [-1, 1].
 
     Attributes:
-        value: c in [-1, 1].
+        value: c.
         gap: 1 - |c|, to as many digits as the caller knows it. It carries no derivative of its
             own: the rules below express all derivatives by that of `value`.
     """
@@ -42,9 +42,8 @@ Composition = Callable[[Cosine, Callable], Any]
 
 
 def cosine(value: Float[Array, "*shape"]) -> Cosine:
-    """The `Cosine` of computed values, which rounding may have put slightly outside [-1, 1]."""
-    value = jnp.clip(value, -1, 1)
-    return Cosine(value, 1 - jnp.abs(value))
+    """The `Cosine` of computed values; rounding may have put them slightly outside [-1, 1]."""
+    return Cosine(value, jnp.maximum(1 - jnp.abs(value), 0))
 
 
 def on_cpu(fast: Callable, plain: Callable) -> Callable:

@@ -13,6 +13,7 @@ and holds none of the kernels, is kept from being imported.
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -26,14 +27,14 @@ WEIGHT_VARIANCES = (1.5, 0.7, 2.0, 1.0, 3.0, 0.4)  # the first `depth` of them
 R_W, R_U = 0.5, 2.0
 
 
-def deep(variances):
+def deep(variances) -> Any:
     layers = [stax.Dense(1, W_std=variances[0] ** 0.5)]
     for variance in variances[1:]:
         layers += [stax.Relu(), stax.Dense(1, W_std=variance**0.5)]
     return stax.serial(*layers)[2]
 
 
-def two_layer(d):
+def two_layer(d) -> Any:
     def dense(std):
         return stax.Dense(1, W_std=std, parameterization="standard")
 
