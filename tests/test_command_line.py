@@ -72,18 +72,24 @@ def test_the_seed_decides(tiny: Path, tmp_path: Path):
     assert series(tmp_path / "other") != series(tiny)
 
 
-def test_an_interrupted_run_goes_on(tiny: Path, tmp_path: Path, monkeypatch, capsys):
-    """Ctrl-C in the second regime: the next run computes only that one, and ends the same."""
-    calls = []
+@pytest.fixture
+def calls(monkeypatch) -> list[int]:
+    """Ctrl-C in the second training of a process; grows by one with each training."""
+    made: list[int] = []
     real = figure_2.train
 
     def interrupted(*args, **options):
-        calls.append(1)
-        if len(calls) == 2:
+        made.append(1)
+        if len(made) == 2:
             raise KeyboardInterrupt
         return real(*args, **options)
 
     monkeypatch.setattr(figure_2, "train", interrupted)
+    return made
+
+
+def test_an_interrupted_run_goes_on(tiny: Path, calls: list[int], tmp_path: Path, capsys):
+    """The next run computes only the regime that is missing, and ends the same."""
     assert reproduce(tmp_path, *TINY) == 130
     assert "goes on" in capsys.readouterr().err
     assert not list(tmp_path.glob("figure-2.*"))
@@ -94,17 +100,7 @@ def test_an_interrupted_run_goes_on(tiny: Path, tmp_path: Path, monkeypatch, cap
     assert left["series"] == whole["series"]
 
 
-def test_other_settings_do_not_take_up_the_parts(tmp_path: Path, monkeypatch):
-    calls = []
-    real = figure_2.train
-
-    def failing(*args, **options):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*args, **options)
-
-    monkeypatch.setattr(figure_2, "train", failing)
+def test_other_settings_do_not_take_up_the_parts(calls: list[int], tmp_path: Path):
     assert reproduce(tmp_path, *TINY) == 130
     assert reproduce(tmp_path, *TINY, "--lam", "0.01") == 0
     assert len(calls) == 4
