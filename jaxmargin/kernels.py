@@ -292,7 +292,7 @@ def _nngp_profile(depth: int) -> Profile:
     if depth == 2:
         return lambda c, scale: combination(c, jnp.zeros_like(scale), scale)
 
-    def recursion(c: Cosine, arc_cosines: Callable) -> Array:
+    def recursion(c: Cosine, arc_cosines: Callable) -> Any:  # NumPy too, for the series
         for _ in range(depth - 1):
             _, c = arc_cosines(c)
         return c.value
@@ -307,7 +307,7 @@ def _ntk_profile(depth: int) -> Profile:
     if depth == 2:
         return lambda c, scale: combination(c, scale, scale)
 
-    def recursion(c: Cosine, arc_cosines: Callable) -> Array:
+    def recursion(c: Cosine, arc_cosines: Callable) -> Any:  # NumPy too, for the series
         total = c.value
         for _ in range(depth - 1):
             kappa_0, c = arc_cosines(c)
