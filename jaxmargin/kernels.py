@@ -27,14 +27,15 @@ Profile = Callable[..., Array]
 
 
 def k1(
-    x: Float[Array, "n d"], z: Float[Array, "n2 d"] | None = None, *, precise: bool = False
+    x: Float[Array, "n d"], z: Float[Array, "n2 d"] | None = None, *, precise: bool | None = None
 ) -> Float[Array, "n n2"]:
     """K1(x, z) = <x, z> (1 - arccos(c) / pi), the kernel of the gradient features.
 
     Args:
         x: (n, d) rows.
         z: (n', d) rows; None stands for x.
-        precise: measure angles by differences of the rows (see `two_layer_ntk`).
+        precise: measure angles by differences of the rows; None does for d <= 4 (see
+            `two_layer_ntk`).
 
     Returns:
         (n, n') Gram matrix in the dtype of x.
@@ -54,14 +55,15 @@ def k1(
 
 
 def k2(
-    x: Float[Array, "n d"], z: Float[Array, "n2 d"] | None = None, *, precise: bool = False
+    x: Float[Array, "n d"], z: Float[Array, "n2 d"] | None = None, *, precise: bool | None = None
 ) -> Float[Array, "n n2"]:
     """K2(x, z) = |x| |z| sqrt(1 - c^2) / pi; K1 + K2 is the kernel of the relu features.
 
     Args:
         x: (n, d) rows.
         z: (n', d) rows; None stands for x.
-        precise: measure angles by differences of the rows (see `two_layer_ntk`).
+        precise: measure angles by differences of the rows; None does for d <= 4 (see
+            `two_layer_ntk`).
 
     Returns:
         (n, n') Gram matrix in the dtype of x.
@@ -86,7 +88,7 @@ def two_layer_ntk(
     *,
     r_w: float = 1.0,
     r_u: float = 1.0,
-    precise: bool = False,
+    precise: bool | None = None,
 ) -> Float[Array, "n n2"]:
     """The tangent kernel of a hidden unit, E[<grad f(x), grad f(z)>], in closed form.
 
@@ -98,14 +100,15 @@ def two_layer_ntk(
     3e-4 in their angle, and of up to 2e-4 |x| |z| in K1. With `precise` the angle comes from
     |x/|x| - z/|z|| and |x/|x| + z/|z|| instead, and the kernel is as good as one computed in
     float64 and rounded. That takes n n' d elementwise operations in place of a product of matrices:
-    10 times longer at d = 20 and 30 times at d = 784 on a CPU, with the same memory.
+    nothing to speak of for d <= 4, where rows often are nearly collinear and it is the default; 10
+    times longer at d = 20 and 30 times at d = 784 on a CPU, with the same memory.
 
     Args:
         x: (n, d) rows.
         z: (n', d) rows; None stands for x.
         r_w: standard deviation of w, >= 0.
         r_u: standard deviation of each entry of u, >= 0.
-        precise: measure angles by differences of the rows.
+        precise: measure angles by differences of the rows; None does for d <= 4.
 
     Returns:
         (n, n') Gram matrix in the dtype of x.
@@ -133,7 +136,7 @@ def relu_nngp(
     *,
     depth: int = 2,
     weight_variance: float | Sequence[float] = 2.0,
-    precise: bool = False,
+    precise: bool | None = None,
 ) -> Float[Array, "n n2"]:
     """Covariance E[f(x) f(z)] of an infinitely wide relu network of `depth` layers.
 
@@ -147,7 +150,8 @@ def relu_nngp(
         z: (n', d) rows; None stands for x.
         depth: number q of weight matrices, >= 1 (2 has one hidden layer).
         weight_variance: s, one number >= 0 or one for each layer; 2 is that of `init_mlp`.
-        precise: measure angles by differences of the rows (see `two_layer_ntk`).
+        precise: measure angles by differences of the rows; None does for d <= 4 (see
+            `two_layer_ntk`).
 
     Returns:
         (n, n') Gram matrix in the dtype of x.
@@ -174,7 +178,7 @@ def relu_ntk(
     *,
     depth: int = 2,
     weight_variance: float | Sequence[float] = 2.0,
-    precise: bool = False,
+    precise: bool | None = None,
 ) -> Float[Array, "n n2"]:
     """Tangent kernel of an infinitely wide relu network of `depth` layers.
 
@@ -190,7 +194,8 @@ def relu_ntk(
         z: (n', d) rows; None stands for x.
         depth: number q of weight matrices, >= 1 (2 has one hidden layer).
         weight_variance: s, one number >= 0 or one for each layer; 2 is that of `init_mlp`.
-        precise: measure angles by differences of the rows (see `two_layer_ntk`).
+        precise: measure angles by differences of the rows; None does for d <= 4 (see
+            `two_layer_ntk`).
 
     Returns:
         (n, n') Gram matrix in the dtype of x.
@@ -283,6 +288,7 @@ def kernel_matvec(
 
 
 _BLOCK_ENTRIES = 2**21
+_PRECISE_DIMENSIONS = 4
 
 
 @functools.cache  # one function for each depth, so that it compiles once
@@ -341,9 +347,13 @@ def _output_scale(x: Array, depth: int, weight_variance: float | Sequence[float]
     return float(np.prod(np.broadcast_to(variances, depth))) / 2 ** (depth - 1) / d
 
 
-def _gram(profile: Profile, x: Array, z: Array | None, precise: bool, *scales: Any) -> Array:
+def _gram(
+    profile: Profile, x: Array, z: Array | None, precise: bool | None, *scales: Any
+) -> Array:
     """|x_i| |z_j| profile(c_ij, *scales) for all rows of x and z."""
     x, other = _require_rows(x, z)
+    if precise is None:
+        precise = x.shape[1] <= _PRECISE_DIMENSIONS
     scales = tuple(jnp.asarray(scale, x.dtype) for scale in scales)
     return _compiled_gram(profile, precise, x, None if z is None else other, *scales)
 

@@ -68,3 +68,13 @@ def test_live(dtype: str, d: int):
                 theirs: Any = stax.serial(*layers)[2](x, z, ("ntk", "nngp"))
             expected["relu_ntk", depth], expected["relu_nngp", depth] = theirs.ntk, theirs.nngp
         assert_deep_kernels(expected, x, z)
+
+
+@by_dimension
+def test_float32_where_some_pairs_are_nearly_collinear(d: int):
+    """1,200 pairs, against float64, which the tests above hold to neural-tangents."""
+    rng = np.random.default_rng(0)
+    x, z = (rng.normal(size=(n, d)).astype("float32") for n in (30, 40))
+    with jax.enable_x64(True):
+        expected = deep_kernels(x.astype("float64"), z.astype("float64"))
+    assert_deep_kernels({k: np.asarray(gram) for k, gram in expected.items()}, x, z)
