@@ -17,6 +17,16 @@ from jaxmargin.losses import (
 )
 from jaxmargin.margins import margin_distribution, margins, normalized_margin
 from jaxmargin.matrix_free import RidgeFit, fit_ridge_matrix_free
+from jaxmargin.meanfield import (
+    MeanField,
+    Measure,
+    check_two_homogeneous,
+    energy,
+    first_variation,
+    sample_sphere,
+    second_moment,
+    velocity,
+)
 from jaxmargin.networks import (
     TwoLayer,
     activation_pattern,
@@ -36,6 +46,13 @@ from jaxmargin.predictors import (
     kernel_predict,
 )
 from jaxmargin.training import History, Minibatch, Trained, train
+from jaxmargin.two_layer_problems import (
+    as_network,
+    cross_entropy_two_layer,
+    from_network,
+    logistic_two_layer,
+    squared_two_layer,
+)
 
 __version__ = "0.1.0"
 
@@ -44,21 +61,29 @@ __all__ = [
     "DivergenceError",
     "History",
     "Homogeneity",
+    "MeanField",
+    "Measure",
     "Minibatch",
     "RidgeFit",
     "Trained",
     "TwoLayer",
     "activation_pattern",
     "append_one",
+    "as_network",
     "balance",
+    "check_two_homogeneous",
     "cross_entropy_loss",
+    "cross_entropy_two_layer",
     "data",
     "empirical_ntk",
+    "energy",
+    "first_variation",
     "fit_interpolant",
     "fit_kernel_logistic",
     "fit_ridge",
     "fit_ridge_matrix_free",
     "fit_svm",
+    "from_network",
     "homogeneity_degree",
     "hypercube",
     "init_mlp",
@@ -68,6 +93,7 @@ __all__ = [
     "kernel_matvec",
     "kernel_predict",
     "logistic_loss",
+    "logistic_two_layer",
     "lower_bound",
     "margin_distribution",
     "margins",
@@ -79,10 +105,14 @@ __all__ = [
     "regularized",
     "relu_nngp",
     "relu_ntk",
+    "sample_sphere",
+    "second_moment",
     "squared_loss",
+    "squared_two_layer",
     "train",
     "truncated_squared_loss",
     "two_layer",
     "two_layer_ntk",
+    "velocity",
     "widen",
 ]

@@ -347,9 +347,7 @@ def _output_scale(x: Array, depth: int, weight_variance: float | Sequence[float]
     return float(np.prod(np.broadcast_to(variances, depth))) / 2 ** (depth - 1) / d
 
 
-def _gram(
-    profile: Profile, x: Array, z: Array | None, precise: bool | None, *scales: Any
-) -> Array:
+def _gram(profile: Profile, x: Array, z: Array | None, precise: bool | None, *scales: Any) -> Array:
     """|x_i| |z_j| profile(c_ij, *scales) for all rows of x and z."""
     x, other = _require_rows(x, z)
     if precise is None:

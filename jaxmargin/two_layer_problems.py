@@ -1,0 +1,397 @@
+"""Two-layer networks as mean-field problems, with three losses (example 3.2).
+
+Particles are theta = (w, u_1, ..., u_d), or (w_1, ..., w_k, u_1, ..., u_d) for k outputs. The risk
+is the SUM over the samples, as in the paper's example, not the mean.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jax.scipy.special import xlogy
+from jaxtyping import Array, Float, Int
+
+from jaxmargin.losses import (
+    check_class_labels,
+    check_classes,
+    check_signs,
+    cross_entropy_loss,
+    logistic_loss,
+    squared_loss,
+)
+from jaxmargin.meanfield import MeanField, Measure, require_measure
+from jaxmargin.networks import TwoLayer
+from jaxmargin.numerics import require_count, require_finite, require_positive
+
+
+class SquaredNorm(NamedTuple):
+    """V(theta) = lam |theta|^2, the l2 regularizer of a network's unit.
+
+    Attributes:
+        lam: strength, > 0.
+    """
+
+    lam: Float[Array, ""]
+
+    def __call__(self, theta: Array) -> Array:
+        """Value at one particle (D,), or at each row of (..., D)."""
+        return self.lam * jnp.sum(theta**2, axis=-1)
+
+
+def split_unit(theta: Array, x: Array) -> tuple[Array, Array]:
+    """The w, (...) for k = 1 or (..., k), and u (..., d) of theta (..., d + k)."""
+    k = theta.shape[-1] - x.shape[-1]
+    if k < 1:
+        raise ValueError(
+            f"theta must be (..., d + k) = (w, u) with d = {x.shape[-1]} features and k >= 1 "
+            f"outputs, got shape {theta.shape}"
+        )
+    return (theta[..., 0] if k == 1 else theta[..., :k]), theta[..., k:]
+
+
+def _outer(hidden: Array, w: Array) -> Array:
+    """(n,) for a number w, (n, k) for w (k,)."""
+    return hidden * w if w.ndim == 0 else hidden[:, None] * w[None, :]
+
+
+class TwoLayerFeatures(NamedTuple):
+    """Phi_i(theta) = w [u . x_i]_+ of theta = (w, u_1, ..., u_d), for w in R or R^k.
+
+    Attributes:
+        x: (n, d) samples. A particle of D = d + 1 entries gives outputs (n,), one of d + k (n, k).
+    """
+
+    x: Float[Array, "n d"]
+
+    def __call__(self, theta: Array) -> Array:
+        """(n,) or (n, k) outputs of one particle (d + 1,) or (d + k,)."""
+        w, u = split_unit(theta, self.x)
+        return _outer(jax.nn.relu(self.x @ u), w)
+
+    def _hidden(self, u: Array) -> Array:
+        return jax.nn.relu(u @ self.x.T)
+
+    def integrate(self, theta: Array, mass: Array) -> Array:
+        """sum_j mass_j Phi(theta_j)."""
+        w, u = split_unit(theta, self.x)
+        if w.ndim == 1:
+            return (mass * w) @ self._hidden(u)
+        return self._hidden(u).T @ (mass[:, None] * w)
+
+    def pull_back(self, dual: Array, theta: Array) -> tuple[Array, Array]:
+        """<dual, Phi(theta)> and its gradient in theta, of each particle.
+
+        With s = sum_i dual_i 1(u . x_i > 0) x_i the value is w (u . s), since relu is
+        1-homogeneous, and the gradient (u . s, w s): only the activation pattern is needed.
+        """
+        w, u = split_unit(theta, self.x)
+        active = u @ self.x.T > 0
+        if w.ndim == 1:
+            s = jnp.where(active, dual[None, :], 0) @ self.x
+            height = jnp.sum(u * s, axis=1)
+            return w * height, jnp.concatenate([height[:, None], w[:, None] * s], axis=1)
+        s = jnp.where(active, w @ dual.T, 0) @ self.x
+        heights = self._hidden(u) @ dual
+        return jnp.sum(w * heights, axis=1), jnp.concatenate([heights, s], axis=1)
+
+
+class SmoothTwoLayerFeatures(NamedTuple):
+    """Two-layer features with a smooth activation, so that Theorem E.21 applies.
+
+    Phi_i(theta) = w (z + sqrt(z^2 + width^2 |theta|^2)) / 2 with z = u . x_i: 2-homogeneous, with
+    Lipschitz gradients on the sphere, and relu in the limit of width 0.
+
+    Attributes:
+        x: (n, d) samples.
+        width: how far the kink is spread, > 0.
+    """
+
+    x: Float[Array, "n d"]
+    width: Float[Array, ""]
+
+    def __call__(self, theta: Array) -> Array:
+        """(n,) or (n, k) outputs of one particle (d + 1,) or (d + k,)."""
+        w, u = split_unit(theta, self.x)
+        z = self.x @ u
+        spread = self.width**2 * jnp.sum(theta**2)
+        zero = spread == 0  # of theta = 0 alone, where the derivative is 0
+        root = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, z**2 + spread)))
+        return _outer((z + root) / 2, w)
+
+
+class LogisticRisk(NamedTuple):
+    """R(a) = sum_i log(1 + e^{-y_i a_i}) (eq. 2.2).
+
+    Attributes:
+        y: (n,) labels -1 or +1.
+    """
+
+    y: Float[Array, " n"]
+
+    def __call__(self, outputs: Array) -> Array:
+        """R of outputs (n,)."""
+        _check_outputs(outputs, self.y)
+        return jnp.sum(logistic_loss(self.y * outputs))
+
+    def conjugate(self, dual: Array) -> Array:
+        """R*(p) = sum_i t_i log t_i + (1 - t_i) log(1 - t_i) with t_i = -y_i p_i in [0, 1]."""
+        t = jnp.clip(-self.y * dual, 0, 1)  # rounding may put an exact 1 outside
+        return jnp.sum(xlogy(t, t) + xlogy(1 - t, 1 - t))
+
+
+class CrossEntropyRisk(NamedTuple):
+    """R(a) = sum_i -log softmax(a_i)[label_i] (appendix C.1).
+
+    Attributes:
+        labels: (n,) integers in [0, k).
+    """
+
+    labels: Int[Array, " n"]
+
+    def __call__(self, outputs: Array) -> Array:
+        """R of outputs (n, k)."""
+        return jnp.sum(cross_entropy_loss(outputs, self.labels))
+
+    def conjugate(self, dual: Array) -> Array:
+        """R*(p) = sum_ij q_ij log q_ij with q_i = p_i + onehot(label_i) a distribution."""
+        q = dual + jax.nn.one_hot(self.labels, dual.shape[-1], dtype=dual.dtype)
+        q = jnp.clip(q, 0, 1)
+        return jnp.sum(xlogy(q, q))
+
+
+class SquaredRisk(NamedTuple):
+    """R(a) = sum_i (a_i - y_i)^2 (appendix B.3).
+
+    Attributes:
+        y: (n,) or (n, k) targets.
+    """
+
+    y: Float[Array, "n *k"]
+
+    def __call__(self, outputs: Array) -> Array:
+        """R of outputs of the shape of y."""
+        _check_outputs(outputs, self.y)
+        return jnp.sum(squared_loss(outputs, self.y))
+
+    def conjugate(self, dual: Array) -> Array:
+        """R*(p) = sum_i p_i^2 / 4 + p_i y_i."""
+        return jnp.sum(dual**2 / 4 + dual * self.y)
+
+
+def _check_outputs(outputs: Array, y: Array) -> None:
+    if outputs.shape != y.shape:
+        raise ValueError(
+            f"the outputs of the particles have shape {outputs.shape}, the labels {y.shape}: a "
+            "particle must be (w, u) with one w for each output of a sample"
+        )
+
+
+def logistic_two_layer(
+    x: Float[Array, "n d"], y: Float[Array, " n"], *, lam: float, smoothing: float = 0.0
+) -> MeanField:
+    """Regularized logistic loss of two-layer networks as a mean-field problem (example 3.2).
+
+    L[rho] = sum_i log(1 + exp(-y_i f(x_i))) + lam int |theta|^2 drho, with f(x) = int w [u . x]_+
+    drho over theta = (w, u) in R^(d + 1).
+
+    Args:
+        x: (n, d) samples.
+        y: (n,) labels -1 or +1.
+        lam: strength of the regularizer, > 0.
+        smoothing: width of the smooth activation of `SmoothTwoLayerFeatures`; 0 takes relu.
+
+    Returns:
+        `MeanField` for particles of D = d + 1 entries.
+
+    Raises:
+        ValueError: shapes that do not fit, NaN, other labels, lam not positive, smoothing negative.
+        TypeError: x and y are not floats of one dtype.
+
+    Example:
+        >>> from jaxmargin import Measure, energy, sample_sphere
+        >>> problem = logistic_two_layer(jnp.eye(2), jnp.array([1.0, -1.0]), lam=0.1)
+        >>> theta = sample_sphere(jax.random.key(0), 8, 3)
+        >>> bool(energy(problem, Measure(theta, jnp.full(8, 1 / 8))) > 0)
+        True
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), example 3.2.
+    """
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    _check_samples(x, y, "y", (x.shape[0],) if x.ndim else ())
+    _check_float_targets(x, y)
+    if not isinstance(y, Tracer):
+        check_signs(y)
+    return _problem(x, LogisticRisk(y), lam, smoothing)
+
+
+def cross_entropy_two_layer(
+    x: Float[Array, "n d"],
+    labels: Int[Array, " n"],
+    *,
+    k: int,
+    lam: float,
+    smoothing: float = 0.0,
+) -> MeanField:
+    """Regularized cross-entropy of two-layer networks with k outputs as a mean-field problem.
+
+    Args:
+        x: (n, d) samples.
+        labels: (n,) integers in [0, k).
+        k: number of classes, >= 2.
+        lam: strength of the regularizer, > 0.
+        smoothing: width of the smooth activation of `SmoothTwoLayerFeatures`; 0 takes relu.
+
+    Returns:
+        `MeanField` for particles of D = d + k entries, theta = (w_1, ..., w_k, u_1, ..., u_d).
+
+    Raises:
+        ValueError: shapes that do not fit, NaN, labels out of range, lam not positive, smoothing
+            negative, k < 2.
+        TypeError: labels are not integers, k is not an integer.
+
+    Example:
+        >>> from jaxmargin import Measure, energy
+        >>> problem = cross_entropy_two_layer(jnp.eye(2), jnp.array([0, 2]), k=3, lam=0.1)
+        >>> round(float(energy(problem, Measure(jnp.zeros((1, 5)), jnp.ones(1)))), 4)
+        2.1972
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 3 and appendix C.1.
+    """
+    x, labels = jnp.asarray(x), jnp.asarray(labels)
+    require_count("k", k, least=2)
+    _check_samples(x, labels, "labels", (x.shape[0],) if x.ndim else ())
+    check_class_labels(jax.ShapeDtypeStruct((len(x), k), x.dtype), labels)
+    if not isinstance(labels, Tracer):
+        check_classes(labels, k)
+    return _problem(x, CrossEntropyRisk(labels), lam, smoothing)
+
+
+def squared_two_layer(
+    x: Float[Array, "n d"], y: Float[Array, "n *k"], *, lam: float, smoothing: float = 0.0
+) -> MeanField:
+    """Regularized squared loss of two-layer networks as a mean-field problem.
+
+    Args:
+        x: (n, d) samples.
+        y: (n,) targets, or (n, k) for k outputs.
+        lam: strength of the regularizer, > 0.
+        smoothing: width of the smooth activation of `SmoothTwoLayerFeatures`; 0 takes relu.
+
+    Returns:
+        `MeanField` for particles of D = d + 1 (or d + k) entries.
+
+    Raises:
+        ValueError: shapes that do not fit, NaN, lam not positive, smoothing negative.
+        TypeError: x and y are not floats of one dtype.
+
+    Example:
+        >>> from jaxmargin import Measure, energy
+        >>> problem = squared_two_layer(jnp.eye(2), jnp.array([1.0, 2.0]), lam=0.1)
+        >>> float(energy(problem, Measure(jnp.zeros((1, 3)), jnp.ones(1))))
+        5.0
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 3 and appendix B.3.
+    """
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    _check_samples(x, y, "y", (x.shape[0], *y.shape[1:]) if x.ndim and y.ndim < 3 else ())
+    _check_float_targets(x, y)
+    return _problem(x, SquaredRisk(y), lam, smoothing)
+
+
+def _problem(x: Array, risk: Any, lam: float, smoothing: float) -> MeanField:
+    require_positive("lam", lam)
+    require_positive("smoothing", smoothing, zero=True)
+    if isinstance(smoothing, float | int) and smoothing == 0:
+        phi = TwoLayerFeatures(x)
+    else:
+        phi = SmoothTwoLayerFeatures(x, jnp.asarray(smoothing, x.dtype))
+    return MeanField(phi, risk, SquaredNorm(jnp.asarray(lam, x.dtype)))
+
+
+def _check_samples(x: Array, y: Array, name: str, shape: tuple[int, ...]) -> None:
+    if x.ndim != 2 or 0 in x.shape or y.shape != shape:
+        raise ValueError(
+            f"x must be (n, d) with n, d >= 1 and {name} have one entry a sample, got {x.shape} "
+            f"and {y.shape}"
+        )
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"x must hold floats, got {x.dtype}: cast it, say to float32")
+    for which, values in (("x", x), (name, y)):
+        if not isinstance(values, Tracer):
+            require_finite(which, values)
+
+
+def _check_float_targets(x: Array, y: Array) -> None:
+    if y.dtype != x.dtype:
+        raise TypeError(f"x and y must hold floats of one dtype, got {x.dtype} and {y.dtype}")
+
+
+def as_network(measure: Measure, *, k: int | None = None) -> TwoLayer:
+    """The network whose outputs are int Phi drho: unit j is sqrt(mass_j) theta_j.
+
+    Args:
+        measure: particles (m, d + 1), or (m, d + k), with masses (m,).
+        k: number of outputs; None for a scalar network.
+
+    Returns:
+        `TwoLayer(u=(m, d), w=(m,) or (m, k))`. Its ||Theta||_F^2 is the measure's second moment.
+
+    Raises:
+        ValueError: particles too short to hold w and u, or k < 1.
+        TypeError: k is not an integer.
+
+    Example:
+        >>> network = as_network(Measure(jnp.array([[2.0, 3.0]]), jnp.array([0.25])))
+        >>> network.w.tolist(), network.u.tolist()
+        ([1.0], [[1.5]])
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), example 3.2.
+    """
+    theta, mass = require_measure(measure)
+    if k is not None:
+        require_count("k", k)
+    outputs = k or 1
+    if theta.shape[1] <= outputs:
+        raise ValueError(
+            f"measure.theta must be (m, d + {outputs}) = (w, u) with d >= 1, got {theta.shape}"
+        )
+    units = jnp.sqrt(mass)[:, None] * theta
+    w = units[:, 0] if k is None else units[:, :k]
+    return TwoLayer(u=units[:, outputs:], w=w)
+
+
+def from_network(params: TwoLayer) -> Measure:
+    """The probability measure with the network's outputs.
+
+    Its m particles are sqrt(m) (w_j, u_j), of mass 1/m each.
+
+    Args:
+        params: `TwoLayer` with u (m, d) and w (m,) or (m, k).
+
+    Returns:
+        `Measure(theta=(m, d + 1) or (m, d + k), mass=(m,))`.
+
+    Raises:
+        ValueError: u and w disagree about the number of units.
+
+    Example:
+        >>> network = TwoLayer(u=jnp.array([[3.0]]), w=jnp.array([2.0]))
+        >>> from_network(network)
+        Measure(theta=Array([[2., 3.]], dtype=float32), mass=Array([1.], dtype=float32))
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 3.
+    """
+    u, w = params
+    if u.ndim != 2 or w.ndim not in (1, 2) or len(u) != len(w):
+        raise ValueError(
+            f"params must hold u (m, d) and w (m,) or (m, k) for one m, got {u.shape} and {w.shape}"
+        )
+    m = len(u)
+    theta = jnp.concatenate([w.reshape(m, -1), u], axis=1) * m**0.5
+    return Measure(theta, jnp.full(m, 1 / m, theta.dtype))
