@@ -6,6 +6,7 @@ Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 
 from jaxmargin import data, hypercube, lower_bound, norms, oracle
 from jaxmargin.empirical import empirical_ntk
+from jaxmargin.flow import Flow, FlowInfo, FlowState, perturbed_flow, wasserstein_flow
 from jaxmargin.homogeneity import Homogeneity, balance, homogeneity_degree, widen
 from jaxmargin.kernels import k1, k2, kernel_matvec, relu_nngp, relu_ntk, two_layer_ntk
 from jaxmargin.losses import (
@@ -45,6 +46,7 @@ from jaxmargin.predictors import (
     fit_svm,
     kernel_predict,
 )
+from jaxmargin.runs import FlowHistory, run
 from jaxmargin.training import History, Minibatch, Trained, train
 from jaxmargin.two_layer_problems import (
     as_network,
@@ -59,6 +61,10 @@ __version__ = "0.1.0"
 __all__ = [
     "ConvergenceError",
     "DivergenceError",
+    "Flow",
+    "FlowHistory",
+    "FlowInfo",
+    "FlowState",
     "History",
     "Homogeneity",
     "MeanField",
@@ -102,9 +108,11 @@ __all__ = [
     "norms",
     "oracle",
     "pattern_change",
+    "perturbed_flow",
     "regularized",
     "relu_nngp",
     "relu_ntk",
+    "run",
     "sample_sphere",
     "second_moment",
     "squared_loss",
@@ -114,5 +122,6 @@ __all__ = [
     "two_layer",
     "two_layer_ntk",
     "velocity",
+    "wasserstein_flow",
     "widen",
 ]

@@ -1,0 +1,395 @@
+"""Wasserstein gradient flow of particles, plain and perturbed (section 3.2, eq. 3.1, 3.2, E.21).
+
+    rho_{t+1} = rho_t + eta (-sigma rho_t + sigma U^d - div(v[rho_t] rho_t))
+
+Each step moves the particles by eta v, and then applies the perturbation. That one would add a
+continuum of particles; what is done instead has the same expectation for every 2-homogeneous test
+function, at a fixed number of particles.
+
+A flow is a bundle of functions, and a pytree: `run` compiles once for all problems, step sizes and
+noises whose shapes agree.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from jaxmargin.meanfield import (
+    MeanField,
+    Measure,
+    check_measure,
+    integrate,
+    regularizer,
+    uniform_directions,
+    variation_of_dual,
+    weights,
+)
+from jaxmargin.numerics import (
+    require_count,
+    require_positive,
+)
+
+AXIS = "particles"
+HALVINGS = 30  # of a step that does not decrease the energy, at most
+REGROWTH = 1.2  # of the step size after each step of the safeguard
+
+
+class FlowState(NamedTuple):
+    """What the next step needs.
+
+    Attributes:
+        measure: the particles.
+        step: number of steps taken.
+        step_size: that of the next step; it changes under the safeguard only.
+    """
+
+    measure: Measure
+    step: Int[Array, ""]
+    step_size: Float[Array, ""]
+
+
+class FlowInfo(NamedTuple):
+    """What a step has seen.
+
+    Attributes:
+        energy: L[rho] before the step.
+        step_size: eta of the step.
+    """
+
+    energy: Float[Array, ""]
+    step_size: Float[Array, ""]
+
+
+class Flow(NamedTuple):
+    """A flow on particles.
+
+    Attributes:
+        init: `init(measure) -> state`; checks the measure.
+        step: `step(key, state) -> (state, info)`; pure, for your own loops.
+    """
+
+    init: Callable[[Measure], FlowState]
+    step: Callable[[PRNGKeyArray, FlowState], tuple[FlowState, FlowInfo]]
+
+
+def wasserstein_flow(
+    problem: MeanField,
+    *,
+    step_size: float,
+    safeguard: bool = False,
+    devices: Sequence | None = None,
+) -> Flow:
+    """The Wasserstein gradient flow d rho/dt = -div(v[rho] rho), by Euler steps (eq. 3.1).
+
+    For a measure of m particles of mass 1/m this is gradient descent on a network of m units. It
+    stops at the first stationary measure, which need not be a global optimum.
+
+    Args:
+        problem: `MeanField`.
+        step_size: eta, > 0.
+        safeguard: halve a step until the energy does not increase; later steps grow again, up to
+            step_size. One more pass over the particles for each trial.
+        devices: share the particles out to these; None leaves them where they are.
+
+    Returns:
+        `Flow(init, step)`.
+
+    Raises:
+        ValueError: step_size not positive; by `init`: an empty measure, NaN, a negative mass, or
+            particles that do not fit the problem.
+        TypeError: step_size is no number; by `init`: not floats of one dtype.
+
+    Example:
+        >>> from jaxmargin import logistic_two_layer, sample_sphere
+        >>> problem = logistic_two_layer(jnp.eye(2), jnp.array([1.0, -1.0]), lam=0.1)
+        >>> flow = wasserstein_flow(problem, step_size=0.1)
+        >>> state = flow.init(Measure(sample_sphere(jax.random.key(0), 8, 3), jnp.full(8, 1 / 8)))
+        >>> state, info = flow.step(jax.random.key(1), state)
+        >>> bool(flow.step(jax.random.key(1), state)[1].energy < info.energy)
+        True
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), eq. 3.1; Chizat, Bach (2018).
+    """
+    return _flow(problem, step_size, 0.0, _Scheme(), safeguard, devices)
+
+
+def perturbed_flow(
+    problem: MeanField,
+    *,
+    step_size: float,
+    noise: float,
+    scheme: str = "reinitialize",
+    reserve: int | None = None,
+    safeguard: bool = False,
+    devices: Sequence | None = None,
+) -> Flow:
+    """The perturbed Wasserstein gradient flow (eq. 3.2), which finds global optima (Theorem 3.3).
+
+    After each Euler step of the plain flow, mass eta sigma of the measure is replaced by the
+    uniform distribution on the sphere, in one of two ways that are right in expectation:
+
+    - "reinitialize": each particle becomes a fresh uniform one with probability eta sigma. The
+      paper's own reading ("re-initializing a very small fraction of the neurons").
+    - "weighted": all masses shrink by 1 - eta sigma, and a fresh particle of mass eta sigma joins.
+      Then of the two particles of least weight mass |theta|^2 one survives, with a probability
+      proportional to its weight, and takes the weight of both. This needs slots for light
+      particles, since newborn ones must have time to grow: `reserve`.
+
+    Args:
+        problem: `MeanField`.
+        step_size: eta, > 0.
+        noise: sigma >= 0, with eta sigma <= 1.
+        scheme: "reinitialize" or "weighted".
+        reserve: empty slots that `init` adds to the measure, for "weighted"; None adds one for
+            each particle.
+        safeguard: halve a step until the transport does not increase the energy; later steps grow
+            again, up to step_size.
+        devices: share the particles out to these; None leaves them where they are. The results are
+            the same to rounding. Empty slots are added to make the shares equal.
+
+    Returns:
+        `Flow(init, step)`.
+
+    Raises:
+        ValueError: a number out of range, an unknown scheme, reserve without "weighted"; by
+            `init`: an empty measure, NaN, a negative mass, no mass at all, or particles that do
+            not fit the problem.
+        TypeError: a number that is none, reserve not an integer; by `init`: not floats of one
+            dtype.
+
+    Example:
+        >>> from jaxmargin import logistic_two_layer, run
+        >>> problem = logistic_two_layer(jnp.eye(2), jnp.array([1.0, -1.0]), lam=0.1)
+        >>> collapsed = Measure(jnp.tile(jnp.array([0.1, 0.1, 0.0]), (16, 1)), jnp.full(16, 1 / 16))
+        >>> flow = perturbed_flow(problem, step_size=0.05, noise=0.01)
+        >>> state, history = run(flow, jax.random.key(0), flow.init(collapsed), num_steps=2_000)
+        >>> plain = wasserstein_flow(problem, step_size=0.05)
+        >>> _, stuck = run(plain, jax.random.key(0), plain.init(collapsed), num_steps=2_000)
+        >>> bool(history.lowest[-1] < 0.9 * stuck.lowest[-1])
+        True
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), eq. 3.2, Theorem 3.3, and E.21 for the discrete steps.
+    """
+    require_positive("noise", noise, zero=True)
+    if scheme not in SCHEMES:
+        raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
+    if reserve is not None:
+        require_count("reserve", reserve, least=0)
+        if scheme != "weighted":
+            raise ValueError(f'reserve belongs to scheme "weighted", got scheme {scheme!r}')
+    chosen = _Scheme(SCHEMES[scheme], reserve, doubles=scheme == "weighted")
+    return _flow(problem, step_size, noise, chosen, safeguard, devices)
+
+
+@dataclass(frozen=True)
+class _Scheme:
+    """How a flow is perturbed: hashable, so that equal flows share a compilation."""
+
+    perturb: Callable | None = None
+    reserve: int | None = None
+    doubles: bool = False
+
+    def slots(self, m: int) -> int:
+        """Slots for a measure of m particles."""
+        return m + (self.reserve if self.reserve is not None else m if self.doubles else 0)
+
+
+def _flow(
+    problem: MeanField,
+    step_size: float,
+    noise: float,
+    scheme: _Scheme,
+    safeguard: bool,
+    devices: Sequence | None,
+) -> Flow:
+    require_positive("step_size", step_size)
+    if not isinstance(step_size * noise, jax.core.Tracer) and step_size * noise > 1:
+        raise ValueError(
+            f"step_size * noise must be at most 1, got {step_size} * {noise}: it is the share of "
+            "the measure that each step replaces"
+        )
+    mesh = None
+    if devices is not None:
+        require_count("the number of devices", len(devices))
+        mesh = jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=list(devices))
+    numbers = (jnp.asarray(step_size, float), jnp.asarray(noise, float))
+    return Flow(
+        jax.tree_util.Partial(_Init(scheme, mesh), problem, numbers[0]),
+        jax.tree_util.Partial(_Step(scheme, mesh, safeguard), problem, *numbers),
+    )
+
+
+@dataclass(frozen=True)
+class _Init:
+    scheme: _Scheme
+    mesh: Mesh | None
+
+    def __call__(self, problem: MeanField, step_size: Array, measure: Measure) -> FlowState:
+        theta, mass = check_measure(problem, measure)
+        if self.scheme.perturb is not None and not bool(jnp.sum(mass) > 0):
+            raise ValueError("measure.mass must not be all 0: a probability measure has 1/m each")
+        m = len(mass)
+        empty = self.scheme.slots(m) - m
+        if self.mesh is not None:
+            empty += -(m + empty) % self.mesh.size
+        padded = Measure(jnp.pad(theta, ((0, empty), (0, 0))), jnp.pad(mass, (0, empty)))
+        step_size = jnp.asarray(step_size, theta.dtype)
+        state = FlowState(padded, jnp.asarray(0), step_size)
+        if self.mesh is None:
+            return state
+        return jax.device_put(state, _shardings(self.mesh))
+
+
+def _shardings(mesh: Mesh) -> Any:
+    shared = NamedSharding(mesh, PartitionSpec(AXIS))
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    return FlowState(Measure(shared, shared), everywhere, everywhere)
+
+
+@dataclass(frozen=True)
+class _Step:
+    scheme: _Scheme
+    mesh: Mesh | None
+    safeguard: bool
+
+    def __call__(
+        self, problem: MeanField, largest: Array, noise: Array, key: PRNGKeyArray, state: FlowState
+    ) -> tuple[FlowState, FlowInfo]:
+        largest, noise = (jnp.asarray(a, state.step_size.dtype) for a in (largest, noise))
+        forces = self._shared(_forces, problem, state.measure)
+        moved, step_size = self._transport(problem, state, forces)
+        if self.scheme.perturb is not None:
+            moved = self.scheme.perturb(key, moved, step_size * noise, forces.total_mass)
+        following = step_size
+        if self.safeguard:
+            following = jnp.minimum(REGROWTH * step_size, largest)
+        new = FlowState(moved, state.step + 1, following)
+        if self.mesh is not None:
+            new = jax.lax.with_sharding_constraint(new, _shardings(self.mesh))
+        return new, FlowInfo(forces.energy, step_size)
+
+    def _transport(
+        self, problem: MeanField, state: FlowState, forces: "_Forces"
+    ) -> tuple[Measure, Array]:
+        """The particles moved by eta v, and eta."""
+
+        def move(step_size: Array) -> Measure:
+            return state.measure._replace(theta=state.measure.theta - step_size * forces.slopes)
+
+        if not self.safeguard:
+            return move(state.step_size), state.step_size
+        rounding = 4 * jnp.finfo(state.step_size.dtype).eps * jnp.abs(forces.energy)
+
+        def too_long(trial: tuple[Array, Array]) -> Array:
+            step_size, halvings = trial
+            value = self._shared(_energy, problem, move(step_size))
+            return ~(value <= forces.energy + rounding) & (halvings < HALVINGS)
+
+        def halve(trial: tuple[Array, Array]) -> tuple[Array, Array]:
+            return trial[0] / 2, trial[1] + 1
+
+        step_size, _ = jax.lax.while_loop(too_long, halve, (state.step_size, jnp.asarray(0)))
+        return move(step_size), step_size
+
+    def _shared(self, function: Callable, problem: MeanField, measure: Measure) -> Any:
+        """function(problem, measure, axis_name), on each device for its own particles."""
+        if self.mesh is None:
+            return function(problem, measure, None)
+        own, everywhere = PartitionSpec(AXIS), PartitionSpec()
+        out = _Forces(everywhere, own, everywhere) if function is _forces else everywhere
+        return jax.shard_map(
+            partial(function, axis_name=AXIS),
+            mesh=self.mesh,
+            in_specs=(everywhere, own),
+            out_specs=out,
+            check_vma=False,
+        )(problem, measure)
+
+
+class _Forces(NamedTuple):
+    energy: Float[Array, ""]
+    slopes: Float[Array, "m dim"]  # grad L'[rho] at the particles
+    total_mass: Float[Array, ""]
+
+
+def _sums(
+    problem: MeanField, measure: Measure, axis_name: str | None
+) -> tuple[Array, Array, Array]:
+    """The outputs, int V drho and int drho: one sum over the devices, of one vector."""
+    own = (integrate(problem.phi, measure), regularizer(problem, measure), jnp.sum(measure.mass))
+    if axis_name is None:
+        return own
+    flat, unravel = ravel_pytree(own)
+    return unravel(jax.lax.psum(flat, axis_name))
+
+
+def _forces(problem: MeanField, measure: Measure, axis_name: str | None) -> _Forces:
+    outputs, penalty, total_mass = _sums(problem, measure, axis_name)
+    risk, dual = jax.value_and_grad(problem.loss)(outputs)
+    _, slopes = variation_of_dual(problem, dual, measure.theta)
+    return _Forces(risk + penalty, slopes, total_mass)
+
+
+def _energy(problem: MeanField, measure: Measure, axis_name: str | None) -> Array:
+    outputs, penalty, _ = _sums(problem, measure, axis_name)
+    return problem.loss(outputs) + penalty
+
+
+def _reinitialize(key: PRNGKeyArray, measure: Measure, share: Array, total: Array) -> Measure:
+    """Each particle, with probability `share`, becomes a uniform one on the sphere.
+
+    Its mass is divided by the total: what is replaced has that total in expectation, and U^d has
+    mass 1. For a probability measure nothing changes.
+    """
+    theta, mass = measure
+    key_chosen, key_fresh = jax.random.split(key)
+    chosen = jax.random.uniform(key_chosen, mass.shape, mass.dtype) < share
+
+    def redraw() -> Measure:
+        fresh = uniform_directions(key_fresh, theta.shape, theta.dtype)
+        return Measure(
+            jnp.where(chosen[:, None], fresh, theta), jnp.where(chosen, mass / total, mass)
+        )
+
+    return jax.lax.cond(jnp.any(chosen), redraw, lambda: measure)  # most steps draw no normals
+
+
+def _add_and_thin(key: PRNGKeyArray, measure: Measure, share: Array, total: Array) -> Measure:
+    """Masses shrink, a particle is born, and the two lightest become one.
+
+    The survivor of two particles of weights a, b is the first with probability a / (a + b), and has
+    weight a + b: the expectation of every 2-homogeneous function stays. It is scaled to the unit
+    sphere, so that no long-lived light particle underflows.
+    """
+    del total
+    key_fresh, key_survivor = jax.random.split(key)
+    theta, mass = measure.theta, measure.mass * (1 - share)
+    m = len(mass)
+    newborn = uniform_directions(key_fresh, (1, theta.shape[1]), theta.dtype)
+    weight = jnp.append(weights(Measure(theta, mass)), share)
+    _, (first, second) = jax.lax.top_k(-weight, 2)
+    pair = jnp.stack([weight[first], weight[second]])
+    both = jnp.sum(pair)
+    takes_second = jax.random.uniform(key_survivor, (), mass.dtype) * both < pair[1]
+    survivor = jnp.where(takes_second, second, first)
+    old = theta[jnp.minimum(survivor, m - 1)]
+    size = jnp.linalg.norm(old)
+    old = jnp.where(size > 0, old / jnp.where(size > 0, size, 1), newborn[0])
+    kept = jnp.where(survivor < m, old, newborn[0])
+    # Slot m is the newborn's own, beyond the end: a write there is dropped.
+    freed, other = jnp.minimum(first, second), jnp.maximum(first, second)
+    theta = theta.at[freed].set(kept).at[other].set(newborn[0], mode="drop")
+    mass = mass.at[freed].set(both).at[other].set(share, mode="drop")
+    return Measure(theta, mass)
+
+
+SCHEMES = {"reinitialize": _reinitialize, "weighted": _add_and_thin}
