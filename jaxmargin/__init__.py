@@ -46,6 +46,7 @@ from jaxmargin.predictors import (
     fit_svm,
     kernel_predict,
 )
+from jaxmargin.resumable import resumable_run
 from jaxmargin.runs import FlowHistory, run
 from jaxmargin.training import History, Minibatch, Trained, train
 from jaxmargin.two_layer_problems import (
@@ -112,6 +113,7 @@ __all__ = [
     "regularized",
     "relu_nngp",
     "relu_ntk",
+    "resumable_run",
     "run",
     "sample_sphere",
     "second_moment",

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -212,7 +213,7 @@ def _flow(
     devices: Sequence | None,
 ) -> Flow:
     require_positive("step_size", step_size)
-    if not isinstance(step_size * noise, jax.core.Tracer) and step_size * noise > 1:
+    if not isinstance(step_size * noise, Tracer) and step_size * noise > 1:
         raise ValueError(
             f"step_size * noise must be at most 1, got {step_size} * {noise}: it is the share of "
             "the measure that each step replaces"
@@ -250,8 +251,8 @@ class _Init:
 
 
 def _shardings(mesh: Mesh) -> Any:
-    shared = NamedSharding(mesh, PartitionSpec(AXIS))
-    everywhere = NamedSharding(mesh, PartitionSpec())
+    shared: Any = NamedSharding(mesh, PartitionSpec(AXIS))
+    everywhere: Any = NamedSharding(mesh, PartitionSpec())
     return FlowState(Measure(shared, shared), everywhere, everywhere)
 
 
@@ -304,7 +305,8 @@ class _Step:
         """function(problem, measure, axis_name), on each device for its own particles."""
         if self.mesh is None:
             return function(problem, measure, None)
-        own, everywhere = PartitionSpec(AXIS), PartitionSpec()
+        own: Any = PartitionSpec(AXIS)
+        everywhere: Any = PartitionSpec()
         out = _Forces(everywhere, own, everywhere) if function is _forces else everywhere
         return jax.shard_map(
             partial(function, axis_name=AXIS),

@@ -95,8 +95,8 @@ def integrate(phi: Callable, measure: Measure) -> Array:
 
     def add(total: Array, block: tuple[Array, Array]) -> tuple[Array, None]:
         start, own = block
-        rows, weights = _rows(theta, start, size), _rows(mass, start, size)
-        return total + block_sum(rows, jnp.where(own, weights, 0)), None
+        rows, masses = _rows(theta, start, size), _rows(mass, start, size)
+        return total + block_sum(rows, jnp.where(own, masses, 0)), None
 
     first = jax.eval_shape(block_sum, theta[:1], mass[:1])
     return jax.lax.scan(add, jnp.zeros(first.shape, first.dtype), (starts, fresh))[0]
@@ -120,8 +120,8 @@ def pull_back(phi: Callable, dual: Array, theta: Array) -> tuple[Array, Array]:
     starts, _ = _overlapping_blocks(len(theta), size)
 
     def write(out: tuple[Array, Array], start: Array) -> tuple[tuple[Array, Array], None]:
-        new = of_block(dual, _rows(theta, start, size))
-        return tuple(map(lambda a, b: _set_rows(a, b, start), out, new)), None
+        values, gradients = of_block(dual, _rows(theta, start, size))
+        return (_set_rows(out[0], values, start), _set_rows(out[1], gradients, start)), None
 
     empty = (jnp.zeros(len(theta), theta.dtype), jnp.zeros_like(theta))
     return jax.lax.scan(write, empty, starts)[0]
@@ -334,7 +334,7 @@ def sample_sphere(key: PRNGKeyArray, m: int, dim: int) -> Float[Array, "m dim"]:
     return uniform_directions(key, (m, dim), jnp.result_type(float))
 
 
-def uniform_directions(key: PRNGKeyArray, shape: tuple[int, int], dtype: Any) -> Array:
+def uniform_directions(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
     """Uniform unit rows."""
     normal = jax.random.normal(key, shape, dtype)
     return normal / jnp.linalg.norm(normal, axis=1, keepdims=True)

@@ -267,6 +267,7 @@ DRIVERS = {
     "init_two_layer": jm.init_two_layer,
     "oracle.held_out_error": oracle.held_out_error,
     "oracle.oracle_beta": oracle.oracle_beta,
+    "resumable_run": jm.resumable_run,
     "train": jm.train,
 }
 CONTAINERS = {

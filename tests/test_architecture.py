@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "jaxmargin"
 
 # A module imports only from lower rows. (experiments may import anything, and one another.)
 ROWS = {
+    "files": 0,
     "numerics": 0,
     "norms": 0,
     "arccosine": 0,
@@ -38,6 +39,7 @@ ROWS = {
     "bounds": 3,
     "lower_bound": 3,
     "oracle": 3,
+    "resumable": 4,
 }
 SIDEWAYS = {("norms", "numerics")}
 ENTRIES = {"__init__", "__main__"}  # of the package; only __main__ imports experiments

@@ -4,12 +4,11 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import platform
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmargin.experiments.experiment import Claim, Series
+from jaxmargin.files import written_whole
 
 VERSIONED = ("jaxmargin", "jax", "jaxlib", "numpy", "optax", "scipy", "matplotlib")
 
@@ -39,20 +39,6 @@ def prepare_folder(path: Path) -> Path:
         raise OSError(f"cannot write in the folder {path} ({reason}): choose another --out") from (
             error
         )
-
-
-@contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary neighbour that becomes `path` when the block ends well, and vanishes if not."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:
