@@ -69,7 +69,23 @@ class MeanField:
         for name in ("phi", "loss", "potential"):
             value = getattr(self, name)
             if callable(value) and not _is_pytree(value):
-                object.__setattr__(self, name, jax.tree_util.Partial(value))
+                object.__setattr__(self, name, _Fixed(value))
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Fixed:
+    """A function that is no pytree, as one without leaves. Its own methods stay in reach."""
+
+    function: Callable
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "function":  # not set yet, as while it is unpickled
+            raise AttributeError(name)
+        return getattr(self.function, name)
 
 
 def _is_pytree(value: Any) -> bool:
