@@ -115,8 +115,9 @@ class SmoothTwoLayerFeatures(NamedTuple):
         w, u = split_unit(theta, self.x)
         z = self.x @ u
         spread = self.width**2 * jnp.sum(theta**2)
-        zero = spread == 0  # of theta = 0 alone, where the derivative is 0
-        root = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, z**2 + spread)))
+        square = z**2 + spread
+        zero = square == 0  # theta = 0, where the derivative is 0; or the kink, if spread is 0
+        root = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, square)))
         return _outer((z + root) / 2, w)
 
 
