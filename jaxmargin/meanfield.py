@@ -156,7 +156,7 @@ def _default_pull_back(phi: Callable) -> Callable:
 
 def _block_size(phi: Callable, theta: Array) -> int:
     """Particles of a block: all, if their outputs are not too many numbers."""
-    outputs = jax.eval_shape(phi, theta[0]).size
+    outputs = jax.eval_shape(phi, jax.ShapeDtypeStruct(theta.shape[1:], theta.dtype)).size
     whole, part = _BLOCK_ENTRIES[jax.default_backend() == "cpu"]
     m = len(theta)
     return m if m * outputs <= whole else max(1, min(m, part // outputs))
@@ -237,7 +237,7 @@ def first_variation(
 
     Raises:
         ValueError: shapes that do not fit, or no particle.
-        TypeError: particles and masses are not floats of one dtype.
+        TypeError: particles, masses and theta are not floats of one dtype.
 
     Example:
         >>> from jaxmargin import logistic_two_layer
@@ -249,7 +249,7 @@ def first_variation(
     Reference:
         Wei, Lee, Liu, Ma (2019), section 3.
     """
-    return _variation(problem, require_measure(measure), theta)[0]
+    return _variation(problem, measure, theta)[0]
 
 
 def velocity(
@@ -267,7 +267,7 @@ def velocity(
 
     Raises:
         ValueError: shapes that do not fit, or no particle.
-        TypeError: particles and masses are not floats of one dtype.
+        TypeError: particles, masses and theta are not floats of one dtype.
 
     Example:
         >>> from jaxmargin import logistic_two_layer
@@ -279,10 +279,21 @@ def velocity(
     Reference:
         Wei, Lee, Liu, Ma (2019), section 3, eq. 3.1.
     """
-    return -_variation(problem, require_measure(measure), theta)[1]
+    return -_variation(problem, measure, theta)[1]
 
 
 def _variation(problem: MeanField, measure: Measure, theta: Array) -> tuple[Array, Array]:
+    measure = require_measure(measure)
+    theta = jnp.asarray(theta)
+    if theta.ndim != 2 or theta.shape[1] != measure.theta.shape[1]:
+        raise ValueError(
+            f"theta must be (p, D) with D = {measure.theta.shape[1]} as the particles of measure, "
+            f"got {theta.shape}"
+        )
+    if theta.dtype != measure.theta.dtype:
+        raise TypeError(
+            f"theta must hold {measure.theta.dtype} as the particles of measure, got {theta.dtype}"
+        )
     dual = jax.grad(problem.loss)(integrate(problem.phi, measure))
     return variation_of_dual(problem, dual, theta)
 
