@@ -4,6 +4,7 @@ Particles are theta = (w, u_1, ..., u_d), or (w_1, ..., w_k, u_1, ..., u_d) for 
 is the SUM over the samples, as in the paper's example, not the mean.
 """
 
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -132,7 +133,7 @@ class LogisticRisk(NamedTuple):
 
     def __call__(self, outputs: Array) -> Array:
         """R of outputs (n,)."""
-        _check_outputs(outputs, self.y)
+        _check_outputs(outputs, self.y.shape)
         return jnp.sum(logistic_loss(self.y * outputs))
 
     def conjugate(self, dual: Array) -> Array:
@@ -141,22 +142,27 @@ class LogisticRisk(NamedTuple):
         return jnp.sum(xlogy(t, t) + xlogy(1 - t, 1 - t))
 
 
-class CrossEntropyRisk(NamedTuple):
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class CrossEntropyRisk:
     """R(a) = sum_i -log softmax(a_i)[label_i] (appendix C.1).
 
     Attributes:
         labels: (n,) integers in [0, k).
+        k: number of classes, of which the labels need not show all.
     """
 
-    labels: Int[Array, " n"]
+    labels: Array  # not annotated by shape: jaxtyping's hook checks dataclasses under vmap too
+    k: int = field(metadata={"static": True})
 
     def __call__(self, outputs: Array) -> Array:
         """R of outputs (n, k)."""
+        _check_outputs(outputs, (*self.labels.shape, self.k))
         return jnp.sum(cross_entropy_loss(outputs, self.labels))
 
     def conjugate(self, dual: Array) -> Array:
         """R*(p) = sum_ij q_ij log q_ij with q_i = p_i + onehot(label_i) a distribution."""
-        q = dual + jax.nn.one_hot(self.labels, dual.shape[-1], dtype=dual.dtype)
+        q = dual + jax.nn.one_hot(self.labels, self.k, dtype=dual.dtype)
         q = jnp.clip(q, 0, 1)
         return jnp.sum(xlogy(q, q))
 
@@ -172,7 +178,7 @@ class SquaredRisk(NamedTuple):
 
     def __call__(self, outputs: Array) -> Array:
         """R of outputs of the shape of y."""
-        _check_outputs(outputs, self.y)
+        _check_outputs(outputs, self.y.shape)
         return jnp.sum(squared_loss(outputs, self.y))
 
     def conjugate(self, dual: Array) -> Array:
@@ -180,10 +186,10 @@ class SquaredRisk(NamedTuple):
         return jnp.sum(dual**2 / 4 + dual * self.y)
 
 
-def _check_outputs(outputs: Array, y: Array) -> None:
-    if outputs.shape != y.shape:
+def _check_outputs(outputs: Array, shape: tuple[int, ...]) -> None:
+    if outputs.shape != shape:
         raise ValueError(
-            f"the outputs of the particles have shape {outputs.shape}, the labels {y.shape}: a "
+            f"the outputs of the particles have shape {outputs.shape}, and not {shape}: a "
             "particle must be (w, u) with one w for each output of a sample"
         )
 
@@ -267,7 +273,7 @@ def cross_entropy_two_layer(
     check_class_labels(jax.ShapeDtypeStruct((len(x), k), x.dtype), labels)
     if not isinstance(labels, Tracer):
         check_classes(labels, k)
-    return _problem(x, CrossEntropyRisk(labels), lam, smoothing)
+    return _problem(x, CrossEntropyRisk(labels, k), lam, smoothing)
 
 
 def squared_two_layer(
