@@ -137,9 +137,14 @@ class LogisticRisk(NamedTuple):
         return jnp.sum(logistic_loss(self.y * outputs))
 
     def conjugate(self, dual: Array) -> Array:
-        """R*(p) = sum_i t_i log t_i + (1 - t_i) log(1 - t_i) with t_i = -y_i p_i in [0, 1]."""
-        t = jnp.clip(-self.y * dual, 0, 1)  # rounding may put an exact 1 outside
-        return jnp.sum(xlogy(t, t) + xlogy(1 - t, 1 - t))
+        """R*(p) = sum_i t_i log t_i + (1 - t_i) log(1 - t_i) with t_i = -y_i p_i in [0, 1].
+
+        Infinite elsewhere.
+        """
+        t = -self.y * dual
+        inside = jnp.clip(t, 0, 1)
+        entropy = jnp.sum(xlogy(inside, inside) + xlogy(1 - inside, 1 - inside))
+        return _on_domain(entropy, t - inside)
 
 
 @jax.tree_util.register_dataclass
@@ -161,10 +166,14 @@ class CrossEntropyRisk:
         return jnp.sum(cross_entropy_loss(outputs, self.labels))
 
     def conjugate(self, dual: Array) -> Array:
-        """R*(p) = sum_ij q_ij log q_ij with q_i = p_i + onehot(label_i) a distribution."""
+        """R*(p) = sum_ij q_ij log q_ij with q_i = p_i + onehot(label_i) a distribution.
+
+        Infinite elsewhere.
+        """
         q = dual + jax.nn.one_hot(self.labels, self.k, dtype=dual.dtype)
-        q = jnp.clip(q, 0, 1)
-        return jnp.sum(xlogy(q, q))
+        inside = jnp.clip(q, 0, 1)
+        entropy = jnp.sum(xlogy(inside, inside))
+        return _on_domain(entropy, q - inside + jnp.sum(q, axis=1, keepdims=True) - 1)
 
 
 class SquaredRisk(NamedTuple):
@@ -184,6 +193,11 @@ class SquaredRisk(NamedTuple):
     def conjugate(self, dual: Array) -> Array:
         """R*(p) = sum_i p_i^2 / 4 + p_i y_i."""
         return jnp.sum(dual**2 / 4 + dual * self.y)
+
+
+def _on_domain(value: Array, excess: Array) -> Array:
+    """The value, or inf where a constraint is exceeded by more than what rounding explains."""
+    return jnp.where(jnp.max(jnp.abs(excess)) <= jnp.finfo(value.dtype).eps ** 0.5, value, jnp.inf)
 
 
 def _check_outputs(outputs: Array, shape: tuple[int, ...]) -> None:
