@@ -297,7 +297,7 @@ def squared_two_layer(
 
     Args:
         x: (n, d) samples.
-        y: (n,) targets, or (n, k) for k outputs.
+        y: (n,) targets, or (n, k) for k >= 2 outputs.
         lam: strength of the regularizer, > 0.
         smoothing: width of the smooth activation of `SmoothTwoLayerFeatures`; 0 takes relu.
 
@@ -320,6 +320,10 @@ def squared_two_layer(
     x, y = jnp.asarray(x), jnp.asarray(y)
     _check_samples(x, y, "y", (x.shape[0], *y.shape[1:]) if x.ndim and y.ndim < 3 else ())
     _check_float_targets(x, y)
+    if y.shape[1:] in {(0,), (1,)}:
+        raise ValueError(
+            f"y must be (n,), or (n, k) for k >= 2 outputs, got {y.shape}: one column is y[:, 0]"
+        )
     return _problem(x, SquaredRisk(y), lam, smoothing)
 
 
@@ -398,7 +402,7 @@ def from_network(params: TwoLayer) -> Measure:
         `Measure(theta=(m, d + 1) or (m, d + k), mass=(m,))`.
 
     Raises:
-        ValueError: u and w disagree about the number of units.
+        ValueError: u and w disagree about the number of units, or there is none.
 
     Example:
         >>> network = TwoLayer(u=jnp.array([[3.0]]), w=jnp.array([2.0]))
@@ -409,9 +413,10 @@ def from_network(params: TwoLayer) -> Measure:
         Wei, Lee, Liu, Ma (2019), section 3.
     """
     u, w = params
-    if u.ndim != 2 or w.ndim not in (1, 2) or len(u) != len(w):
+    if u.ndim != 2 or w.ndim not in (1, 2) or len(u) != len(w) or not len(u):
         raise ValueError(
-            f"params must hold u (m, d) and w (m,) or (m, k) for one m, got {u.shape} and {w.shape}"
+            "params must hold u (m, d) and w (m,) or (m, k) for one m >= 1, "
+            f"got {u.shape} and {w.shape}"
         )
     m = len(u)
     theta = jnp.concatenate([w.reshape(m, -1), u], axis=1) * m**0.5
