@@ -23,7 +23,7 @@ from jaxmargin.losses import (
 )
 from jaxmargin.meanfield import MeanField, Measure, require_measure
 from jaxmargin.networks import TwoLayer
-from jaxmargin.numerics import require_count, require_finite, require_positive
+from jaxmargin.numerics import require_count, require_finite, require_positive, safe_power
 
 
 class SquaredNorm(NamedTuple):
@@ -385,7 +385,9 @@ def as_network(measure: Measure, *, k: int | None = None) -> TwoLayer:
         raise ValueError(
             f"measure.theta must be (m, d + {outputs}) = (w, u) with d >= 1, got {theta.shape}"
         )
-    units = jnp.sqrt(mass)[:, None] * theta
+    # A particle without mass is a unit without weights; there the root's derivative is infinite.
+    root = jax.vmap(safe_power, (0, None))(mass, 0.5)
+    units = root[:, None] * theta
     w = units[:, 0] if k is None else units[:, :k]
     return TwoLayer(u=units[:, outputs:], w=w)
 
