@@ -391,9 +391,10 @@ def check_measure(problem: MeanField, measure: Measure) -> Measure:
     """
     measure = require_measure(measure)
     output = jax.eval_shape(problem.phi, measure.theta[0])
-    scalar = jax.eval_shape(problem.loss, output)
-    if getattr(scalar, "shape", None) != ():
-        raise ValueError(f"problem.loss must give a scalar, got {scalar}")
+    for name, argument in (("loss", output), ("potential", measure.theta[0])):
+        value = jax.eval_shape(getattr(problem, name), argument)
+        if getattr(value, "shape", None) != ():
+            raise ValueError(f"problem.{name} must give a scalar, got {value}")
     if isinstance(measure.theta, Tracer) or isinstance(measure.mass, Tracer):
         return measure
     require_finite("measure.theta", measure.theta)
@@ -435,8 +436,12 @@ def check_two_homogeneous(key: PRNGKeyArray, problem: MeanField, dim: int) -> No
         Wei, Lee, Liu, Ma (2019), section 3.
     """
     require_count("dim", dim)
-    theta = sample_sphere(key, 16, dim)
-    scales = jnp.linspace(0.5, 3.0, 16)[:, None]
+    dtype = jnp.result_type(float)
+    for leaf in jax.tree.leaves(problem):  # float32 data stays float32 where float64 is enabled
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            dtype = leaf.dtype
+    theta = uniform_directions(key, (16, dim), dtype)
+    scales = jnp.linspace(0.5, 3.0, 16, dtype=dtype)[:, None]
     tolerance = 1000 * float(jnp.finfo(theta.dtype).eps)
     for name in ("phi", "potential"):
         function = require_callable(f"problem.{name}", getattr(problem, name), "(theta)")
