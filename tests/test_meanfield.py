@@ -2,18 +2,22 @@
 
 import pickle
 from collections.abc import Callable
+from functools import partial
+from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from mean_field_problems import D, LAM, N, PROBLEMS, measure, normal, outputs, points
+from mean_field_problems import LAM, PROBLEMS, D, N, measure, normal, outputs, points
 
 import jaxmargin as jm
 from jaxmargin import meanfield
 from jaxmargin.meanfield import check_measure
 
 by_problem = pytest.mark.parametrize("name", PROBLEMS)
+SCALAR, SEVERAL = "logistic", "smooth cross-entropy"
 
 
 @pytest.fixture(autouse=True)
@@ -22,11 +26,11 @@ def float64():
         yield
 
 
-@pytest.fixture(params=["one block", "blocks"])
-def blocks(request, monkeypatch):
-    """Seven particles at once, or in blocks of one to three that do not divide seven."""
-    if request.param == "blocks":
-        monkeypatch.setattr(meanfield, "_BLOCK_ENTRIES", dict.fromkeys([True, False], (0, 3 * N)))
+def in_blocks(size: int) -> Any:
+    """So many particles a block, of problems with N outputs a particle."""
+    return mock.patch.object(
+        meanfield, "_BLOCK_ENTRIES", dict.fromkeys([True, False], (0, size * N))
+    )
 
 
 def close(actual, expected, tolerance: float = 1e-12):
@@ -67,32 +71,34 @@ def numpy_energy(name: str, problem: jm.MeanField, rho: jm.Measure) -> float:
 
 
 @by_problem
-@pytest.mark.usefixtures("blocks")
 def test_energy_is_that_of_numpy(name: str):
     problem, rho = PROBLEMS[name]("float64"), measure(name, "float64")
     close(jm.energy(problem, rho), numpy_energy(name, problem, rho))
 
 
+def all_of(problem: jm.MeanField, rho: jm.Measure, theta: jax.Array) -> dict[str, Any]:
+    return {
+        "energy": jm.energy(problem, rho),
+        "gradient": jax.grad(jm.energy, 1)(problem, rho),
+        "variation": jm.first_variation(problem, rho, theta),
+        "velocity": jm.velocity(problem, rho, theta),
+    }
+
+
 @by_problem
-@pytest.mark.usefixtures("blocks")
 def test_two_layer_passes_equal_the_plain_problem(name: str):
+    """Also block by block: 7 particles and 5 points by 3 and by 2 (by 1 for 3 outputs)."""
     problem, rho = PROBLEMS[name]("float64"), measure(name, "float64")
     theta = points(name, 5, "float64", seed=3)
-    for function, *where in [(jm.energy,), (jm.first_variation, theta), (jm.velocity, theta)]:
-        close(function(problem, rho, *where), function(plain(problem), rho, *where))
-
-
-@by_problem
-def test_blocks_change_nothing(name: str, monkeypatch):
-    """Blocks of 1, 2, 3, 6 particles; 7 are not a multiple of most of them."""
-    problem, rho = PROBLEMS[name]("float64"), measure(name, "float64")
-    functions = (jm.energy, lambda p, r: jm.velocity(p, r, r.theta), jax.grad(jm.energy, 1))
-    expected = [function(problem, rho) for function in functions]
-    for size in (1, 2, 3, 6):
-        entries = dict.fromkeys([True, False], (0, size * N * outputs(name)))
-        monkeypatch.setattr(meanfield, "_BLOCK_ENTRIES", entries)
-        for function, whole in zip(functions, expected, strict=True):
-            jax.tree.map(close, function(problem, rho), whole)
+    expected = jax.jit(all_of)(plain(problem), rho, theta)
+    jax.tree.map(close, jax.jit(all_of)(problem, rho, theta), expected)
+    with in_blocks(3):
+        jax.tree.map(close, jax.jit(partial(all_of))(problem, rho, theta), expected)
+    if name == SCALAR:
+        for size, which in [(1, problem), (2, plain(problem)), (6, problem)]:
+            with in_blocks(size):
+                found = jax.jit(partial(all_of))(which, rho, theta)
+            jax.tree.map(close, found, expected)
 
 
 @by_problem
@@ -101,28 +107,25 @@ def test_first_variation_is_the_derivative_by_an_added_particle(name: str):
     problem, rho = PROBLEMS[name]("float64"), measure(name, "float64")
     theta = points(name, 4, "float64", seed=3)
 
-    def added(e: float, j: int):
-        grown = jm.Measure(
-            jnp.concatenate([rho.theta, theta[j : j + 1]]),
-            jnp.append(rho.mass, e),
-        )
-        return float(jm.energy(problem, grown))
+    @jax.jit
+    def added(e: float, one: jax.Array):
+        theta = jnp.concatenate([rho.theta, one[None]])
+        return jm.energy(problem, jm.Measure(theta, jnp.append(rho.mass, e)))
 
     e = 1e-5
-    slopes = [(added(e, j) - added(-e, j)) / (2 * e) for j in range(4)]
+    slopes = [(added(e, one) - added(-e, one)) / (2 * e) for one in theta]
     close(jm.first_variation(problem, rho, theta), np.array(slopes), 1e-7)
 
 
 @by_problem
-@pytest.mark.usefixtures("blocks")
 def test_velocity_is_minus_the_gradient(name: str):
     problem, rho = PROBLEMS[name]("float64"), measure(name, "float64")
     theta = points(name, 5, "float64", seed=3)
-    slope = jax.grad(lambda theta: jnp.sum(jm.first_variation(problem, rho, theta)))(theta)
-    close(jm.velocity(problem, rho, theta), -slope)
-    of_energy = jax.grad(jm.energy, 1)(problem, rho)
-    close(jm.velocity(problem, rho, rho.theta), -of_energy.theta / rho.mass[:, None])
-    close(jm.first_variation(problem, rho, rho.theta), of_energy.mass)
+    slope = jax.grad(lambda theta: jnp.sum(jm.first_variation(problem, rho, theta)))
+    close(jm.velocity(problem, rho, theta), -jax.jit(slope)(theta))
+    found = jax.jit(all_of)(problem, rho, rho.theta)
+    close(found["velocity"], -found["gradient"].theta / rho.mass[:, None])
+    close(found["variation"], found["gradient"].mass)
 
 
 @by_problem
@@ -166,9 +169,7 @@ def test_energy_is_convex_in_the_measure(name: str):
     ends = float(jm.energy(problem, rho)), float(jm.energy(problem, nu))
     for t in (0.25, 0.5, 0.75):
         assert jm.energy(problem, mixed(t)) < (1 - t) * ends[0] + t * ends[1]
-    slope = jnp.dot(
-        jm.first_variation(problem, rho, theta), jnp.concatenate([-rho.mass, nu.mass])
-    )
+    slope = jnp.dot(jm.first_variation(problem, rho, theta), jnp.concatenate([-rho.mass, nu.mass]))
     assert ends[1] > ends[0] + float(slope)
 
 
@@ -185,15 +186,15 @@ def test_at_the_optimum_the_first_variation_is_nonnegative_and_zero_on_the_parti
     close(jm.velocity(problem, rho, rho.theta), np.zeros((1, 2)), 1e-15)
 
 
-def test_zero_particles_and_no_points():
-    for name, make in PROBLEMS.items():
-        problem, theta = make("float64"), points(name, 3, "float64")
-        nothing = jm.Measure(jnp.zeros_like(theta), jnp.ones(3))
-        massless = jm.Measure(theta, jnp.zeros(3))
-        close(jm.energy(problem, nothing), jm.energy(problem, massless))
-        assert not jm.velocity(problem, massless, jnp.zeros_like(theta)).any()
-        assert jm.velocity(problem, massless, theta[:0]).shape == theta[:0].shape
-        assert jm.first_variation(problem, massless, theta[:0]).shape == (0,)
+@pytest.mark.parametrize("name", [SCALAR, SEVERAL])
+def test_zero_particles_and_no_points(name: str):
+    problem, theta = PROBLEMS[name]("float64"), points(name, 7, "float64")
+    nothing = jm.Measure(jnp.zeros_like(theta), jnp.ones(7))
+    massless = jm.Measure(theta, jnp.zeros(7))
+    close(jm.energy(problem, nothing), jm.energy(problem, massless))
+    assert not jm.velocity(problem, massless, jnp.zeros_like(theta)).any()
+    assert jm.velocity(problem, massless, theta[:0]).shape == theta[:0].shape
+    assert jm.first_variation(problem, massless, theta[:0]).shape == (0,)
 
 
 def phi_of(x: jax.Array, theta: jax.Array) -> jax.Array:
@@ -220,7 +221,7 @@ class Counted:
         return jm.velocity(problem, rho, rho.theta)
 
 
-@pytest.mark.parametrize("name", [*PROBLEMS, "own"])
+@pytest.mark.parametrize("name", [SCALAR, SEVERAL, "own"])
 def test_problems_of_the_same_shapes_compile_once(name: str):
     counted, rho = Counted(), measure(name, "float64")
     for seed in (1, 2):
@@ -252,18 +253,20 @@ def test_a_closure_compiles_anew_and_a_function_does_not():
     close(jm.energy(partial, rho), jm.energy(own_problem(closure), rho))
 
 
-@by_problem
-@pytest.mark.usefixtures("blocks")
-def test_vmap_over_problems_equals_a_loop(name: str):
+@pytest.mark.parametrize("name", [SCALAR, SEVERAL])
+@pytest.mark.parametrize("size", [3, 1000])
+def test_vmap_over_problems_equals_a_loop(name: str, size: int):
     problem = PROBLEMS[name]("float64")
     halved = jax.tree.map(
         lambda leaf: leaf / 2 if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf, problem
     )
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), problem, halved)
     rho = measure(name, "float64")
-    for function in (jm.energy, lambda p, r: jm.velocity(p, r, r.theta)):
-        found = jax.vmap(function, in_axes=(0, None))(stacked, rho)
-        close(found, jnp.stack([function(problem, rho), function(halved, rho)]))
+    alone = jax.jit(all_of)
+    expected = [alone(one, rho, rho.theta) for one in (problem, halved)]
+    with in_blocks(size):
+        found = jax.jit(jax.vmap(all_of, in_axes=(0, None, None)))(stacked, rho, rho.theta)
+    jax.tree.map(lambda a, *b: close(a, jnp.stack(b)), found, *expected)
 
 
 class Quadratic:
@@ -329,14 +332,11 @@ def test_velocity_keeps_no_array_of_particles_by_samples(k: int | None):
     assert large - small < whole / 4
 
 
-def test_ready_problems_are_two_homogeneous():
-    for dtype in ("float32", "float64"):
-        for name, make in PROBLEMS.items():
-            problem, dim = make(dtype), outputs(name) + D
-            jm.check_two_homogeneous(jax.random.key(0), problem, dim)
-            jm.check_two_homogeneous(jax.random.key(0), plain(problem), dim) if (
-                dtype == "float64"
-            ) else None
+@by_problem
+def test_ready_problems_are_two_homogeneous(name: str):
+    """In float32 too, with float64 at hand."""
+    problem = PROBLEMS[name]("float32")
+    jm.check_two_homogeneous(jax.random.key(0), problem, outputs(name) + D)
 
 
 def test_samples_of_the_sphere_have_its_moments():
