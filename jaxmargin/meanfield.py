@@ -137,7 +137,7 @@ def pull_back(phi: Callable, dual: Array, theta: Array) -> tuple[Array, Array]:
 
     def write(out: tuple[Array, Array], start: Array) -> tuple[tuple[Array, Array], None]:
         new = of_block(dual, _rows(theta, start, size))
-        return tuple(map(lambda a, b: _set_rows(a, b, start), out, new)), None
+        return (_set_rows(out[0], new[0], start), _set_rows(out[1], new[1], start)), None
 
     empty = (jnp.zeros(len(theta), theta.dtype), jnp.zeros_like(theta))
     return jax.lax.scan(write, empty, starts)[0]

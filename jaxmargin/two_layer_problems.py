@@ -25,6 +25,8 @@ from jaxmargin.meanfield import MeanField, Measure, require_measure
 from jaxmargin.networks import TwoLayer
 from jaxmargin.numerics import require_count, require_finite, require_positive, safe_power
 
+Strength = float | Float[Array, ""]  # an array where many are swept
+
 
 class SquaredNorm(NamedTuple):
     """V(theta) = lam |theta|^2, the l2 regularizer of a network's unit.
@@ -157,7 +159,7 @@ class CrossEntropyRisk:
         k: number of classes, of which the labels need not show all.
     """
 
-    labels: Array  # not annotated by shape: jaxtyping's hook checks dataclasses under vmap too
+    labels: Any  # an array, but for the placeholders by which JAX builds and maps dataclasses
     k: int = field(metadata={"static": True})
 
     def __call__(self, outputs: Array) -> Array:
@@ -209,7 +211,7 @@ def _check_outputs(outputs: Array, shape: tuple[int, ...]) -> None:
 
 
 def logistic_two_layer(
-    x: Float[Array, "n d"], y: Float[Array, " n"], *, lam: float, smoothing: float = 0.0
+    x: Float[Array, "n d"], y: Float[Array, " n"], *, lam: Strength, smoothing: Strength = 0.0
 ) -> MeanField:
     """Regularized logistic loss of two-layer networks as a mean-field problem (example 3.2).
 
@@ -252,8 +254,8 @@ def cross_entropy_two_layer(
     labels: Int[Array, " n"],
     *,
     k: int,
-    lam: float,
-    smoothing: float = 0.0,
+    lam: Strength,
+    smoothing: Strength = 0.0,
 ) -> MeanField:
     """Regularized cross-entropy of two-layer networks with k outputs as a mean-field problem.
 
@@ -291,7 +293,7 @@ def cross_entropy_two_layer(
 
 
 def squared_two_layer(
-    x: Float[Array, "n d"], y: Float[Array, "n *k"], *, lam: float, smoothing: float = 0.0
+    x: Float[Array, "n d"], y: Float[Array, "n *k"], *, lam: Strength, smoothing: Strength = 0.0
 ) -> MeanField:
     """Regularized squared loss of two-layer networks as a mean-field problem.
 
@@ -327,7 +329,7 @@ def squared_two_layer(
     return _problem(x, SquaredRisk(y), lam, smoothing)
 
 
-def _problem(x: Array, risk: Any, lam: float, smoothing: float) -> MeanField:
+def _problem(x: Array, risk: Any, lam: Strength, smoothing: Strength) -> MeanField:
     require_positive("lam", lam)
     require_positive("smoothing", smoothing, zero=True)
     if isinstance(smoothing, float | int) and smoothing == 0:

