@@ -7,7 +7,13 @@ Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 from jaxmargin import data, hypercube, lower_bound, norms, oracle
 from jaxmargin.empirical import empirical_ntk
 from jaxmargin.flow import Flow, FlowInfo, FlowState, perturbed_flow, wasserstein_flow
-from jaxmargin.homogeneity import Homogeneity, balance, homogeneity_degree, widen
+from jaxmargin.homogeneity import (
+    Homogeneity,
+    balance,
+    check_two_homogeneous,
+    homogeneity_degree,
+    widen,
+)
 from jaxmargin.kernels import k1, k2, kernel_matvec, relu_nngp, relu_ntk, two_layer_ntk
 from jaxmargin.losses import (
     cross_entropy_loss,
@@ -21,7 +27,6 @@ from jaxmargin.matrix_free import RidgeFit, fit_ridge_matrix_free
 from jaxmargin.meanfield import (
     MeanField,
     Measure,
-    check_two_homogeneous,
     energy,
     first_variation,
     sample_sphere,

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from jaxmargin import norms
+from jaxmargin.meanfield import MeanField, uniform_directions
 from jaxmargin.networks import Network, TwoLayer
-from jaxmargin.numerics import Apply, require_count
+from jaxmargin.numerics import Apply, require_callable, require_count
 
 
 def balance(params: Network) -> Network:
@@ -154,3 +155,60 @@ def homogeneity_degree(apply: Apply, params: PyTree, x: Float[Array, "n d"]) -> 
 def _relative_error(a: Array, b: Array) -> Array:
     """||a - b|| / max(||a||, ||b||)."""
     return jnp.linalg.norm(a - b) / jnp.maximum(jnp.linalg.norm(a), jnp.linalg.norm(b))
+
+
+def check_two_homogeneous(key: PRNGKeyArray, problem: MeanField, dim: int) -> None:
+    """Raise unless phi and potential are 2-homogeneous, and the potential positive.
+
+    Tried at 16 random directions of R^dim and scales from 1/2 to 3.
+
+    Args:
+        key: random key.
+        problem: `MeanField`.
+        dim: D, entries of a particle.
+
+    Returns:
+        None.
+
+    Raises:
+        ValueError: a function that is not 2-homogeneous, with the degree measured; a potential
+            that is not positive.
+        TypeError: dim is not an integer.
+
+    Example:
+        >>> cubic = MeanField(phi=lambda t: t**3, loss=jnp.sum, potential=lambda t: jnp.sum(t**2))
+        >>> check_two_homogeneous(jax.random.key(0), cubic, 2)
+        Traceback (most recent call last):
+        ...
+        ValueError: problem.phi must be 2-homogeneous, phi(c theta) = c^2 phi(theta), ...
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 3.
+    """
+    require_count("dim", dim)
+    dtype = jnp.result_type(float)
+    for leaf in jax.tree.leaves(problem):  # float32 data stays float32 where float64 is enabled
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            dtype = jnp.result_type(leaf)
+    theta = uniform_directions(key, (16, dim), dtype)
+    scales = jnp.linspace(0.5, 3.0, 16, dtype=dtype)[:, None]
+    tolerance = 1000 * float(jnp.finfo(theta.dtype).eps)
+    for name in ("phi", "potential"):
+        function = require_callable(f"problem.{name}", getattr(problem, name), "(theta)")
+        unit, scaled = (
+            jax.vmap(function)(rows).reshape(16, -1) for rows in (theta, scales * theta)
+        )
+        worst = float(jnp.max(jnp.abs(scaled / scales**2 - unit)))
+        if not worst <= tolerance * float(jnp.max(jnp.abs(unit))):
+            ratio = jnp.linalg.norm(scaled[-1]) / jnp.linalg.norm(unit[-1])
+            raise ValueError(
+                f"problem.{name} must be 2-homogeneous, {name}(c theta) = c^2 {name}(theta), but "
+                f"c = 3 multiplied it by {float(ratio):.3g}: a network's unit has one factor from "
+                "each of two layers, and no bias"
+            )
+    lowest = float(jnp.min(jax.vmap(problem.potential)(theta)))
+    if not lowest > 0:
+        raise ValueError(
+            f"problem.potential must be > 0 away from theta = 0, got {lowest:.3g} on the sphere: "
+            "without it the optimum may lie at infinity"
+        )

@@ -70,7 +70,7 @@ def require_finite(name: str, values) -> None:
         )
 
 
-def require_positive(name: str, value: float, *, zero: bool = False) -> None:
+def require_positive(name: str, value: float | Array, *, zero: bool = False) -> None:
     """Raise unless a concrete number is finite and > 0 (>= 0 with `zero`)."""
     if isinstance(value, Tracer):
         return

@@ -4,6 +4,7 @@ Particles are theta = (w, u_1, ..., u_d), or (w_1, ..., w_k, u_1, ..., u_d) for 
 is the SUM over the samples, as in the paper's example, not the mean.
 """
 
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -22,7 +23,9 @@ from jaxmargin.losses import (
 )
 from jaxmargin.meanfield import MeanField, Measure, require_measure
 from jaxmargin.networks import TwoLayer
-from jaxmargin.numerics import require_count, require_finite, require_positive
+from jaxmargin.numerics import require_count, require_finite, require_positive, safe_power
+
+Strength = float | Float[Array, ""]  # an array where many are swept
 
 
 class SquaredNorm(NamedTuple):
@@ -115,8 +118,9 @@ class SmoothTwoLayerFeatures(NamedTuple):
         w, u = split_unit(theta, self.x)
         z = self.x @ u
         spread = self.width**2 * jnp.sum(theta**2)
-        zero = spread == 0  # of theta = 0 alone, where the derivative is 0
-        root = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, z**2 + spread)))
+        square = z**2 + spread
+        zero = square == 0  # theta = 0, where the derivative is 0; or the kink, if spread is 0
+        root = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, square)))
         return _outer((z + root) / 2, w)
 
 
@@ -131,33 +135,47 @@ class LogisticRisk(NamedTuple):
 
     def __call__(self, outputs: Array) -> Array:
         """R of outputs (n,)."""
-        _check_outputs(outputs, self.y)
+        _check_outputs(outputs, self.y.shape)
         return jnp.sum(logistic_loss(self.y * outputs))
 
     def conjugate(self, dual: Array) -> Array:
-        """R*(p) = sum_i t_i log t_i + (1 - t_i) log(1 - t_i) with t_i = -y_i p_i in [0, 1]."""
-        t = jnp.clip(-self.y * dual, 0, 1)  # rounding may put an exact 1 outside
-        return jnp.sum(xlogy(t, t) + xlogy(1 - t, 1 - t))
+        """R*(p) = sum_i t_i log t_i + (1 - t_i) log(1 - t_i) with t_i = -y_i p_i in [0, 1].
+
+        Infinite elsewhere.
+        """
+        t = -self.y * dual
+        inside = jnp.clip(t, 0, 1)
+        entropy = jnp.sum(xlogy(inside, inside) + xlogy(1 - inside, 1 - inside))
+        return _on_domain(entropy, t - inside)
 
 
-class CrossEntropyRisk(NamedTuple):
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class CrossEntropyRisk:
     """R(a) = sum_i -log softmax(a_i)[label_i] (appendix C.1).
 
     Attributes:
         labels: (n,) integers in [0, k).
+        k: number of classes, of which the labels need not show all.
     """
 
-    labels: Int[Array, " n"]
+    labels: Any  # an array, but for the placeholders by which JAX builds and maps dataclasses
+    k: int = field(metadata={"static": True})
 
     def __call__(self, outputs: Array) -> Array:
         """R of outputs (n, k)."""
+        _check_outputs(outputs, (*self.labels.shape, self.k))
         return jnp.sum(cross_entropy_loss(outputs, self.labels))
 
     def conjugate(self, dual: Array) -> Array:
-        """R*(p) = sum_ij q_ij log q_ij with q_i = p_i + onehot(label_i) a distribution."""
-        q = dual + jax.nn.one_hot(self.labels, dual.shape[-1], dtype=dual.dtype)
-        q = jnp.clip(q, 0, 1)
-        return jnp.sum(xlogy(q, q))
+        """R*(p) = sum_ij q_ij log q_ij with q_i = p_i + onehot(label_i) a distribution.
+
+        Infinite elsewhere.
+        """
+        q = dual + jax.nn.one_hot(self.labels, self.k, dtype=dual.dtype)
+        inside = jnp.clip(q, 0, 1)
+        entropy = jnp.sum(xlogy(inside, inside))
+        return _on_domain(entropy, q - inside + jnp.sum(q, axis=1, keepdims=True) - 1)
 
 
 class SquaredRisk(NamedTuple):
@@ -171,7 +189,7 @@ class SquaredRisk(NamedTuple):
 
     def __call__(self, outputs: Array) -> Array:
         """R of outputs of the shape of y."""
-        _check_outputs(outputs, self.y)
+        _check_outputs(outputs, self.y.shape)
         return jnp.sum(squared_loss(outputs, self.y))
 
     def conjugate(self, dual: Array) -> Array:
@@ -179,16 +197,21 @@ class SquaredRisk(NamedTuple):
         return jnp.sum(dual**2 / 4 + dual * self.y)
 
 
-def _check_outputs(outputs: Array, y: Array) -> None:
-    if outputs.shape != y.shape:
+def _on_domain(value: Array, excess: Array) -> Array:
+    """The value, or inf where a constraint is exceeded by more than what rounding explains."""
+    return jnp.where(jnp.max(jnp.abs(excess)) <= jnp.finfo(value.dtype).eps ** 0.5, value, jnp.inf)
+
+
+def _check_outputs(outputs: Array, shape: tuple[int, ...]) -> None:
+    if outputs.shape != shape:
         raise ValueError(
-            f"the outputs of the particles have shape {outputs.shape}, the labels {y.shape}: a "
+            f"the outputs of the particles have shape {outputs.shape}, and not {shape}: a "
             "particle must be (w, u) with one w for each output of a sample"
         )
 
 
 def logistic_two_layer(
-    x: Float[Array, "n d"], y: Float[Array, " n"], *, lam: float, smoothing: float = 0.0
+    x: Float[Array, "n d"], y: Float[Array, " n"], *, lam: Strength, smoothing: Strength = 0.0
 ) -> MeanField:
     """Regularized logistic loss of two-layer networks as a mean-field problem (example 3.2).
 
@@ -231,8 +254,8 @@ def cross_entropy_two_layer(
     labels: Int[Array, " n"],
     *,
     k: int,
-    lam: float,
-    smoothing: float = 0.0,
+    lam: Strength,
+    smoothing: Strength = 0.0,
 ) -> MeanField:
     """Regularized cross-entropy of two-layer networks with k outputs as a mean-field problem.
 
@@ -266,17 +289,17 @@ def cross_entropy_two_layer(
     check_class_labels(jax.ShapeDtypeStruct((len(x), k), x.dtype), labels)
     if not isinstance(labels, Tracer):
         check_classes(labels, k)
-    return _problem(x, CrossEntropyRisk(labels), lam, smoothing)
+    return _problem(x, CrossEntropyRisk(labels, k), lam, smoothing)
 
 
 def squared_two_layer(
-    x: Float[Array, "n d"], y: Float[Array, "n *k"], *, lam: float, smoothing: float = 0.0
+    x: Float[Array, "n d"], y: Float[Array, "n *k"], *, lam: Strength, smoothing: Strength = 0.0
 ) -> MeanField:
     """Regularized squared loss of two-layer networks as a mean-field problem.
 
     Args:
         x: (n, d) samples.
-        y: (n,) targets, or (n, k) for k outputs.
+        y: (n,) targets, or (n, k) for k >= 2 outputs.
         lam: strength of the regularizer, > 0.
         smoothing: width of the smooth activation of `SmoothTwoLayerFeatures`; 0 takes relu.
 
@@ -299,10 +322,14 @@ def squared_two_layer(
     x, y = jnp.asarray(x), jnp.asarray(y)
     _check_samples(x, y, "y", (x.shape[0], *y.shape[1:]) if x.ndim and y.ndim < 3 else ())
     _check_float_targets(x, y)
+    if y.shape[1:] in {(0,), (1,)}:
+        raise ValueError(
+            f"y must be (n,), or (n, k) for k >= 2 outputs, got {y.shape}: one column is y[:, 0]"
+        )
     return _problem(x, SquaredRisk(y), lam, smoothing)
 
 
-def _problem(x: Array, risk: Any, lam: float, smoothing: float) -> MeanField:
+def _problem(x: Array, risk: Any, lam: Strength, smoothing: Strength) -> MeanField:
     require_positive("lam", lam)
     require_positive("smoothing", smoothing, zero=True)
     if isinstance(smoothing, float | int) and smoothing == 0:
@@ -360,7 +387,9 @@ def as_network(measure: Measure, *, k: int | None = None) -> TwoLayer:
         raise ValueError(
             f"measure.theta must be (m, d + {outputs}) = (w, u) with d >= 1, got {theta.shape}"
         )
-    units = jnp.sqrt(mass)[:, None] * theta
+    # A particle without mass is a unit without weights; there the root's derivative is infinite.
+    root = jax.vmap(safe_power, (0, None))(mass, 0.5)
+    units = root[:, None] * theta
     w = units[:, 0] if k is None else units[:, :k]
     return TwoLayer(u=units[:, outputs:], w=w)
 
@@ -377,7 +406,7 @@ def from_network(params: TwoLayer) -> Measure:
         `Measure(theta=(m, d + 1) or (m, d + k), mass=(m,))`.
 
     Raises:
-        ValueError: u and w disagree about the number of units.
+        ValueError: u and w disagree about the number of units, or there is none.
 
     Example:
         >>> network = TwoLayer(u=jnp.array([[3.0]]), w=jnp.array([2.0]))
@@ -388,9 +417,10 @@ def from_network(params: TwoLayer) -> Measure:
         Wei, Lee, Liu, Ma (2019), section 3.
     """
     u, w = params
-    if u.ndim != 2 or w.ndim not in (1, 2) or len(u) != len(w):
+    if u.ndim != 2 or w.ndim not in (1, 2) or len(u) != len(w) or not len(u):
         raise ValueError(
-            f"params must hold u (m, d) and w (m,) or (m, k) for one m, got {u.shape} and {w.shape}"
+            "params must hold u (m, d) and w (m,) or (m, k) for one m >= 1, "
+            f"got {u.shape} and {w.shape}"
         )
     m = len(u)
     theta = jnp.concatenate([w.reshape(m, -1), u], axis=1) * m**0.5

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from mean_field_problems import PROBLEMS, measure, points
 
 import jaxmargin as jm
 from jaxmargin import data, hypercube, lower_bound, norms, oracle
@@ -109,6 +110,32 @@ def _span_contract(name: str, call: Callable) -> Contract:
 
 def _labels(dtype):
     return jnp.array([0, 2, 1])
+
+
+def measured(name: str):
+    """A measure first, for the edges; then the problem and points."""
+    return lambda dtype: (
+        measure(name, dtype),
+        PROBLEMS[name](dtype),
+        points(name, 5, dtype, seed=3),
+    )
+
+
+def _measure_edges(name: str):
+    def edges(dtype):
+        rho, *rest = measured(name)(dtype)
+        zero = rho._replace(theta=jnp.zeros_like(rho.theta))
+        return [
+            (zero, *rest),
+            (rho._replace(mass=jnp.zeros_like(rho.mass)), rest[0], zero.theta),
+            (rho._replace(theta=1e3 * rho.theta), *rest),
+        ]
+
+    return edges
+
+
+def _measure_contract(name: str, problem: str, call: Callable) -> Contract:
+    return Contract(name, call, measured(problem), edges=_measure_edges(problem))
 
 
 CONTRACTS = [
@@ -245,11 +272,42 @@ CONTRACTS = [
         lambda dtype: (normal(4, 5, dtype=dtype), normal(5, 2, dtype=dtype, seed=1)),
         edges=lambda dtype: [(jnp.zeros((4, 5), dtype), jnp.zeros(5, dtype))],
     ),
+    *(
+        contract
+        for problem in ("logistic", "smooth cross-entropy")
+        for contract in (
+            _measure_contract("energy", problem, lambda rho, p, at: jm.energy(p, rho)),
+            _measure_contract(
+                "first_variation", problem, lambda rho, p, at: jm.first_variation(p, rho, at)
+            ),
+            _measure_contract("velocity", problem, lambda rho, p, at: jm.velocity(p, rho, at)),
+        )
+    ),
+    _measure_contract("second_moment", "logistic", lambda rho, p, at: jm.second_moment(rho)),
+    _measure_contract("as_network", "logistic", lambda rho, p, at: jm.as_network(rho)),
+    Contract(
+        "from_network",
+        jm.from_network,
+        lambda dtype: (net(dtype),),
+        edges=lambda dtype: [(zero_net(dtype),)],
+    ),
+    Contract(
+        "logistic_two_layer",
+        lambda x: jm.logistic_two_layer(x, signs(5, x.dtype), lam=0.1),
+        lambda dtype: (samples(dtype)[0],),
+    ),
+    Contract(
+        "cross_entropy_two_layer",
+        lambda x: jm.cross_entropy_two_layer(x, _labels(None), k=3, lam=0.1, smoothing=0.1),
+        lambda dtype: (normal(3, 4, dtype=dtype),),
+    ),
+    Contract("squared_two_layer", partial(jm.squared_two_layer, lam=0.1), samples),
 ]
 
 # Public names that are not functions of arrays: drivers (concrete values, files, randomness)
 # and containers. The shared checks of documentation still hold for them.
 DRIVERS = {
+    "check_two_homogeneous": jm.check_two_homogeneous,
     "data.digits": data.digits,
     "data.mnist": data.mnist,
     "data.read_idx": data.read_idx,
@@ -268,6 +326,7 @@ DRIVERS = {
     "oracle.held_out_error": oracle.held_out_error,
     "oracle.oracle_beta": oracle.oracle_beta,
     "resumable_run": jm.resumable_run,
+    "sample_sphere": jm.sample_sphere,
     "train": jm.train,
 }
 CONTAINERS = {
@@ -275,6 +334,8 @@ CONTAINERS = {
     "DivergenceError": jm.DivergenceError,
     "History": jm.History,
     "Homogeneity": jm.Homogeneity,
+    "MeanField": jm.MeanField,
+    "Measure": jm.Measure,
     "Minibatch": jm.Minibatch,
     "RidgeFit": jm.RidgeFit,
     "Trained": jm.Trained,

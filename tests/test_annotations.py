@@ -54,6 +54,11 @@ jm.fit_ridge(gram, x, ridge=1)
 jm.fit_svm(gram, labels)
 jm.fit_svm(gram[None], y[None], c=1)
 jm.fit_kernel_logistic(gram, labels, lam=1)
+problem = jm.squared_two_layer(x, y[:, None] * jnp.ones((1, 2)), lam=1, smoothing=1)
+jm.check_two_homogeneous(key, problem, 5)
+problem = jm.MeanField(phi=lambda theta: theta**2, loss=jnp.sum, potential=jnp.sum)
+jm.velocity(problem, jm.Measure(jm.sample_sphere(key, 3, 2), jnp.ones(3)), jnp.ones((4, 2)))
+jm.from_network(jm.as_network(jm.Measure(jm.sample_sphere(key, 3, 4), jnp.ones(3)), k=2))
 jm.fit_ridge_matrix_free(jm.k1, x, y, ridge=1, devices=jax.devices()[:2], num_landmarks=2)
 """
 
@@ -65,6 +70,7 @@ lies = [
     lambda: jm.margins(jnp.ones(3), jnp.ones(4)),
     lambda: jm.mlp([jnp.ones((1, 3))], jnp.ones(3)),
     lambda: jm.norms.lp("2"),
+    lambda: jm.logistic_two_layer(jnp.ones((3, 2)), jnp.ones(4), lam=0.1),
 ]
 for lie in lies:
     try:
