@@ -5,6 +5,7 @@ Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 """
 
 from jaxmargin import data, hypercube, lower_bound, norms, oracle
+from jaxmargin.convergence import Regularity, TheoreticalRate, regularity, theoretical_rate
 from jaxmargin.empirical import empirical_ntk
 from jaxmargin.homogeneity import Homogeneity, balance, homogeneity_degree, widen
 from jaxmargin.kernels import k1, k2, kernel_matvec, relu_nngp, relu_ntk, two_layer_ntk
@@ -38,6 +39,7 @@ from jaxmargin.networks import (
     two_layer,
 )
 from jaxmargin.numerics import ConvergenceError, DivergenceError
+from jaxmargin.perturbation import perturb_units
 from jaxmargin.predictors import (
     fit_interpolant,
     fit_kernel_logistic,
@@ -64,7 +66,9 @@ __all__ = [
     "MeanField",
     "Measure",
     "Minibatch",
+    "Regularity",
     "RidgeFit",
+    "TheoreticalRate",
     "Trained",
     "TwoLayer",
     "activation_pattern",
@@ -102,6 +106,8 @@ __all__ = [
     "norms",
     "oracle",
     "pattern_change",
+    "perturb_units",
+    "regularity",
     "regularized",
     "relu_nngp",
     "relu_ntk",
@@ -109,6 +115,7 @@ __all__ = [
     "second_moment",
     "squared_loss",
     "squared_two_layer",
+    "theoretical_rate",
     "train",
     "truncated_squared_loss",
     "two_layer",

@@ -268,6 +268,9 @@ DRIVERS = {
     "oracle.held_out_error": oracle.held_out_error,
     "oracle.oracle_beta": oracle.oracle_beta,
     "train": jm.train,
+    "perturb_units": jm.perturb_units,
+    "regularity": jm.regularity,
+    "theoretical_rate": jm.theoretical_rate,
 }
 CONTAINERS = {
     "ConvergenceError": jm.ConvergenceError,
@@ -282,4 +285,6 @@ CONTAINERS = {
     "lower_bound.Deviation": lower_bound.Deviation,
     "oracle.HeldOut": oracle.HeldOut,
     "oracle.Oracle": oracle.Oracle,
+    "Regularity": jm.Regularity,
+    "TheoreticalRate": jm.TheoreticalRate,
 }
