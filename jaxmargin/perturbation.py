@@ -1,5 +1,7 @@
 """The perturbation of eq. 3.2 for finite networks, as a transform to chain after any optimizer."""
 
+import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +11,7 @@ import optax
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 
+from jaxmargin.meanfield import uniform_directions
 from jaxmargin.numerics import require_positive
 
 
@@ -59,7 +62,7 @@ def perturb_units(
     Raises:
         ValueError: noise outside [0, 1] or radius not positive; when it meets params (init and
             update): unit_axis is no prefix of them, names no leaf, or an axis that a leaf lacks;
-            leaves of different numbers of units, or none; params missing in update, or unlike the
+            leaves of different numbers of units, none, or units of one weight; params missing in update, or unlike the
             updates.
         TypeError: noise, radius or an axis is no number; leaves with units that are not floats.
 
@@ -85,7 +88,7 @@ def perturb_units(
         _units(unit_axis, params)
         return PerturbUnitsState(key, jnp.zeros((), jnp.int32))
 
-    def update(updates: PyTree, state: PerturbUnitsState, params: PyTree | None = None, **_):
+    def update(updates: PyTree, state: Any, params: PyTree | None = None, **_):
         if params is None:
             raise ValueError(
                 "perturb_units needs params: call optimizer.update(grads, state, params)"
@@ -94,52 +97,59 @@ def perturb_units(
         leaves, structure = jax.tree.flatten(updates)
         if structure != jax.tree.structure(params):
             raise ValueError(f"updates must have the structure of params, got {structure}")
-        which, where = jax.random.split(jax.random.fold_in(state.key, state.count))
-        # mode="high": below 1e-6 the default's 23 random bits are too few
-        chosen = jax.random.bernoulli(which, noise, (m,), mode="high")
         length = m**-0.5 if radius is None else radius
-        leaves = jax.lax.cond(
-            jnp.any(chosen),
-            lambda: _replace(leaves, jax.tree.leaves(params), axes, chosen, where, length),
-            lambda: leaves,
-        )
+        draw = jax.random.fold_in(state.key, state.count)
+        leaves = _perturb((tuple(axes), m), draw, noise, length, leaves, jax.tree.leaves(params))
         state = PerturbUnitsState(state.key, optax.safe_increment(state.count))
         return jax.tree.unflatten(structure, leaves), state
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
+@partial(jax.jit, static_argnums=0)  # so that eager calls do not compile the cond each time
+def _perturb(
+    layout: tuple[tuple, int], key: Array, noise: Any, radius: Any, updates: list, params: list
+) -> list:
+    """The updates after one draw."""
+    axes, m = layout
+    which, where = jax.random.split(key)
+    # mode="high": below 1e-6 the default's 23 random bits are too few
+    chosen = jax.random.bernoulli(which, noise, (m,), mode="high")
+    return jax.lax.cond(
+        jnp.any(chosen),
+        lambda: _replace(updates, params, axes, chosen, where, radius),
+        lambda: updates,
+    )
+
+
 def _replace(
-    updates: list, params: list, axes: list, chosen: Bool[Array, " m"], key: Array, radius: Any
+    updates: list, params: list, axes: tuple, chosen: Bool[Array, " m"], key: Array, radius: Any
 ) -> list:
     """The updates, with fresh - params for the chosen units."""
+    m = len(chosen)
     with_units = [i for i, axis in enumerate(axes) if axis is not None]
     wide = any(jnp.asarray(params[i]).dtype == jnp.float64 for i in with_units)
     dtype = jnp.dtype("float64" if wide else "float32")
-    keys = jax.random.split(key, len(with_units))
-    normals = [
-        jax.random.normal(k, params[i].shape, dtype) for k, i in zip(keys, with_units, strict=True)
-    ]
-    squares = sum(
-        jnp.sum(jnp.moveaxis(normal, axes[i], 0).reshape(len(chosen), -1) ** 2, axis=1)
-        for normal, i in zip(normals, with_units, strict=True)
-    )
-    norm = jnp.sqrt(squares)
-    scale = jnp.asarray(radius, dtype) / jnp.where(norm == 0, 1, norm)  # 0: a rare draw, D = 1
+    sizes = [params[i].size // m for i in with_units]
+    fresh = uniform_directions(key, (m, sum(sizes)), dtype) * jnp.asarray(radius, dtype)
 
     updates = list(updates)
-    for normal, i in zip(normals, with_units, strict=True):
-        ones = [1] * normal.ndim
-        ones[axes[i]] = len(chosen)
-        move = normal * scale.reshape(ones) - params[i].astype(dtype)
-        updates[i] = jnp.where(chosen.reshape(ones), move.astype(updates[i].dtype), updates[i])
+    parts = jnp.split(fresh, np.cumsum(sizes)[:-1], axis=1)
+    for part, i in zip(parts, with_units, strict=True):
+        old = jnp.moveaxis(params[i], axes[i], 0)
+        move = part.reshape(old.shape) - old.astype(dtype)
+        mask = chosen.reshape(m, *[1] * (old.ndim - 1))
+        incoming = jnp.moveaxis(updates[i], axes[i], 0)
+        updates[i] = jnp.moveaxis(
+            jnp.where(mask, move.astype(incoming.dtype), incoming), 0, axes[i]
+        )
     return updates
 
 
 def _units(unit_axis: PyTree, params: PyTree) -> tuple[list[int | None], int]:
     """The unit axis of each leaf of params, in order, and how many units there are."""
     axes = _broadcast(unit_axis, params)
-    counts = {}
+    counts, shapes = {}, []
     for (path, leaf), axis in zip(jax.tree.leaves_with_path(params), axes, strict=True):
         if axis is None:
             continue
@@ -152,13 +162,17 @@ def _units(unit_axis: PyTree, params: PyTree) -> tuple[list[int | None], int]:
         if not jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.floating):
             raise TypeError(f"{name} has units and must hold floats, got {leaf.dtype}")
         counts[name] = shape[axis]
+        shapes.append(shape)
     if not counts:
         raise ValueError("unit_axis must give at least one leaf of params an axis, got only None")
     if len(set(counts.values())) > 1:
         raise ValueError(f"leaves with units must agree on their number, got {counts}")
     m = next(iter(counts.values()))
-    if m == 0:
-        raise ValueError(f"params must have at least one unit, got {counts}")
+    weights = sum(math.prod(shape) for shape in shapes)
+    if weights < 2 * m or m == 0:
+        raise ValueError(
+            f"params must have at least one unit, of two weights or more, got {counts}"
+        )
     return axes, m
 
 

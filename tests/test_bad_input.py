@@ -73,6 +73,9 @@ MEAN_FIELD = jm.logistic_two_layer(X, SIGNS, lam=0.1)
 OWN_MEAN_FIELD = jm.MeanField(lambda theta: theta**2, jnp.sum, lambda theta: jnp.sum(theta**2))
 
 
+Axes: Any = jm.TwoLayer
+
+
 def _perturbed(params=SCALAR_NET, updates=None, known=True, **changed) -> None:
     """One update by perturb_units, without fault but for what is changed."""
     optimizer = jm.perturb_units(**({"noise": 0.5, "key": KEY, "unit_axis": 0} | changed))
@@ -260,18 +263,20 @@ FAULTS = [
     Fault("perturb_units", perturbed(radius=0.0), ValueError, "radius must be .* > 0, got 0.0"),
     Fault("perturb_units", perturbed(unit_axis=(0, 0)), ValueError,
           "unit_axis must be a pytree prefix of params: "),
-    Fault("perturb_units", perturbed(unit_axis=jm.TwoLayer(u=None, w=None)), ValueError,
+    Fault("perturb_units", perturbed(unit_axis=Axes(u=None, w=None)), ValueError,
           "unit_axis must give at least one leaf of params an axis, got only None"),
-    Fault("perturb_units", perturbed(unit_axis=jm.TwoLayer(u=0, w=1)), ValueError,
+    Fault("perturb_units", perturbed(unit_axis=Axes(u=0, w=1)), ValueError,
           r"unit_axis of params\.w must be an axis of \(4,\), got 1"),
-    Fault("perturb_units", perturbed(unit_axis=jm.TwoLayer(u=0, w="0")), TypeError,
+    Fault("perturb_units", perturbed(unit_axis=Axes(u=0, w="0")), TypeError,
           r"unit_axis of params\.w must be an integer or None, got '0'"),
-    Fault("perturb_units", perturbed(unit_axis=jm.TwoLayer(u=1, w=0)), ValueError,
+    Fault("perturb_units", perturbed(unit_axis=Axes(u=1, w=0)), ValueError,
           r"leaves with units must agree on their number, got {'params\.u': 3, 'params\.w': 4}"),
     Fault("perturb_units", perturbed(params=jax.tree.map(lambda a: a.astype(int), SCALAR_NET)),
           TypeError, r"params\.u has units and must hold floats, got int32"),
     Fault("perturb_units", perturbed(params=jax.tree.map(lambda a: a[:0], SCALAR_NET)),
           ValueError, "params must have at least one unit"),
+    Fault("perturb_units", perturbed(unit_axis=Axes(u=None, w=0)), ValueError,
+          r"one unit, of two weights or more, got {'params\.w': 4}"),
     Fault("perturb_units", perturbed(known=False), ValueError,
           r"perturb_units needs params: call optimizer.update\(grads, state, params\)"),
     Fault("perturb_units", perturbed(updates=(X, X)), ValueError,
