@@ -19,12 +19,12 @@ class PerturbUnitsState(NamedTuple):
     """State of `perturb_units`.
 
     Attributes:
-        key: random key, never changed: update number `count` folds its number in.
-        count: updates so far.
+        key: random key, never changed: update number `step` folds its number in.
+        step: updates so far.
     """
 
     key: PRNGKeyArray
-    count: Int[Array, ""]
+    step: Int[Array, ""]
 
 
 def perturb_units(
@@ -57,13 +57,13 @@ def perturb_units(
         radius: length of a fresh unit, > 0; None takes 1/sqrt(m).
 
     Returns:
-        `optax.GradientTransformationExtraArgs` with the state `PerturbUnitsState(key, count)`.
+        `optax.GradientTransformationExtraArgs` with the state `PerturbUnitsState(key, step)`.
 
     Raises:
         ValueError: noise outside [0, 1] or radius not positive; when it meets params (init and
             update): unit_axis is no prefix of them, names no leaf, or an axis that a leaf lacks;
-            leaves of different numbers of units, none, or units of one weight; params missing in update, or unlike the
-            updates.
+            leaves of different numbers of units, none, or units of one weight; params missing in
+            update, or unlike the updates.
         TypeError: noise, radius or an axis is no number; leaves with units that are not floats.
 
     Example:
@@ -98,9 +98,9 @@ def perturb_units(
         if structure != jax.tree.structure(params):
             raise ValueError(f"updates must have the structure of params, got {structure}")
         length = m**-0.5 if radius is None else radius
-        draw = jax.random.fold_in(state.key, state.count)
+        draw = jax.random.fold_in(state.key, state.step)
         leaves = _perturb((tuple(axes), m), draw, noise, length, leaves, jax.tree.leaves(params))
-        state = PerturbUnitsState(state.key, optax.safe_increment(state.count))
+        state = PerturbUnitsState(state.key, jnp.asarray(optax.safe_increment(state.step)))
         return jax.tree.unflatten(structure, leaves), state
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -63,9 +63,10 @@ def test_probabilities_below_the_resolution_of_float32_uniforms():
     m, noise = 1_000_000, 1e-8
     params = jnp.ones((m, 2))
     optimizer = jm.perturb_units(noise, key=KEY, unit_axis=0)
+    update: Any = optimizer.update
 
     def count(state, _):
-        updates, state = optimizer.update(params, state, params)
+        updates, state = update(params, state, params)
         return state, jnp.sum(updates[:, 0] != 1)
 
     _, counts = jax.lax.scan(count, optimizer.init(params), None, 50)
@@ -101,7 +102,7 @@ def test_the_other_units_get_exactly_the_update_of_the_optimizer():
     assert 350 < kept.sum() < 450
     fresh = units(apply(params, both))[~kept]
     np.testing.assert_allclose(np.linalg.norm(fresh, axis=1), 500**-0.5, atol=1e-6)
-    assert int(state[1].count) == 1
+    assert int(state[1].step) == 1
 
 
 def test_a_fresh_unit_is_exact_up_to_one_rounding_of_the_old_one():
