@@ -266,7 +266,7 @@ def theoretical_rate(
 
     Raises:
         ValueError: epsilon so large that nothing is to be shown, or not positive; a noise that the
-            proof does not allow; constants below 0.
+            proof does not allow; constants below 0, or b_V = 0.
         TypeError: a problem without ready constants.
 
     Example:
@@ -306,7 +306,9 @@ def theoretical_rate(
 
 def _check_constants(constants: Regularity) -> None:
     require_count("constants.k", constants.k)
-    for name in ("M_R", "C_R", "B_Phi", "M_Phi", "b_V", "B_V", "M_V"):
+    for name in ("M_R", "C_R", "B_Phi", "M_Phi", "M_V"):
+        require_positive(f"constants.{name}", getattr(constants, name), zero=True)
+    for name in ("b_V", "B_V"):
         require_positive(f"constants.{name}", getattr(constants, name))
 
 
@@ -329,7 +331,7 @@ class _Proof:
         self.constants, self.start, self.epsilon, self.dim = constants, start, epsilon, dim
         self.B_L = M_R * B_Phi + B_V
         self.c1 = max(k * C_R * B_Phi**2, k * C_R * B_Phi * M_Phi, self.B_L)
-        self.c2 = k**0.5 * M_R * M_Phi + M_V
+        self.c2 = max(k**0.5 * M_R * M_Phi + M_V, SMALLEST)
 
     def decrease(self, log_noise: float, drift: float) -> _Decrease | None:
         """With sigma t B_L <= drift; None if L need not fall."""

@@ -70,7 +70,7 @@ def test_probabilities_below_the_resolution_of_float32_uniforms():
         return state, jnp.sum(updates[:, 0] != 1)
 
     _, counts = jax.lax.scan(count, optimizer.init(params), None, 50)
-    assert int(counts.sum()) <= 5  # mean 0.5; it would be 6 with 2**-23
+    assert int(counts.sum()) <= 3  # mean 0.5; the default mode of bernoulli chooses 5
 
 
 @pytest.mark.parametrize("radius", [None, 1.5])
