@@ -5,6 +5,7 @@ Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 """
 
 from jaxmargin import data, hypercube, lower_bound, norms, oracle
+from jaxmargin.convergence import Regularity, TheoreticalRate, regularity, theoretical_rate
 from jaxmargin.empirical import empirical_ntk
 from jaxmargin.flow import Flow, FlowInfo, FlowState, perturbed_flow, wasserstein_flow
 from jaxmargin.homogeneity import (
@@ -44,6 +45,7 @@ from jaxmargin.networks import (
     two_layer,
 )
 from jaxmargin.numerics import ConvergenceError, DivergenceError
+from jaxmargin.perturbation import perturb_units
 from jaxmargin.predictors import (
     fit_interpolant,
     fit_kernel_logistic,
@@ -76,7 +78,9 @@ __all__ = [
     "MeanField",
     "Measure",
     "Minibatch",
+    "Regularity",
     "RidgeFit",
+    "TheoreticalRate",
     "Trained",
     "TwoLayer",
     "activation_pattern",
@@ -114,7 +118,9 @@ __all__ = [
     "norms",
     "oracle",
     "pattern_change",
+    "perturb_units",
     "perturbed_flow",
+    "regularity",
     "regularized",
     "relu_nngp",
     "relu_ntk",
@@ -124,6 +130,7 @@ __all__ = [
     "second_moment",
     "squared_loss",
     "squared_two_layer",
+    "theoretical_rate",
     "train",
     "truncated_squared_loss",
     "two_layer",

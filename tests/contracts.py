@@ -328,6 +328,9 @@ DRIVERS = {
     "resumable_run": jm.resumable_run,
     "sample_sphere": jm.sample_sphere,
     "train": jm.train,
+    "perturb_units": jm.perturb_units,
+    "regularity": jm.regularity,
+    "theoretical_rate": jm.theoretical_rate,
 }
 CONTAINERS = {
     "ConvergenceError": jm.ConvergenceError,
@@ -344,4 +347,6 @@ CONTAINERS = {
     "lower_bound.Deviation": lower_bound.Deviation,
     "oracle.HeldOut": oracle.HeldOut,
     "oracle.Oracle": oracle.Oracle,
+    "Regularity": jm.Regularity,
+    "TheoreticalRate": jm.TheoreticalRate,
 }

@@ -86,6 +86,29 @@ def homogeneous(**changed: Callable) -> Callable:
     return wrong(jm.check_two_homogeneous, KEY, jm.MeanField(**parts), 3)
 
 
+MEAN_FIELD = jm.logistic_two_layer(X, SIGNS, lam=0.1)
+OWN_MEAN_FIELD = jm.MeanField(lambda theta: theta**2, jnp.sum, lambda theta: jnp.sum(theta**2))
+
+
+Axes: Any = jm.TwoLayer
+
+
+def _perturbed(params=SCALAR_NET, updates=None, known=True, **changed) -> None:
+    """One update by perturb_units, without fault but for what is changed."""
+    optimizer = jm.perturb_units(**({"noise": 0.5, "key": KEY, "unit_axis": 0} | changed))
+    updates = params if updates is None else updates
+    optimizer.update(updates, optimizer.init(params), params if known else None)
+
+
+def _rate(**changed) -> jm.TheoreticalRate:
+    measure = jm.Measure(jnp.ones((2, 4)), jnp.ones(2) / 2)
+    right = {"problem": MEAN_FIELD, "measure": measure, "epsilon": 0.1}
+    return jm.theoretical_rate(**(right | changed))
+
+
+perturbed = partial(wrong, _perturbed)
+rate = partial(wrong, _rate)
+
 FAULTS = [
     *(
         Fault(f"norms.{name}", wrong(norm, {"a": None}), ValueError, "params has no array leaves")
@@ -338,6 +361,48 @@ FAULTS = [
           r"y must be \(n,\), or .* for k >= 2 outputs, got \(6, 1\): one column is y\[:, 0\]"),
     Fault("squared_two_layer", squared_of(X, SIGNS * jnp.inf, lam=0.1), ValueError,
           "y must be finite, but 6 of 6"),
+    Fault("perturb_units", perturbed(noise=-0.1), ValueError, "noise must be .* >= 0, got -0.1"),
+    Fault("perturb_units", perturbed(noise=1.5), ValueError,
+          r"noise must be a probability in \[0, 1\], got 1.5"),
+    Fault("perturb_units", perturbed(noise=NAN), ValueError, "noise must be .* got nan"),
+    Fault("perturb_units", perturbed(noise="1"), TypeError, "noise must be a number, got '1'"),
+    Fault("perturb_units", perturbed(radius=0.0), ValueError, "radius must be .* > 0, got 0.0"),
+    Fault("perturb_units", perturbed(unit_axis=(0, 0)), ValueError,
+          "unit_axis must be a pytree prefix of params: "),
+    Fault("perturb_units", perturbed(unit_axis=Axes(u=None, w=None)), ValueError,
+          "unit_axis must give at least one leaf of params an axis, got only None"),
+    Fault("perturb_units", perturbed(unit_axis=Axes(u=0, w=1)), ValueError,
+          r"unit_axis of params\.w must be an axis of \(4,\), got 1"),
+    Fault("perturb_units", perturbed(unit_axis=Axes(u=0, w="0")), TypeError,
+          r"unit_axis of params\.w must be an integer or None, got '0'"),
+    Fault("perturb_units", perturbed(unit_axis=Axes(u=1, w=0)), ValueError,
+          r"leaves with units must agree on their number, got {'params\.u': 3, 'params\.w': 4}"),
+    Fault("perturb_units", perturbed(params=jax.tree.map(lambda a: a.astype(int), SCALAR_NET)),
+          TypeError, r"params\.u has units and must hold floats, got int32"),
+    Fault("perturb_units", perturbed(params=jax.tree.map(lambda a: a[:0], SCALAR_NET)),
+          ValueError, "params must have at least one unit"),
+    Fault("perturb_units", perturbed(unit_axis=Axes(u=None, w=0)), ValueError,
+          r"one unit, of two weights or more, got {'params\.w': 4}"),
+    Fault("perturb_units", perturbed(known=False), ValueError,
+          r"perturb_units needs params: call optimizer.update\(grads, state, params\)"),
+    Fault("perturb_units", perturbed(updates=(X, X)), ValueError,
+          "updates must have the structure of params, got PyTreeDef"),
+    Fault("regularity", wrong(jm.regularity, MEAN_FIELD, 3), ValueError,
+          "theta must be .* d = 3 features and k >= 1 outputs"),
+    Fault("regularity", wrong(jm.regularity, MEAN_FIELD, 4.0), TypeError, "dim must be an integer"),
+    Fault("regularity", wrong(jm.regularity, jm.squared_two_layer(X, SIGNS, lam=0.1), 4),
+          ValueError, "squared loss is Lipschitz only .* give level"),
+    Fault("regularity", wrong(jm.regularity, OWN_MEAN_FIELD, 4), TypeError,
+          "problem must be one of logistic_two_layer, .* give theoretical_rate a Regularity"),
+    Fault("theoretical_rate", rate(epsilon=0.0), ValueError, "epsilon must be .* > 0, got 0.0"),
+    Fault("theoretical_rate", rate(epsilon=9.0), ValueError,
+          r"epsilon must be below L\[rho_0\] / 2 = .*, got 9.0"),
+    Fault("theoretical_rate", rate(noise=0.1), ValueError,
+          r"noise must be at most \d.\de-\d+ for the proof to hold, got 0.1"),
+    Fault("theoretical_rate", rate(constants=jm.Regularity(6, 1, 1, 1, 1, 0, 1, 1)), ValueError,
+          "constants.b_V must be .* > 0, got 0"),
+    Fault("theoretical_rate", rate(problem=OWN_MEAN_FIELD), TypeError,
+          "problem must be one of logistic_two_layer"),
 ]  # fmt: skip
 
 
@@ -352,6 +417,8 @@ MODULES = {
     *("norms", "networks", "homogeneity", "losses", "margins", "data", "training"),
     *("meanfield", "two_layer_problems"),
 }
+MODULES = {"norms", "networks", "homogeneity", "losses", "margins", "data", "training"}
+MODULES |= {"perturbation", "convergence"}
 CHECKED = sorted(
     name
     for name, value in public_names().items()
