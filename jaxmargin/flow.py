@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -243,7 +244,7 @@ class _Init:
                 f"problem and measure must hold floats of one dtype, got {dtype} and {theta.dtype}"
             )
         concrete = not isinstance(mass, Tracer)
-        if concrete and self.scheme.perturb is not None and not bool(jnp.sum(mass) > 0):
+        if concrete and self.scheme.perturb is not None and not np.any(np.asarray(mass) > 0):
             raise ValueError("measure.mass must not be all 0: a probability measure has 1/m each")
         m = len(mass)
         empty = self.scheme.slots(m) - m
@@ -251,7 +252,7 @@ class _Init:
             empty += -(m + empty) % self.mesh.size
         padded = Measure(jnp.pad(theta, ((0, empty), (0, 0))), jnp.pad(mass, (0, empty)))
         step_size = jnp.asarray(step_size, theta.dtype)
-        state = FlowState(padded, jnp.asarray(0), step_size)
+        state = FlowState(padded, jnp.zeros((), int), step_size)
         if self.mesh is None:
             return state
         return jax.device_put(state, _shardings(self.mesh))

@@ -267,11 +267,18 @@ DRIVERS = {
     "init_two_layer": jm.init_two_layer,
     "oracle.held_out_error": oracle.held_out_error,
     "oracle.oracle_beta": oracle.oracle_beta,
+    "perturbed_flow": jm.perturbed_flow,
+    "run": jm.run,
     "train": jm.train,
+    "wasserstein_flow": jm.wasserstein_flow,
 }
 CONTAINERS = {
     "ConvergenceError": jm.ConvergenceError,
     "DivergenceError": jm.DivergenceError,
+    "Flow": jm.Flow,
+    "FlowHistory": jm.FlowHistory,
+    "FlowInfo": jm.FlowInfo,
+    "FlowState": jm.FlowState,
     "History": jm.History,
     "Homogeneity": jm.Homogeneity,
     "Minibatch": jm.Minibatch,

@@ -44,6 +44,22 @@ def train(**changed: Any) -> jm.Trained:
     return jm.train(**(right | changed))
 
 
+MEAN_FIELD = jm.logistic_two_layer(X[:, :2], SIGNS, lam=0.1)
+
+
+def start_flow(**changed: Any) -> jm.FlowState:
+    """The start of a flow, without fault but for what is changed of the measure."""
+    measure = jm.Measure(**({"theta": X, "mass": jnp.full(6, 1 / 6)} | changed))
+    return jm.wasserstein_flow(MEAN_FIELD, step_size=0.1).init(measure)
+
+
+def run_flow(*, step_size: float = 0.1, **changed: Any) -> None:
+    """A run of a flow without fault but for what is changed."""
+    flow = jm.wasserstein_flow(MEAN_FIELD, step_size=step_size)
+    state = flow.init(jm.Measure(X, jnp.full(6, 1 / 6)))
+    jm.run(flow, KEY, state, **({"num_steps": 2} | changed))
+
+
 def without(module: str, call: Callable) -> None:
     with mock.patch.dict(sys.modules, {module: None}):
         call()
@@ -68,6 +84,14 @@ mlp_of = partial(wrong, jm.init_mlp, KEY)
 teacher_of = partial(wrong, data.teacher, KEY)
 regularized_by = partial(wrong, jm.regularized)
 training = partial(wrong, train)
+plain = partial(wrong, partial(jm.wasserstein_flow, MEAN_FIELD))
+starting = partial(wrong, start_flow)
+running = partial(wrong, run_flow)
+
+
+def perturbed(**changed: Any) -> Callable:
+    return wrong(jm.perturbed_flow, MEAN_FIELD, **({"step_size": 0.1, "noise": 1.0} | changed))
+
 
 FAULTS = [
     *(
@@ -232,6 +256,50 @@ FAULTS = [
           r"metric_args\[0\] must have the leading trial axis t = 1, got shape \(6, 3\)"),
     Fault("train", training(optimizer=optax.sgd(1e30)), jm.DivergenceError,
           "training diverged: .* at step [12] of 2; lower the learning rate"),
+    Fault("wasserstein_flow", plain(step_size=0.0), ValueError,
+          "step_size must be a finite number > 0, got 0.0"),
+    Fault("wasserstein_flow", plain(step_size="0.1"), TypeError, "step_size must be a number"),
+    Fault("wasserstein_flow", plain(devices=[]), ValueError,
+          "the number of devices must be at least 1, got 0"),
+    Fault("wasserstein_flow", starting(theta=X[:0], mass=SIGNS[:0]), ValueError,
+          r"for m >= 1 particles, got \(0, 3\) and \(0,\)"),
+    Fault("wasserstein_flow", starting(mass=SIGNS[:5]), ValueError,
+          r"got \(6, 3\) and \(5,\)"),
+    Fault("wasserstein_flow", starting(theta=X.at[4, 1].set(jnp.nan)), ValueError,
+          r"measure.theta must be finite, but 1 of 18 .* nan at index \(4, 1\)"),
+    Fault("wasserstein_flow", starting(mass=SIGNS), ValueError,
+          "measure.mass must be >= 0, got -1: a sign belongs into theta"),
+    Fault("wasserstein_flow", starting(theta=X[:, :2]), ValueError,
+          r"theta must be .* d = 2 features .* got shape \(2,\)"),
+    Fault("wasserstein_flow", starting(mass=CLASSES), TypeError,
+          "floats of one dtype, got float32 and int"),
+    Fault("wasserstein_flow", starting(theta=X.astype("float16"), mass=SIGNS.astype("float16")),
+          TypeError, "problem and measure must .* got float32 and float16"),
+    Fault("perturbed_flow", perturbed(step_size=-1.0), ValueError, "step_size must .* got -1.0"),
+    Fault("perturbed_flow", perturbed(noise=-1.0), ValueError,
+          "noise must be a finite number >= 0, got -1.0"),
+    Fault("perturbed_flow", perturbed(noise=None), TypeError, "noise must be a number, got None"),
+    Fault("perturbed_flow", perturbed(noise=11.0), ValueError,
+          r"step_size \* noise must be at most 1, got 0.1 \* 11.0: it is the share"),
+    Fault("perturbed_flow", perturbed(scheme="drop"), ValueError,
+          "scheme must be one of reinitialize, weighted, got 'drop'"),
+    Fault("perturbed_flow", perturbed(reserve=3), ValueError,
+          'reserve belongs to scheme "weighted", got scheme \'reinitialize\''),
+    Fault("perturbed_flow", perturbed(scheme="weighted", reserve=-1), ValueError,
+          "reserve must be at least 0, got -1"),
+    Fault("perturbed_flow", perturbed(scheme="weighted", reserve=1.0), TypeError,
+          "reserve must be an integer, got 1.0"),
+    Fault("perturbed_flow", wrong(lambda: jm.perturbed_flow(MEAN_FIELD, step_size=0.1, noise=1.0)
+          .init(jm.Measure(X, jnp.zeros(6)))), ValueError, "measure.mass must not be all 0"),
+    Fault("run", running(num_steps=0), ValueError, "num_steps must be at least 1, got 0"),
+    Fault("run", running(num_steps=2.0), TypeError, "num_steps must be an integer, got 2.0"),
+    Fault("run", running(record=0), ValueError, "record must be at least 1, got 0"),
+    Fault("run", running(record=[1]), TypeError, r"record must be an integer, got \[1\]"),
+    Fault("run", running(metrics=3), TypeError, r"metrics must be a function metrics\(measure\)"),
+    Fault("run", running(stop=True), TypeError, r"stop must be a function stop\(record\)"),
+    Fault("run", running(on_record=[]), TypeError, r"on_record must be a function on_record\(\)"),
+    Fault("run", running(step_size=1e30), jm.DivergenceError,
+          "the flow diverged: .* at step 1 of 2, .* lower step_size, take safeguard=True"),
 ]  # fmt: skip
 
 
@@ -242,7 +310,17 @@ def test_a_fault_is_one_clear_line(fault: Fault):
     assert "\n" not in str(caught.value)
 
 
-MODULES = {"norms", "networks", "homogeneity", "losses", "margins", "data", "training"}
+MODULES = {
+    "norms",
+    "networks",
+    "homogeneity",
+    "losses",
+    "margins",
+    "data",
+    "training",
+    "flow",
+    "runs",
+}
 CHECKED = sorted(
     name
     for name, value in public_names().items()
