@@ -50,14 +50,16 @@ MEAN_FIELD = jm.logistic_two_layer(X[:, :2], SIGNS, lam=0.1)
 def start_flow(**changed: Any) -> jm.FlowState:
     """The start of a flow, without fault but for what is changed of the measure."""
     measure = jm.Measure(**({"theta": X, "mass": jnp.full(6, 1 / 6)} | changed))
-    return jm.wasserstein_flow(MEAN_FIELD, step_size=0.1).init(measure)
+    with jax.numpy_dtype_promotion("standard"):  # as users have it
+        return jm.wasserstein_flow(MEAN_FIELD, step_size=0.1).init(measure)
 
 
 def run_flow(*, step_size: float = 0.1, **changed: Any) -> None:
     """A run of a flow without fault but for what is changed."""
     flow = jm.wasserstein_flow(MEAN_FIELD, step_size=step_size)
     state = flow.init(jm.Measure(X, jnp.full(6, 1 / 6)))
-    jm.run(flow, KEY, state, **({"num_steps": 2} | changed))
+    settings: dict[str, Any] = {"num_steps": 2}
+    jm.run(flow, KEY, state, **(settings | changed))
 
 
 def without(module: str, call: Callable) -> None:
@@ -259,7 +261,7 @@ FAULTS = [
     Fault("wasserstein_flow", plain(step_size=0.0), ValueError,
           "step_size must be a finite number > 0, got 0.0"),
     Fault("wasserstein_flow", plain(step_size="0.1"), TypeError, "step_size must be a number"),
-    Fault("wasserstein_flow", plain(devices=[]), ValueError,
+    Fault("wasserstein_flow", plain(step_size=0.1, devices=[]), ValueError,
           "the number of devices must be at least 1, got 0"),
     Fault("wasserstein_flow", starting(theta=X[:0], mass=SIGNS[:0]), ValueError,
           r"for m >= 1 particles, got \(0, 3\) and \(0,\)"),
@@ -273,7 +275,7 @@ FAULTS = [
           r"theta must be .* d = 2 features .* got shape \(2,\)"),
     Fault("wasserstein_flow", starting(mass=CLASSES), TypeError,
           "floats of one dtype, got float32 and int"),
-    Fault("wasserstein_flow", starting(theta=X.astype("float16"), mass=SIGNS.astype("float16")),
+    Fault("wasserstein_flow", starting(theta=X.astype("float16"), mass=jnp.ones(6, "float16")),
           TypeError, "problem and measure must .* got float32 and float16"),
     Fault("perturbed_flow", perturbed(step_size=-1.0), ValueError, "step_size must .* got -1.0"),
     Fault("perturbed_flow", perturbed(noise=-1.0), ValueError,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,17 +17,17 @@ from jaxmargin.meanfield import Measure
 SCHEMES = ["reinitialize", "weighted"]
 
 
-def normal(*shape: int, seed: int = 0, dtype="float32"):
+def normal(*shape: int, seed: int = 0, dtype: Any = "float32"):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
 
 
-def logistic(n: int = 5, *, lam: float = 0.1, seed: int = 0, dtype="float32", **options):
+def logistic(n: int = 5, *, lam: float = 0.1, seed: int = 0, dtype: Any = "float32", **options):
     """A problem in R^3 with random labels."""
     y = jnp.sign(normal(n, seed=seed + 100, dtype=dtype))
     return jm.logistic_two_layer(normal(n, 2, seed=seed, dtype=dtype), y, lam=lam, **options)
 
 
-def measure(m: int, dim: int = 3, *, total: float = 1.0, empty: int = 0, dtype="float32"):
+def measure(m: int, dim: int = 3, *, total: float = 1.0, empty: int = 0, dtype: Any = "float32"):
     """Unequal masses of the given total; `empty` slots of mass 0, one of them not at theta = 0."""
     mass = np.random.default_rng(1).uniform(0.5, 1.5, size=m)
     mass[m - empty :] = 0
@@ -148,7 +149,7 @@ def test_many_steps_are_unbiased(scheme: str, m: int):
         expected = transport @ expected @ transport
         expected = (1 - step_size * noise) * expected + step_size * noise * np.eye(3) / 3
     for i, j in np.ndindex(3, 3):
-        assert_mean(found[:, i, j], expected[i, j], f"{i}{j}")
+        assert_mean(found[:, i, j], float(expected[i, j]), f"{i}{j}")
 
 
 def test_long_weighted_runs_neither_underflow_nor_overflow():
@@ -302,7 +303,7 @@ def test_the_perturbed_energy_changes_as_lemma_e11_says(scheme: str):
         assert abs(found.mean() - rate) < 5 * error + 0.02 * abs(rate)
 
 
-def bounds(problem: jm.MeanField) -> tuple[float, float]:
+def bounds(problem: Any) -> tuple[float, float]:
     """b_V and B_L = M_R B_Phi + B_V of assumptions E.1 to E.3, for the logistic problem."""
     x, lam = np.asarray(problem.phi.x), float(problem.potential.lam)
     return lam, np.sqrt(len(x)) * np.linalg.norm(x, 2) / 2 + lam
@@ -368,18 +369,12 @@ def test_the_safeguard_never_lets_the_energy_rise(make: Callable[..., jm.Flow]):
 
 
 def test_the_step_size_recovers():
-    """Far away the slopes are steep; once the particles are near, the full step is fine.
-
-    The activation is smooth: at a kink of relu no step of this size may go down.
-    """
     problem = logistic(40, lam=0.5, smoothing=0.5)
-    far = Measure(30 * measure(10).theta, measure(10).mass)
     flow = jm.wasserstein_flow(problem, step_size=0.02, safeguard=True)
-    _, info = trajectory(flow, flow.init(far), 300)
+    small = flow.init(measure(10))._replace(step_size=jnp.float32(1e-3))
+    _, info = trajectory(flow, small, 40)
     sizes = np.asarray(info.step_size)
-    assert sizes.min() < 0.011
-    np.testing.assert_allclose(sizes[-5:], 0.02, rtol=1e-6)
-    assert sizes.max() <= np.float32(0.02)
+    np.testing.assert_allclose(sizes, np.minimum(1e-3 * 1.2 ** np.arange(40), 0.02), rtol=1e-4)
 
 
 @pytest.mark.parametrize("make", SAFEGUARDED.values(), ids=SAFEGUARDED.keys())
@@ -436,21 +431,18 @@ def test_the_reserve_is_as_asked():
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_many_problems_at_once_are_a_loop(scheme: str):
     problems = [logistic(lam=0.1 * (i + 1), seed=i) for i in range(3)]
-    noises, keys = jnp.array([0.3, 0.6, 0.9]), jax.random.split(jax.random.key(0), 3)
+    noises = jnp.array([0.3, 0.6, 0.9])
 
-    def end(problem, noise, key, start):
+    def end(problem, noise, start):
         flow = jm.perturbed_flow(problem, step_size=0.1, noise=noise, scheme=scheme)
-        state = flow.init(start)
-        for i in range(3):
-            state, info = flow.step(jax.random.fold_in(key, i), state)
-        return state, info
+        return trajectory(flow, flow.init(start), 3)
 
     starts = jax.tree.map(lambda *a: jnp.stack(a), *[measure(4, total=s) for s in (1.0, 0.5, 2.0)])
     stacked = jax.tree.map(lambda *a: jnp.stack(a), *problems)
     one_by_one = jax.jit(end)
-    together = jax.jit(jax.vmap(end))(stacked, noises, keys, starts)
+    together = jax.jit(jax.vmap(end))(stacked, noises, starts)
     for i, problem in enumerate(problems):
-        alone = one_by_one(problem, noises[i], keys[i], jax.tree.map(lambda a, i=i: a[i], starts))
+        alone = one_by_one(problem, noises[i], jax.tree.map(lambda a, i=i: a[i], starts))
         one = jax.tree.map(lambda a, i=i: a[i], together)
         jax.tree.map(partial(np.testing.assert_allclose, rtol=2e-5, atol=1e-6), one, alone)
 
@@ -511,7 +503,7 @@ def test_a_step_communicates_once(name: str):
     flow = SHARED[name](logistic(), step_size=0.05, devices=jax.devices())
     state = flow.init(measure(32))
     text = jax.jit(flow.step).lower(jax.random.key(0), state).compile().as_text()
-    assert re.findall(COLLECTIVES, text) == ["all-reduce"]
+    assert re.findall(COLLECTIVES, text or "") == ["all-reduce"]
 
 
 @pytest.mark.parametrize("name", ["plain", "reinitialize", "weighted"])
@@ -522,4 +514,5 @@ def test_a_step_keeps_no_array_of_particles_by_samples(name: str):
     flow = SHARED[name](problem, step_size=0.05, **options)
     state = flow.init(Measure(jnp.ones((16384, 21)), jnp.full(16384, 2.0**-14)))
     compiled = jax.jit(flow.step).lower(jax.random.key(0), state).compile()
-    assert compiled.memory_analysis().temp_size_in_bytes < 64e6
+    analysis: Any = compiled.memory_analysis()
+    assert analysis.temp_size_in_bytes < 64e6

@@ -156,9 +156,9 @@ def test_callbacks_come_once_a_record_on_several_devices():
     assert len(state.measure.theta.sharding.device_set) == 8
 
 
-def diverging(step_size: float = 1.0) -> tuple[jm.Flow, jm.FlowState]:
+def diverging(*, safeguard: bool = False) -> tuple[jm.Flow, jm.FlowState]:
     steep = jm.squared_two_layer(10 * normal(6, 2), normal(6), lam=0.1)
-    flow = jm.wasserstein_flow(steep, step_size=step_size)
+    flow = jm.wasserstein_flow(steep, step_size=1.0, safeguard=safeguard)
     return flow, flow.init(particles())
 
 
@@ -196,9 +196,8 @@ def test_a_start_without_a_finite_energy_is_step_0():
 
 
 def test_the_safeguard_saves_a_run_that_diverges():
-    flow, start = diverging()
-    safe = jm.wasserstein_flow(flow.step.args[0], step_size=1.0, safeguard=True)
-    _, history = jm.run(safe, KEY, safe.init(start.measure), num_steps=200, record=20)
+    flow, start = diverging(safeguard=True)
+    _, history = jm.run(flow, KEY, start, num_steps=200, record=20)
     energy = np.asarray(history.energy)
     assert (np.diff(energy) <= 1e-5 * energy[:-1]).all()
     assert energy[-1] < 0.1 * energy[0]
