@@ -407,8 +407,8 @@ def _add_and_thin(
 def _on_sphere(measure: Measure) -> Measure:
     """Unit particles of the same weights: the same measure to 2-homogeneous functions.
 
-    Left as they are, masses shrink and particles grow, until a mass underflows after
-    90 / (eta sigma) steps.
+    Left as it is, a particle that is never thinned grows while its mass shrinks, which underflows
+    after 90 / (eta sigma) steps.
     """
     norm = jnp.linalg.norm(measure.theta, axis=1, keepdims=True)
     return Measure(measure.theta / jnp.where(norm > 0, norm, 1), weights(measure))
