@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -26,16 +27,14 @@ from jaxmargin.meanfield import (
     MeanField,
     Measure,
     check_measure,
+    energy,
     integrate,
     regularizer,
     uniform_directions,
     variation_of_dual,
     weights,
 )
-from jaxmargin.numerics import (
-    require_count,
-    require_positive,
-)
+from jaxmargin.numerics import require_count, require_positive
 
 AXIS = "particles"
 HALVINGS = 30  # of a step that does not decrease the energy, at most
@@ -48,7 +47,7 @@ class FlowState(NamedTuple):
     Attributes:
         measure: the particles.
         step: number of steps taken.
-        step_size: that of the next step; it changes under the safeguard only.
+        step_size: that of the next step, under the safeguard; else the flow's own.
     """
 
     measure: Measure
@@ -105,7 +104,7 @@ def wasserstein_flow(
     Raises:
         ValueError: step_size not positive; by `init`: an empty measure, NaN, a negative mass, or
             particles that do not fit the problem.
-        TypeError: step_size is no number; by `init`: not floats of one dtype.
+        TypeError: step_size is no number; by `init`: not floats of one dtype, that of the problem.
 
     Example:
         >>> from jaxmargin import logistic_two_layer, sample_sphere
@@ -142,7 +141,8 @@ def perturbed_flow(
     - "weighted": all masses shrink by 1 - eta sigma, and a fresh particle of mass eta sigma joins.
       Then of the two particles of least weight mass |theta|^2 one survives, with a probability
       proportional to its weight, and takes the weight of both. This needs slots for light
-      particles, since newborn ones must have time to grow: `reserve`.
+      particles, since newborn ones must have time to grow: `reserve`. All particles are kept on
+      the unit sphere, where the mass is the weight.
 
     Args:
         problem: `MeanField`.
@@ -154,7 +154,8 @@ def perturbed_flow(
         safeguard: halve a step until the transport does not increase the energy; later steps grow
             again, up to step_size.
         devices: share the particles out to these; None leaves them where they are. The results are
-            the same to rounding. Empty slots are added to make the shares equal.
+            the same to rounding. Empty slots are added to make the shares equal; "weighted" uses
+            them as a reserve, so that its results are the same for equal numbers of slots.
 
     Returns:
         `Flow(init, step)`.
@@ -164,7 +165,7 @@ def perturbed_flow(
             `init`: an empty measure, NaN, a negative mass, no mass at all, or particles that do
             not fit the problem.
         TypeError: a number that is none, reserve not an integer; by `init`: not floats of one
-            dtype.
+            dtype, that of the problem.
 
     Example:
         >>> from jaxmargin import logistic_two_layer, run
@@ -222,6 +223,7 @@ def _flow(
     if devices is not None:
         require_count("the number of devices", len(devices))
         mesh = jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=list(devices))
+        problem = jax.device_put(problem, NamedSharding(mesh, PartitionSpec()))
     numbers = (jnp.asarray(step_size, float), jnp.asarray(noise, float))
     return Flow(
         jax.tree_util.Partial(_Init(scheme, mesh), problem, numbers[0]),
@@ -236,7 +238,13 @@ class _Init:
 
     def __call__(self, problem: MeanField, step_size: Array, measure: Measure) -> FlowState:
         theta, mass = check_measure(problem, measure)
-        if self.scheme.perturb is not None and not bool(jnp.sum(mass) > 0):
+        dtype = jax.eval_shape(energy, problem, measure).dtype
+        if dtype != theta.dtype:
+            raise TypeError(
+                f"problem and measure must hold floats of one dtype, got {dtype} and {theta.dtype}"
+            )
+        concrete = not isinstance(mass, Tracer)
+        if concrete and self.scheme.perturb is not None and not np.any(np.asarray(mass) > 0):
             raise ValueError("measure.mass must not be all 0: a probability measure has 1/m each")
         m = len(mass)
         empty = self.scheme.slots(m) - m
@@ -244,13 +252,13 @@ class _Init:
             empty += -(m + empty) % self.mesh.size
         padded = Measure(jnp.pad(theta, ((0, empty), (0, 0))), jnp.pad(mass, (0, empty)))
         step_size = jnp.asarray(step_size, theta.dtype)
-        state = FlowState(padded, jnp.asarray(0), step_size)
+        state = FlowState(padded, jnp.zeros((), int), step_size)
         if self.mesh is None:
             return state
         return jax.device_put(state, _shardings(self.mesh))
 
 
-def _shardings(mesh: Mesh) -> Any:
+def _shardings(mesh: Mesh) -> FlowState:
     shared: Any = NamedSharding(mesh, PartitionSpec(AXIS))
     everywhere: Any = NamedSharding(mesh, PartitionSpec())
     return FlowState(Measure(shared, shared), everywhere, everywhere)
@@ -267,19 +275,17 @@ class _Step:
     ) -> tuple[FlowState, FlowInfo]:
         largest, noise = (jnp.asarray(a, state.step_size.dtype) for a in (largest, noise))
         forces = self._shared(_forces, problem, state.measure)
-        moved, step_size = self._transport(problem, state, forces)
+        moved, step_size = self._transport(problem, state, largest, forces)
         if self.scheme.perturb is not None:
-            moved = self.scheme.perturb(key, moved, step_size * noise, forces.total_mass)
-        following = step_size
-        if self.safeguard:
-            following = jnp.minimum(REGROWTH * step_size, largest)
+            moved = self.scheme.perturb(key, moved, step_size * noise, forces.total_mass, self.mesh)
+        following = jnp.minimum(REGROWTH * step_size, largest) if self.safeguard else largest
         new = FlowState(moved, state.step + 1, following)
         if self.mesh is not None:
             new = jax.lax.with_sharding_constraint(new, _shardings(self.mesh))
         return new, FlowInfo(forces.energy, step_size)
 
     def _transport(
-        self, problem: MeanField, state: FlowState, forces: "_Forces"
+        self, problem: MeanField, state: FlowState, largest: Array, forces: "_Forces"
     ) -> tuple[Measure, Array]:
         """The particles moved by eta v, and eta."""
 
@@ -287,7 +293,7 @@ class _Step:
             return state.measure._replace(theta=state.measure.theta - step_size * forces.slopes)
 
         if not self.safeguard:
-            return move(state.step_size), state.step_size
+            return move(largest), largest
         rounding = 4 * jnp.finfo(state.step_size.dtype).eps * jnp.abs(forces.energy)
 
         def too_long(trial: tuple[Array, Array]) -> Array:
@@ -298,7 +304,8 @@ class _Step:
         def halve(trial: tuple[Array, Array]) -> tuple[Array, Array]:
             return trial[0] / 2, trial[1] + 1
 
-        step_size, _ = jax.lax.while_loop(too_long, halve, (state.step_size, jnp.asarray(0)))
+        first = jnp.minimum(state.step_size, largest)
+        step_size, _ = jax.lax.while_loop(too_long, halve, (first, jnp.asarray(0)))
         return move(step_size), step_size
 
     def _shared(self, function: Callable, problem: MeanField, measure: Measure) -> Any:
@@ -346,7 +353,9 @@ def _energy(problem: MeanField, measure: Measure, axis_name: str | None) -> Arra
     return problem.loss(outputs) + penalty
 
 
-def _reinitialize(key: PRNGKeyArray, measure: Measure, share: Array, total: Array) -> Measure:
+def _reinitialize(
+    key: PRNGKeyArray, measure: Measure, share: Array, total: Array, mesh: Mesh | None
+) -> Measure:
     """Each particle, with probability `share`, becomes a uniform one on the sphere.
 
     Its mass is divided by the total: what is replaced has that total in expectation, and U^d has
@@ -354,10 +363,12 @@ def _reinitialize(key: PRNGKeyArray, measure: Measure, share: Array, total: Arra
     """
     theta, mass = measure
     key_chosen, key_fresh = jax.random.split(key)
-    chosen = jax.random.uniform(key_chosen, mass.shape, mass.dtype) < share
+    chosen = _happens(key_chosen, share, mass.shape)
+    if mesh is not None:  # all devices draw all of them, so that `any` needs no word between them
+        chosen = jax.lax.with_sharding_constraint(chosen, NamedSharding(mesh, PartitionSpec()))
 
     def redraw() -> Measure:
-        fresh = uniform_directions(key_fresh, theta.shape, theta.dtype)
+        fresh = uniform_directions(key_fresh, (len(theta), theta.shape[1]), theta.dtype)
         return Measure(
             jnp.where(chosen[:, None], fresh, theta), jnp.where(chosen, mass / total, mass)
         )
@@ -365,33 +376,49 @@ def _reinitialize(key: PRNGKeyArray, measure: Measure, share: Array, total: Arra
     return jax.lax.cond(jnp.any(chosen), redraw, lambda: measure)  # most steps draw no normals
 
 
-def _add_and_thin(key: PRNGKeyArray, measure: Measure, share: Array, total: Array) -> Measure:
+def _add_and_thin(
+    key: PRNGKeyArray, measure: Measure, share: Array, total: Array, mesh: Mesh | None
+) -> Measure:
     """Masses shrink, a particle is born, and the two lightest become one.
 
     The survivor of two particles of weights a, b is the first with probability a / (a + b), and has
-    weight a + b: the expectation of every 2-homogeneous function stays. It is scaled to the unit
-    sphere, so that no long-lived light particle underflows.
+    weight a + b: the expectation of every 2-homogeneous function stays.
     """
-    del total
+    del total, mesh
     key_fresh, key_survivor = jax.random.split(key)
-    theta, mass = measure.theta, measure.mass * (1 - share)
+    theta, mass = _on_sphere(measure)
+    mass = mass * (1 - share)
     m = len(mass)
-    newborn = uniform_directions(key_fresh, (1, theta.shape[1]), theta.dtype)
-    weight = jnp.append(weights(Measure(theta, mass)), share)
-    _, (first, second) = jax.lax.top_k(-weight, 2)
-    pair = jnp.stack([weight[first], weight[second]])
-    both = jnp.sum(pair)
-    takes_second = jax.random.uniform(key_survivor, (), mass.dtype) * both < pair[1]
-    survivor = jnp.where(takes_second, second, first)
-    old = theta[jnp.minimum(survivor, m - 1)]
-    size = jnp.linalg.norm(old)
-    old = jnp.where(size > 0, old / jnp.where(size > 0, size, 1), newborn[0])
-    kept = jnp.where(survivor < m, old, newborn[0])
-    # Slot m is the newborn's own, beyond the end: a write there is dropped.
+    newborn = uniform_directions(key_fresh, (1, theta.shape[1]), theta.dtype)[0]
+    _, (first, second) = jax.lax.top_k(-jnp.append(mass, share), 2)  # slot m is the newborn
+    lighter, heavier = (jnp.append(mass, share)[slot] for slot in (first, second))
+    both = lighter + heavier
+    survivor = jnp.where(
+        _happens(key_survivor, lighter / jnp.where(both > 0, both, 1), ()), first, second
+    )
+    kept = jnp.where(survivor < m, theta[jnp.minimum(survivor, m - 1)], newborn)
+    # There is no slot m: a write to it is dropped.
     freed, other = jnp.minimum(first, second), jnp.maximum(first, second)
-    theta = theta.at[freed].set(kept).at[other].set(newborn[0], mode="drop")
+    theta = theta.at[freed].set(kept).at[other].set(newborn, mode="drop")
     mass = mass.at[freed].set(both).at[other].set(share, mode="drop")
     return Measure(theta, mass)
+
+
+def _on_sphere(measure: Measure) -> Measure:
+    """Unit particles of the same weights: the same measure to 2-homogeneous functions.
+
+    Left as it is, a particle that is never thinned grows while its mass shrinks, which underflows
+    after 90 / (eta sigma) steps.
+    """
+    norm = jnp.linalg.norm(measure.theta, axis=1, keepdims=True)
+    return Measure(measure.theta / jnp.where(norm > 0, norm, 1), weights(measure))
+
+
+def _happens(key: PRNGKeyArray, probability: Array, shape: tuple[int, ...]) -> Array:
+    """True with the given probability, however small: one uniform draw ends at 1e-7 in float32."""
+    draw = jax.random.uniform(key, (*shape, 2), probability.dtype)
+    step = jnp.finfo(probability.dtype).eps  # between the values of a uniform draw
+    return draw[..., 1] * step < probability - draw[..., 0]
 
 
 SCHEMES = {"reinitialize": _reinitialize, "weighted": _add_and_thin}

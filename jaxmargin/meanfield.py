@@ -399,9 +399,9 @@ def check_measure(problem: MeanField, measure: Measure) -> Measure:
         return measure
     require_finite("measure.theta", measure.theta)
     require_finite("measure.mass", measure.mass)
-    if bool(jnp.any(measure.mass < 0)):
+    if np.any(np.asarray(measure.mass) < 0):
         raise ValueError(
-            f"measure.mass must be >= 0, got {float(jnp.min(measure.mass)):g}: a sign belongs "
+            f"measure.mass must be >= 0, got {np.min(np.asarray(measure.mass)):g}: a sign belongs "
             "into theta, as that of w"
         )
     return measure

@@ -120,7 +120,10 @@ class _Recorder:
         stopped = jnp.array(False) if self.stop is None else jnp.asarray(self.stop(record))
         if self.on_record is not None:
             jax.debug.callback(self.on_record)
-        return carry._replace(lowest=lowest, stopped=stopped.reshape(())), record
+        carry = carry._replace(
+            lowest=lowest, stopped=stopped.reshape(()), broken=~jnp.isfinite(info.energy)
+        )
+        return carry, record
 
 
 class _Carry(NamedTuple):

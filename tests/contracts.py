@@ -331,10 +331,17 @@ DRIVERS = {
     "perturb_units": jm.perturb_units,
     "regularity": jm.regularity,
     "theoretical_rate": jm.theoretical_rate,
+    "perturbed_flow": jm.perturbed_flow,
+    "run": jm.run,
+    "wasserstein_flow": jm.wasserstein_flow,
 }
 CONTAINERS = {
     "ConvergenceError": jm.ConvergenceError,
     "DivergenceError": jm.DivergenceError,
+    "Flow": jm.Flow,
+    "FlowHistory": jm.FlowHistory,
+    "FlowInfo": jm.FlowInfo,
+    "FlowState": jm.FlowState,
     "History": jm.History,
     "Homogeneity": jm.Homogeneity,
     "MeanField": jm.MeanField,

@@ -60,6 +60,15 @@ problem = jm.MeanField(phi=lambda theta: theta**2, loss=jnp.sum, potential=jnp.s
 jm.velocity(problem, jm.Measure(jm.sample_sphere(key, 3, 2), jnp.ones(3)), jnp.ones((4, 2)))
 jm.from_network(jm.as_network(jm.Measure(jm.sample_sphere(key, 3, 4), jnp.ones(3)), k=2))
 jm.fit_ridge_matrix_free(jm.k1, x, y, ridge=1, devices=jax.devices()[:2], num_landmarks=2)
+problem = jm.logistic_two_layer(x, y, lam=1)
+start = jm.Measure(jm.sample_sphere(key, 3, 4), jnp.full(3, 1 / 3))
+for flow in (
+    jm.wasserstein_flow(problem, step_size=0.1, safeguard=True),
+    jm.perturbed_flow(problem, step_size=0.1, noise=1, devices=jax.devices()[:2]),
+    jm.perturbed_flow(problem, step_size=0.1, noise=1, scheme="weighted", reserve=2),
+):
+    jm.run(flow, key, flow.init(start), num_steps=2, record=2, metrics=jm.second_moment,
+           stop=lambda record: record.metrics < 0, on_record=lambda: None)
 """
 
 # The hook is awake: each of these calls must be refused.
