@@ -5,6 +5,7 @@ Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 """
 
 from jaxmargin import data, hypercube, lower_bound, norms, oracle
+from jaxmargin.certificates import Certificate, duality_gap
 from jaxmargin.empirical import empirical_ntk
 from jaxmargin.homogeneity import Homogeneity, balance, homogeneity_degree, widen
 from jaxmargin.kernels import k1, k2, kernel_matvec, relu_nngp, relu_ntk, two_layer_ntk
@@ -38,6 +39,7 @@ from jaxmargin.networks import (
     two_layer,
 )
 from jaxmargin.numerics import ConvergenceError, DivergenceError
+from jaxmargin.polishing import polish
 from jaxmargin.predictors import (
     fit_interpolant,
     fit_kernel_logistic,
@@ -57,6 +59,7 @@ from jaxmargin.two_layer_problems import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Certificate",
     "ConvergenceError",
     "DivergenceError",
     "History",
@@ -75,6 +78,7 @@ __all__ = [
     "cross_entropy_loss",
     "cross_entropy_two_layer",
     "data",
+    "duality_gap",
     "empirical_ntk",
     "energy",
     "first_variation",
@@ -102,6 +106,7 @@ __all__ = [
     "norms",
     "oracle",
     "pattern_change",
+    "polish",
     "regularized",
     "relu_nngp",
     "relu_ntk",
