@@ -31,7 +31,7 @@ _NEW = 16  # particles that a round adds
 _SHORTEST = 64  # measures have this length or twice, four times, ... it: little is compiled
 _NEWTON_STEPS = 100
 _COMPLEMENTARITY = 1e-13  # of the energy, at which masses are taken
-_DROPPED = 1e-8  # of the mean weight
+_DROPPED = 1e-8  # of the mean cost, below which a mass is none
 _SLIDE_STEPS = 100
 
 
@@ -101,10 +101,10 @@ def polish(
     require_conjugate(problem)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, measure, starts))):
         raise TypeError("polish takes concrete numbers: call it outside jit, vmap and grad")
-    measure = check_measure(problem, measure)
-    if starts is not None:
-        starts = check_starts(jnp.asarray(starts), measure)
     with jax.enable_x64(True):
+        measure = check_measure(problem, measure)
+        if starts is not None:
+            starts = check_starts(jnp.asarray(starts), measure)
         problem, measure, starts = jax.tree.map(_as_float64, (problem, measure, starts))
         return _rounds(problem, measure, starts, tol, max_rounds)
 
@@ -197,8 +197,7 @@ def fit_masses(problem: MeanField, atoms: _Atoms) -> _Atoms:
     columns, price = (np.asarray(part) for part in _columns(problem, atoms.padded().theta))
     m = len(atoms.mass)
     mass = _interior_point(problem, columns, price[:m])
-    cost = mass * price[:m]
-    return _Atoms(atoms.theta, mass).where(cost > _DROPPED * np.sum(cost) / m)
+    return _Atoms(atoms.theta, mass).where(mass > 0)
 
 
 def _interior_point(problem: MeanField, columns: np.ndarray, price: np.ndarray) -> np.ndarray:
@@ -234,7 +233,8 @@ def _interior_point(problem: MeanField, columns: np.ndarray, price: np.ndarray) 
         length, now = _backtrack(evaluate, now, mass, mu, step)
         mass = mass + length * step
         multiplier = multiplier + _inside(multiplier, turn) * turn
-    return mass
+    cost = mass * price
+    return np.where(cost > _DROPPED * max(np.sum(cost), 1e-4 * now[0]) / m, mass, 0)
 
 
 def _inside(point: np.ndarray, step: np.ndarray) -> float:

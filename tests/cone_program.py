@@ -51,4 +51,4 @@ def optimum(x: np.ndarray, y: np.ndarray, *, lam: float, loss: str) -> float:
     program.solve(solver=cp.CLARABEL, tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10)
     if program.status != cp.OPTIMAL:
         raise RuntimeError(f"the cone program ended as {program.status}")
-    return float(program.value)
+    return float(np.asarray(program.value))
