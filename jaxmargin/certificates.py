@@ -126,11 +126,12 @@ def certify(
     scale = 1 / jnp.maximum(ratios[0], 1)
     bound = _best_multiple(require_conjugate(problem), scale * dual)
     energy = risk + regularizer(problem, measure)
-    if is_relu_network(problem):
-        lowest = problem.potential.lam * (1 - ratios[0])  # V = lam on the sphere
+    network = relu_network(problem)
+    if network:
+        lowest = network[1] * (1 - ratios[0])  # V = lam on the sphere
     else:
         lowest = _lowest_variation(problem, measure, dual, starts, theta[:1])
-    exact = is_relu_network(problem) and problem.phi.x.shape[1] <= sphere.EXACT_DIMENSION
+    exact = network is not None and network[0].shape[1] <= sphere.EXACT_DIMENSION
     return Certificate(energy - bound, energy, bound, lowest, theta[0], exact), ratios, theta
 
 
@@ -140,9 +141,12 @@ def _best_multiple(conjugate: Callable, dual: Array) -> Array:
     return -jnp.min(jax.lax.map(lambda s: conjugate(s * dual), multiples))
 
 
-def is_relu_network(problem: MeanField) -> bool:
-    """Whether this is a two-layer relu network under lam |theta|^2."""
-    return isinstance(problem.phi, TwoLayerFeatures) and isinstance(problem.potential, SquaredNorm)
+def relu_network(problem: MeanField) -> tuple[Array, Array] | None:
+    """The x and lam of a two-layer relu network under lam |theta|^2; None for other problems."""
+    phi, potential = problem.phi, problem.potential
+    if isinstance(phi, TwoLayerFeatures) and isinstance(potential, SquaredNorm):
+        return phi.x, potential.lam
+    return None
 
 
 def most_violating(
@@ -156,13 +160,14 @@ def most_violating(
     Returns:
         (count,) ratios, the largest first, and (count, D) particles.
     """
-    if not is_relu_network(problem):
+    network = relu_network(problem)
+    if network is None:
         ratios, theta = _climb(
             lambda theta: _ratio(problem, dual, theta),
             _search_starts(problem, measure, dual, starts),
         )
         return sphere.separated(sphere.SphereMaximum(ratios, theta), count)
-    x, lam = problem.phi.x, problem.potential.lam
+    x, lam = network
     d = x.shape[1]
     if d > sphere.EXACT_DIMENSION:
         rows = _most_promising(problem, measure.theta, dual)

@@ -20,7 +20,7 @@ from jaxmargin.certificates import (
     Certificate,
     certify,
     check_starts,
-    is_relu_network,
+    relu_network,
     require_conjugate,
 )
 from jaxmargin.meanfield import MeanField, Measure, check_measure, energy, weights
@@ -118,17 +118,18 @@ def _rounds(
     problem: MeanField, measure: Measure, starts: Array | None, tol: float, max_rounds: int
 ) -> tuple[Measure, Certificate]:
     atoms = _unit_atoms(problem, measure)
-    best = None
+    best, least = None, np.inf
     for _ in range(max_rounds):
         atoms = fit_masses(problem, atoms)
         atoms = fit_masses(problem, _slide(problem, atoms))
         certificate, ratios, theta = certify(problem, atoms.padded(), starts, _NEW)
-        if best is None or certificate.gap < best[1].gap:
-            best = _as_measure(atoms), jax.tree.map(np.asarray, certificate)
+        now = _as_measure(atoms), jax.tree.map(np.asarray, certificate)
         if certificate.gap <= tol * certificate.energy:
-            return best
+            return now
+        if certificate.gap < least:
+            best, least = now, float(certificate.gap)
         atoms = _extended(atoms, np.asarray(theta)[np.asarray(ratios) > 1])
-    reached = float(best[1].gap / best[1].energy)
+    reached = least / float(best[1].energy) if best else np.nan
     raise ConvergenceError(
         f"polish stopped at a gap of {reached:.3g} of the energy after {max_rounds} rounds, above "
         f"tol = {tol:g}: raise max_rounds or tol; the error's `fit` has the best measure",
@@ -150,16 +151,17 @@ def _unit_atoms(problem: MeanField, measure: Measure) -> _Atoms:
     theta, mass = np.asarray(measure.theta), np.asarray(weights(measure))
     theta = theta[(order := np.argsort(-mass, kind="stable")[:_MOST])]
     atoms = _Atoms(theta, mass[order])
-    if is_relu_network(problem):
-        return _balanced(problem, atoms.where(np.linalg.norm(theta, axis=1) > 0))
+    network = relu_network(problem)
+    if network:
+        return _balanced(atoms.where(np.linalg.norm(theta, axis=1) > 0), d=network[0].shape[1])
     length = np.linalg.norm(theta, axis=1, keepdims=True)
     atoms = _Atoms(theta / np.where(length > 0, length, 1), atoms.mass)
     return atoms.where(atoms.mass > 0)
 
 
-def _balanced(problem: MeanField, atoms: _Atoms) -> _Atoms:
+def _balanced(atoms: _Atoms, *, d: int) -> _Atoms:
     theta = atoms.theta / np.linalg.norm(atoms.theta, axis=1, keepdims=True)
-    k = theta.shape[1] - problem.phi.x.shape[1]
+    k = theta.shape[1] - d
     w, u = (np.linalg.norm(part, axis=1) for part in (theta[:, :k], theta[:, k:]))
     scale = np.where(np.arange(theta.shape[1]) < k, np.c_[w], np.c_[u]) * np.sqrt(2)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -212,7 +214,7 @@ def _interior_point(problem: MeanField, columns: np.ndarray, price: np.ndarray) 
     def evaluate(c: np.ndarray) -> tuple[float, np.ndarray, Array]:
         outputs = jnp.asarray((c @ flat[:m]).reshape(shape))
         risk, dual = _risk(problem, outputs)
-        return float(risk) + price @ c, flat[:m] @ np.ravel(dual) + price, outputs
+        return float(risk) + float(price @ c), flat[:m] @ np.ravel(dual) + price, outputs
 
     at_zero = evaluate(np.zeros(m))[0]
     mass = at_zero / (m * price)
