@@ -5,6 +5,7 @@ Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 """
 
 from jaxmargin import data, hypercube, lower_bound, norms, oracle
+from jaxmargin.certificates import Certificate, duality_gap
 from jaxmargin.convergence import Regularity, TheoreticalRate, regularity, theoretical_rate
 from jaxmargin.empirical import empirical_ntk
 from jaxmargin.flow import Flow, FlowInfo, FlowState, perturbed_flow, wasserstein_flow
@@ -46,6 +47,7 @@ from jaxmargin.networks import (
 )
 from jaxmargin.numerics import ConvergenceError, DivergenceError
 from jaxmargin.perturbation import perturb_units
+from jaxmargin.polishing import polish
 from jaxmargin.predictors import (
     fit_interpolant,
     fit_kernel_logistic,
@@ -67,6 +69,7 @@ from jaxmargin.two_layer_problems import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Certificate",
     "ConvergenceError",
     "DivergenceError",
     "Flow",
@@ -91,6 +94,7 @@ __all__ = [
     "cross_entropy_loss",
     "cross_entropy_two_layer",
     "data",
+    "duality_gap",
     "empirical_ntk",
     "energy",
     "first_variation",
@@ -120,6 +124,7 @@ __all__ = [
     "pattern_change",
     "perturb_units",
     "perturbed_flow",
+    "polish",
     "regularity",
     "regularized",
     "relu_nngp",

@@ -108,6 +108,14 @@ def _span_contract(name: str, call: Callable) -> Contract:
     return Contract(f"lower_bound.{name}", call, spanned)
 
 
+def _measure(dtype):
+    return jm.Measure(normal(4, 3, dtype=dtype), jnp.full(4, 0.25, dtype))
+
+
+def _gap(measure, x, y):
+    return jm.duality_gap(jm.squared_two_layer(x, y, lam=0.1), measure)
+
+
 def _labels(dtype):
     return jnp.array([0, 2, 1])
 
@@ -302,6 +310,7 @@ CONTRACTS = [
         lambda dtype: (normal(3, 4, dtype=dtype),),
     ),
     Contract("squared_two_layer", partial(jm.squared_two_layer, lam=0.1), samples),
+    Contract("duality_gap", _gap, lambda dtype: (_measure(dtype), *samples(dtype, d=2))),
 ]
 
 # Public names that are not functions of arrays: drivers (concrete values, files, randomness)
@@ -327,6 +336,7 @@ DRIVERS = {
     "oracle.oracle_beta": oracle.oracle_beta,
     "resumable_run": jm.resumable_run,
     "sample_sphere": jm.sample_sphere,
+    "polish": jm.polish,
     "train": jm.train,
     "perturb_units": jm.perturb_units,
     "regularity": jm.regularity,
@@ -336,6 +346,7 @@ DRIVERS = {
     "wasserstein_flow": jm.wasserstein_flow,
 }
 CONTAINERS = {
+    "Certificate": jm.Certificate,
     "ConvergenceError": jm.ConvergenceError,
     "DivergenceError": jm.DivergenceError,
     "Flow": jm.Flow,

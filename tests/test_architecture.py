@@ -37,6 +37,7 @@ ROWS = {
     "runs": 3,
     "certificates": 3,
     "convergence": 3,
+    "polishing": 4,
     "l1svm": 3,
     "bounds": 3,
     "lower_bound": 3,

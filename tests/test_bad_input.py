@@ -432,6 +432,8 @@ FAULTS = [
     Fault("wasserstein_flow", plain(step_size="0.1"), TypeError, "step_size must be a number"),
     Fault("wasserstein_flow", plain(step_size=0.1, devices=[]), ValueError,
           "the number of devices must be at least 1, got 0"),
+    Fault("polish", wrong(jm.polish, PROBLEM, PARTICLES, tol=1e-14, max_rounds=1),
+          jm.ConvergenceError, "gap of .* after 1 rounds, above tol = 1e-14: raise max_rounds or tol"),
     Fault("wasserstein_flow", starting(theta=X[:0], mass=SIGNS[:0]), ValueError,
           r"for m >= 1 particles, got \(0, 3\) and \(0,\)"),
     Fault("wasserstein_flow", starting(mass=SIGNS[:5]), ValueError,
@@ -471,6 +473,29 @@ FAULTS = [
     Fault("run", running(on_record=[]), TypeError, r"on_record must be a function on_record\(\)"),
     Fault("run", running(step_size=1e30), jm.DivergenceError,
           "the flow diverged: .* at step 1 of 2, .* lower step_size, take safeguard=True"),
+    *[
+        Fault(function.__name__, wrong(function, problem, measure), error, match)
+        for function in (jm.duality_gap, jm.polish)
+        for problem, measure, error, match in (
+            (PROBLEM, PARTICLES._replace(mass=-PARTICLES.mass), ValueError,
+             "measure.mass must be >= 0, got -1"),
+            (PROBLEM, PARTICLES._replace(theta=NAN * PARTICLES.theta), ValueError,
+             "measure.theta must be finite"),
+            (PROBLEM, jm.Measure(jnp.ones((4, 5)), jnp.ones(4)), ValueError,
+             r"outputs of the particles have shape \(6, 2\)"),
+            (PROBLEM, jm.Measure(jnp.ones((0, 4)), jnp.ones(0)), ValueError, "m >= 1 particles"),
+            (jm.MeanField(PROBLEM.phi, jnp.sum, PROBLEM.potential), PARTICLES, TypeError,
+             r"problem.loss must have a method conjugate\(p\)"),
+        )
+    ],
+    Fault("duality_gap", wrong(jm.duality_gap, PROBLEM, PARTICLES, starts=jnp.ones((2, 3))),
+          ValueError, r"starts must be \(p, D = 4\) particles, got \(2, 3\)"),
+    Fault("polish", wrong(jm.polish, PROBLEM, PARTICLES, tol=0.0), ValueError,
+          "tol must be a finite number > 0, got 0.0"),
+    Fault("polish", wrong(jm.polish, PROBLEM, PARTICLES, max_rounds=0), ValueError,
+          "max_rounds must be at least 1, got 0"),
+    Fault("polish", wrong(jax.jit(jm.polish), PROBLEM, PARTICLES), TypeError,
+          "polish takes concrete numbers: call it outside jit, vmap and grad"),
 ]  # fmt: skip
 
 
@@ -482,6 +507,7 @@ def test_a_fault_is_one_clear_line(fault: Fault):
 
 
 MODULES = {
+    "certificates",
     "convergence",
     "data",
     "flow",
@@ -492,6 +518,7 @@ MODULES = {
     "networks",
     "norms",
     "perturbation",
+    "polishing",
     "runs",
     "training",
     "two_layer_problems",
