@@ -2,7 +2,6 @@
 
 from functools import cache
 
-import cone_program
 import cvxpy as cp
 import jax
 import jax.numpy as jnp
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 import jaxmargin as jm
+from benchmarks import cone_program
 from jaxmargin import Measure
 
 N, LAM = 8, 0.1

@@ -33,7 +33,7 @@ def patterns(x: np.ndarray) -> np.ndarray:
 
 
 def optimum(x: np.ndarray, y: np.ndarray, *, lam: float, loss: str) -> float:
-    """min over all measures of the energy, for loss "logistic" or "squared"."""
+    """Min over all measures of the energy, for loss "logistic" or "squared"."""
     active = patterns(x)
     z = [cp.Variable((len(active), x.shape[1])) for _ in range(2)]
     heights = [part @ x.T for part in z]
