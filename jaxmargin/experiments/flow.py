@@ -160,9 +160,7 @@ def _follow(
     """One run in blocks of finer and coarser records: log axes need both."""
     paths = []
     for steps, every in _blocks(settings):
-        state, history = run_flow(
-            flow, key, state, num_steps=steps, record=every, metrics=_itself
-        )
+        state, history = run_flow(flow, key, state, num_steps=steps, record=every, metrics=_itself)
         new = slice(1 if paths else 0, None)  # a block starts at the last record of the one before
         records = Path(history.step, history.lowest, history.metrics)
         paths.append(jax.tree.map(lambda leaf, new=new: np.asarray(leaf)[new], records))

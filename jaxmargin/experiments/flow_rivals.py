@@ -16,7 +16,7 @@ from jaxmargin.numerics import require_positive
 
 
 def langevin_flow(problem: MeanField, *, step_size: float, temperature: float) -> Flow:
-    """theta <- theta + eta v + sqrt(2 eta T) xi: noise on each particle (Mei et al. 2018).
+    """Noise on each particle, theta <- theta + eta v + sqrt(2 eta T) xi (Mei et al. 2018).
 
     Its stationary measure minimises the energy plus T times the negative entropy.
 
