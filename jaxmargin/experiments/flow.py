@@ -170,9 +170,9 @@ def _follow(
 
 
 def _frames(step: np.ndarray) -> np.ndarray:
-    """Indices of the records of the picture: the start, and four of equal ratios up to the end."""
-    times = step[-1] ** np.linspace(0.4, 1, FRAMES - 1)
-    return np.searchsorted(step, [0, *np.floor(times - 1e-9)])
+    """Indices of the records of the picture: the start, then each 4 times later, up to the end."""
+    times = step[-1] / 4.0 ** np.arange(FRAMES - 1)
+    return np.searchsorted(step, [0, *times[::-1]])
 
 
 def _certificates(problem: MeanField, measures: Measure) -> Certificate:

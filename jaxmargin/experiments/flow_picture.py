@@ -16,8 +16,10 @@ FLOWS = {
 }
 SIGNS = {1: plots.BLUE, -1: plots.VERMILLION}
 STRIP = ("plain", "reinitialize")
-LARGEST_DOT = 260.0  # square points, of the heaviest place of the optimum
-SMALLEST_DOT = 4.0
+LARGEST_DOT = 220.0  # square points, of the heaviest direction of the optimum
+SMALLEST_DOT = 3.0
+SECTORS = 120  # of the circle: particles of one sign within 3 degrees are one dot
+FIRST_STEP = 10  # on the time axes
 
 
 def draw(step_size: float, series: Series) -> Figure:
@@ -35,7 +37,7 @@ def draw(step_size: float, series: Series) -> Figure:
     frames = below.subplots(len(STRIP), len(series["first/frame_step"]))
     _draw_strip(frames, step_size, series)
     below.suptitle(
-        "(c) particles of the first problem: direction of u, area by weight, colour by sign of w",
+        "(c) particles of the first problem: direction of u, area by weight, color by sign of w",
         fontsize=10,
         x=0.01,
         ha="left",
@@ -57,6 +59,7 @@ def _draw_energies(axes: Axes, time: np.ndarray, series: Series) -> None:
             axes.plot(time, other, color=color, linewidth=0.6, alpha=0.5)
         axes.plot(time, first, color=color, label=label)
     _finish(axes, time)
+    axes.legend(loc="lower left")
 
 
 def _draw_gaps(axes: Axes, time: np.ndarray, series: Series) -> None:
@@ -75,10 +78,9 @@ def _draw_gaps(axes: Axes, time: np.ndarray, series: Series) -> None:
 def _finish(axes: Axes, time: np.ndarray) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlim(time[1], time[-1])
+    axes.set_xlim(time[FIRST_STEP], time[-1])
     axes.axhline(0.01, color="black", linewidth=0.7, linestyle="--")
-    axes.annotate("1%", (time[1], 0.01), (3, 2), textcoords="offset points", fontsize=8)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 0.02))
+    axes.annotate("1%", (time[FIRST_STEP], 0.01), (3, 2), textcoords="offset points", fontsize=8)
 
 
 def _draw_strip(frames: np.ndarray, step_size: float, series: Series) -> None:
@@ -116,25 +118,32 @@ def _draw_background(axes: Axes, series: Series, scale: float) -> None:
     )
     angle = np.linspace(0, 2 * np.pi, 181)
     axes.plot(np.cos(angle), np.sin(angle), color="0.6", linewidth=0.7)
-    theta, weights = series["first/optimum/theta"], _weights(series, "optimum")
-    for sign, place, weight in zip(*_places(theta), weights, strict=True):
-        if scale * weight > SMALLEST_DOT:
-            axes.plot([0, place[0]], [0, place[1]], color=SIGNS[sign], linewidth=1.1, alpha=0.75)
+    dots = _dots(series["first/optimum/theta"], scale * _weights(series, "optimum"))
+    for sign, place, size in zip(*dots, strict=True):
+        if size > SMALLEST_DOT:
+            color = SIGNS[sign]
+            axes.plot([0, place[0]], [0, place[1]], color=color, linewidth=0.8, alpha=0.6)
+            axes.scatter(*place, s=size, facecolor="none", edgecolor=color, linewidth=0.8)
 
 
 def _draw_particles(axes: Axes, theta: np.ndarray, sizes: np.ndarray) -> None:
-    """Particles of one direction are many small ones on top of another: their areas add up."""
-    sign, place = _places(theta)
-    order = np.argsort(sizes)
-    for j in order[sizes[order] > 0]:
-        axes.scatter(
-            *place[j],
-            s=max(sizes[j], SMALLEST_DOT),
-            color=SIGNS[sign[j]],
-            alpha=0.6,
-            linewidth=0,
-            zorder=3,
-        )
+    for sign, place, size in zip(*_dots(theta, sizes), strict=True):
+        size = max(size, SMALLEST_DOT)
+        axes.scatter(*place, s=size, color=SIGNS[sign], alpha=0.55, linewidth=0, zorder=3)
+
+
+def _dots(theta: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Signs, places on the circle and total sizes of the sectors that hold particles."""
+    theta, sizes = theta[sizes > 0], sizes[sizes > 0]
+    sign, u = _places(theta)
+    sector = np.floor(SECTORS * (np.arctan2(u[:, 1], u[:, 0]) / (2 * np.pi) + 0.5)) % SECTORS
+    _, group = np.unique(np.stack([sign, sector]), axis=1, return_inverse=True)
+    members = group.reshape(-1) == np.arange(group.max() + 1)[:, None]
+    total = members @ sizes
+    center = (members * sizes) @ u / total[:, None]
+    center /= np.linalg.norm(center, axis=1, keepdims=True)
+    order = np.argsort(-total)  # the small ones on top
+    return sign[members.argmax(axis=1)][order], center[order], total[order]
 
 
 def _places(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -149,6 +158,15 @@ def _strip_legend() -> list[Line2D]:
     return [
         Line2D([], [], color=SIGNS[1], label="w > 0", **dot),
         Line2D([], [], color=SIGNS[-1], label="w < 0", **dot),
-        Line2D([], [], color=SIGNS[1], linewidth=1.1, label="the optimum's units"),
+        Line2D(
+            *([], []),
+            color="0.4",
+            linewidth=0.8,
+            marker="o",
+            fillstyle="none",
+            markersize=8,
+            markevery=[-1],
+            label="optimum",
+        ),
         Line2D([], [], color="0.75", linewidth=0.6, label=r"kinks, $u \perp x_i$"),
     ]
