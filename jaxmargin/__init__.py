@@ -5,6 +5,7 @@ Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 """
 
 from jaxmargin import data, hypercube, lower_bound, norms, oracle
+from jaxmargin.certificates import Certificate, duality_gap
 from jaxmargin.empirical import empirical_ntk
 from jaxmargin.flow import Flow, FlowInfo, FlowState, perturbed_flow, wasserstein_flow
 from jaxmargin.homogeneity import Homogeneity, balance, homogeneity_degree, widen
@@ -39,6 +40,7 @@ from jaxmargin.networks import (
     two_layer,
 )
 from jaxmargin.numerics import ConvergenceError, DivergenceError
+from jaxmargin.polishing import polish
 from jaxmargin.predictors import (
     fit_interpolant,
     fit_kernel_logistic,
@@ -59,6 +61,7 @@ from jaxmargin.two_layer_problems import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Certificate",
     "ConvergenceError",
     "DivergenceError",
     "Flow",
@@ -81,6 +84,7 @@ __all__ = [
     "cross_entropy_loss",
     "cross_entropy_two_layer",
     "data",
+    "duality_gap",
     "empirical_ntk",
     "energy",
     "first_variation",
@@ -109,6 +113,7 @@ __all__ = [
     "oracle",
     "pattern_change",
     "perturbed_flow",
+    "polish",
     "regularized",
     "relu_nngp",
     "relu_ntk",

@@ -12,6 +12,7 @@ unit u: all neurons at once, enumerated for d <= 3.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -111,23 +112,26 @@ def duality_gap(
     measure = check_measure(problem, measure)
     if starts is not None:
         starts = check_starts(jnp.asarray(starts), measure)
-    return _certify(problem, measure, starts)
+    return certify(problem, measure, starts, 1)[0]
 
 
-@jax.jit
-def _certify(problem: MeanField, measure: Measure, starts: Array | None) -> Certificate:
+@partial(jax.jit, static_argnames="count")
+def certify(
+    problem: MeanField, measure: Measure, starts: Array | None, count: int
+) -> tuple[Certificate, Array, Array]:
+    """The certificate, with the ratios and particles (count, D) of `most_violating`."""
     outputs = integrate(problem.phi, measure)
     risk, dual = jax.value_and_grad(problem.loss)(outputs)
-    ratios, theta = most_violating(problem, measure, dual, starts, 1)
+    ratios, theta = most_violating(problem, measure, dual, starts, count)
     scale = 1 / jnp.maximum(ratios[0], 1)
     bound = _best_multiple(require_conjugate(problem), scale * dual)
     energy = risk + regularizer(problem, measure)
     if is_relu_network(problem):
         lowest = problem.potential.lam * (1 - ratios[0])  # V = lam on the sphere
     else:
-        lowest = _lowest_variation(problem, measure, dual, starts, theta)
+        lowest = _lowest_variation(problem, measure, dual, starts, theta[:1])
     exact = is_relu_network(problem) and problem.phi.x.shape[1] <= sphere.EXACT_DIMENSION
-    return Certificate(energy - bound, energy, bound, lowest, theta[0], exact)
+    return Certificate(energy - bound, energy, bound, lowest, theta[0], exact), ratios, theta
 
 
 def _best_multiple(conjugate: Callable, dual: Array) -> Array:

@@ -10,7 +10,8 @@ starts, which gives a lower bound of the maximum.
 Every point is *evaluated*, so that a wrong guess of a cell costs nothing and no value is too large.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -269,9 +270,12 @@ def _uphill(x: Array, dual: Array, u: Array, step: Array, kinks: int) -> Array:
     return unit_rows(jnp.concatenate([ahead[None], slope[None], slope[None] - along]))
 
 
-def _map(function, points, entries: int):
+def _map(function: Callable, points: Any, entries: int) -> SphereMaximum:
     """`function` of each point, in blocks for which (points x entries) stays small."""
-    return jax.lax.map(function, points, batch_size=max(1, _BLOCK_ENTRIES // entries))
+    size = max(1, _BLOCK_ENTRIES // entries)
+    if size >= len(jax.tree.leaves(points)[0]):
+        return jax.vmap(function)(points)
+    return jax.lax.map(function, points, batch_size=size)
 
 
 def _dot(a: Array, b: Array) -> Array:

@@ -107,6 +107,14 @@ def _span_contract(name: str, call: Callable) -> Contract:
     return Contract(f"lower_bound.{name}", call, spanned)
 
 
+def _measure(dtype):
+    return jm.Measure(normal(4, 3, dtype=dtype), jnp.full(4, 0.25, dtype))
+
+
+def _gap(measure, x, y):
+    return jm.duality_gap(jm.squared_two_layer(x, y, lam=0.1), measure)
+
+
 def _labels(dtype):
     return jnp.array([0, 2, 1])
 
@@ -245,6 +253,7 @@ CONTRACTS = [
         lambda dtype: (normal(4, 5, dtype=dtype), normal(5, 2, dtype=dtype, seed=1)),
         edges=lambda dtype: [(jnp.zeros((4, 5), dtype), jnp.zeros(5, dtype))],
     ),
+    Contract("duality_gap", _gap, lambda dtype: (_measure(dtype), *samples(dtype, d=2))),
 ]
 
 # Public names that are not functions of arrays: drivers (concrete values, files, randomness)
@@ -267,9 +276,11 @@ DRIVERS = {
     "init_two_layer": jm.init_two_layer,
     "oracle.held_out_error": oracle.held_out_error,
     "oracle.oracle_beta": oracle.oracle_beta,
+    "polish": jm.polish,
     "train": jm.train,
 }
 CONTAINERS = {
+    "Certificate": jm.Certificate,
     "ConvergenceError": jm.ConvergenceError,
     "DivergenceError": jm.DivergenceError,
     "History": jm.History,

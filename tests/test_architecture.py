@@ -34,6 +34,7 @@ ROWS = {
     "training": 3,
     "runs": 3,
     "certificates": 3,
+    "polishing": 4,
     "l1svm": 3,
     "bounds": 3,
     "lower_bound": 3,

@@ -29,6 +29,8 @@ CLASSES = jnp.array([0, 1] * 3)
 LOGISTIC = jm.regularized(jm.two_layer, "logistic", lam=0.1)
 CROSS_ENTROPY = jm.regularized(jm.two_layer, "cross_entropy", lam=0.1)
 SQUARED = jm.regularized(jm.two_layer, "squared", lam=0.1)
+PROBLEM = jm.logistic_two_layer(X, SIGNS, lam=0.1)
+PARTICLES = jm.Measure(jnp.ones((4, 4)), jnp.ones(4))
 
 
 def train(**changed: Any) -> jm.Trained:
@@ -232,6 +234,29 @@ FAULTS = [
           r"metric_args\[0\] must have the leading trial axis t = 1, got shape \(6, 3\)"),
     Fault("train", training(optimizer=optax.sgd(1e30)), jm.DivergenceError,
           "training diverged: .* at step [12] of 2; lower the learning rate"),
+    *[
+        Fault(function.__name__, wrong(function, problem, measure), error, match)
+        for function in (jm.duality_gap, jm.polish)
+        for problem, measure, error, match in (
+            (PROBLEM, PARTICLES._replace(mass=-PARTICLES.mass), ValueError,
+             "measure.mass must be >= 0, got -1"),
+            (PROBLEM, PARTICLES._replace(theta=jnp.full((4, 4), NAN)), ValueError,
+             "measure.theta must be finite"),
+            (PROBLEM, jm.Measure(jnp.ones((4, 5)), jnp.ones(4)), ValueError,
+             r"outputs of the particles have shape \(6, 2\)"),
+            (PROBLEM, jm.Measure(jnp.ones((0, 4)), jnp.ones(0)), ValueError, "m >= 1 particles"),
+            (jm.MeanField(PROBLEM.phi, jnp.sum, PROBLEM.potential), PARTICLES, TypeError,
+             r"problem.loss must have a method conjugate\(p\)"),
+        )
+    ],
+    Fault("duality_gap", wrong(jm.duality_gap, PROBLEM, PARTICLES, starts=jnp.ones((2, 3))),
+          ValueError, r"starts must be \(p, D = 4\) particles, got \(2, 3\)"),
+    Fault("polish", wrong(jm.polish, PROBLEM, PARTICLES, tol=0.0), ValueError,
+          "tol must be a finite number > 0, got 0.0"),
+    Fault("polish", wrong(jm.polish, PROBLEM, PARTICLES, max_rounds=0), ValueError,
+          "max_rounds must be at least 1, got 0"),
+    Fault("polish", wrong(jax.jit(jm.polish), PROBLEM, PARTICLES), TypeError,
+          "polish takes concrete numbers: call it outside jit, vmap and grad"),
 ]  # fmt: skip
 
 

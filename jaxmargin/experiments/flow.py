@@ -47,6 +47,7 @@ class Settings:
 
 
 PAPER = Settings()
+WIDE = replace(PAPER, particles=256, weighted_noise=1e-3)
 QUICK = replace(PAPER, records=30)
 
 
@@ -240,7 +241,7 @@ def plot(settings: Settings, series: Series) -> Figure:
 EXPERIMENT = Experiment(
     name="flow",
     title="the flow with and without perturbation, from collapsed particles",
-    presets={"quick": QUICK, "paper": PAPER},
+    presets={"quick": QUICK, "paper": PAPER, "wide": WIDE},
     run=run,
     claims=claims,
     plot=plot,

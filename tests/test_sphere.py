@@ -1,0 +1,166 @@
+"""The maximum over all neurons, against grids, every kink, and symmetries."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmargin import sphere
+
+maximum = jax.jit(sphere.maximum)
+
+
+def height(x, dual, u):
+    """|sum_i r_i relu(u . x_i)| by NumPy, for u (p, d)."""
+    total = np.maximum(u @ x.T, 0) @ dual
+    return np.abs(total) if dual.ndim == 1 else np.linalg.norm(total, axis=1)
+
+
+def problem(d: int, k: int | None, n: int = 9, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, d)), rng.normal(size=n if k is None else (n, k))
+
+
+def degenerate(x):
+    """With a zero sample, a multiple, an opposite and two equal ones."""
+    x = x.copy()
+    x[1], x[2], x[3], x[5] = 0, 2 * x[0], -x[0], x[4]
+    return x
+
+
+def grid(d: int) -> np.ndarray:
+    if d == 2:
+        angle = np.linspace(0, 2 * np.pi, 20_001)
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    i = np.arange(100_000) + 0.5  # a Fibonacci spiral
+    z, angle = 1 - 2 * i / len(i), np.pi * (1 + 5**0.5) * i
+    return np.stack([np.sqrt(1 - z**2) * np.cos(angle), np.sqrt(1 - z**2) * np.sin(angle), z], 1)
+
+
+@pytest.mark.parametrize("k", [None, 3])
+@pytest.mark.parametrize("d", [2, 3])
+def test_no_point_of_a_dense_grid_is_higher(d: int, k: int | None):
+    dense = grid(d)
+    with jax.enable_x64(True):
+        for seed in range(3):
+            x, dual = problem(d, k, seed=seed)
+            for samples in (x, degenerate(x)):
+                found = maximum(jnp.asarray(samples), jnp.asarray(dual))
+                best = height(samples, dual, dense).max()
+                u = np.asarray(found.direction)[None]
+                np.testing.assert_allclose(height(samples, dual, u), found.value, rtol=1e-13)
+                np.testing.assert_allclose(np.linalg.norm(u), 1, rtol=1e-14)
+                assert best <= found.value * (1 + 1e-13)
+                assert found.value <= best * (1 + {2: 3e-4, 3: 3e-3}[d])
+
+
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_a_peak_at_a_kink_is_met_exactly(d: int):
+    """u_1+ - (3/4) |u_2| falls from u = e_1, across the samples +-e_2, to both sides."""
+    x = np.eye(d)[[0, 1, 1]] * np.array([[1], [1], [-1]])
+    with jax.enable_x64(True):
+        found = maximum(jnp.asarray(x), jnp.asarray([1.0, -0.75, -0.75]))
+    assert float(found.value) == pytest.approx(1.0, abs=1e-14)
+    np.testing.assert_allclose(found.direction, np.eye(d)[0], atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [None, 2])
+@pytest.mark.parametrize("d", [2, 3])
+def test_every_kink_is_below(d: int, k: int | None):
+    x, dual = problem(d, k, seed=11)
+    if d == 2:
+        kinks = np.stack([-x[:, 1], x[:, 0]], axis=1)
+    else:
+        kinks = np.cross(x[:, None], x[None])[~np.eye(len(x), dtype=bool)]
+    kinks /= np.linalg.norm(kinks, axis=1, keepdims=True)
+    with jax.enable_x64(True):
+        found = maximum(jnp.asarray(x), jnp.asarray(dual))
+    highest = height(x, dual, np.concatenate([kinks, -kinks])).max()
+    assert highest <= float(found.value) * (1 + 1e-14)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+def test_one_sample(d: int):
+    """relu(u . x) r is largest at u = x / |x|."""
+    x, dual = problem(d, None, n=1)
+    with jax.enable_x64(True):
+        found = maximum(jnp.asarray(x), jnp.asarray(dual))
+    np.testing.assert_allclose(found.value, abs(dual[0]) * np.linalg.norm(x), rtol=1e-13)
+    np.testing.assert_allclose(found.direction, x[0] / np.linalg.norm(x), atol=1e-12)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+def test_nothing_to_find(d: int):
+    found = maximum(jnp.zeros((2, d)), jnp.ones(2))
+    assert float(found.value) == 0
+    assert float(jnp.linalg.norm(found.direction)) == pytest.approx(1, rel=1e-6)
+
+
+@pytest.mark.parametrize("k", [None, 2])
+@pytest.mark.parametrize("d", [2, 3])
+def test_symmetries(d: int, k: int | None):
+    """Permuted samples, scaled ones, rotated ones; a sample may be split in two."""
+    x, dual = problem(d, k, seed=5)
+    x, dual = np.concatenate([x, 0 * x]), np.concatenate([dual, 0 * dual])
+    half, n = slice(0, len(x) // 2), len(x)
+    rng = np.random.default_rng(1)
+    turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    order = rng.permutation(n)
+    twice = np.concatenate([x[half], x[half]])
+    with jax.enable_x64(True):
+        value = float(maximum(jnp.asarray(x), jnp.asarray(dual)).value)
+        same = [
+            (x[order], dual[order], 1),
+            (x @ turn, dual, 1),
+            (3 * x, dual, 3),
+            (x, -2 * dual, 2),
+            (twice, np.concatenate([dual[half] / 4, dual[half] * 3 / 4]), 1),
+        ]
+        for samples, weights, factor in same:
+            found = maximum(jnp.asarray(samples), jnp.asarray(weights))
+            assert float(found.value) == pytest.approx(factor * value, rel=1e-12)
+
+
+@pytest.mark.parametrize("k", [None, 3])
+def test_the_search_finds_what_the_enumeration_does(k: int | None):
+    """Samples of a 3-dimensional subspace of R^6: the same maximum, by ascent."""
+    x, dual = problem(3, k, seed=2)
+    lift = np.linalg.qr(np.random.default_rng(3).normal(size=(6, 6)))[0][:3]
+    with jax.enable_x64(True):
+        exact = maximum(jnp.asarray(x), jnp.asarray(dual))
+        searched = maximum(jnp.asarray(x @ lift), jnp.asarray(dual))
+    np.testing.assert_allclose(searched.value, exact.value, rtol=1e-9)
+
+
+def test_blocks_change_nothing(monkeypatch):
+    x, dual = (jnp.asarray(part, jnp.float32) for part in problem(3, None))
+    whole = maximum(x, dual)
+    monkeypatch.setattr(sphere, "_BLOCK_ENTRIES", 7 * len(x) * 4)
+    blocks = jax.jit(lambda x, dual: sphere.maximum(x, dual))(x, dual)
+    np.testing.assert_allclose(blocks.value, whole.value, rtol=1e-6)
+
+
+@pytest.mark.parametrize("d", [2, 4])
+def test_maxima_lie_apart_and_fall(d: int):
+    x, dual = (jnp.asarray(part, jnp.float32) for part in problem(d, None, seed=4))
+    found = jax.jit(lambda x, dual: sphere.maxima(x, dual, 4, separation=0.2))(x, dual)
+    assert float(found.value[0]) == pytest.approx(float(maximum(x, dual).value), rel=1e-6)
+    finite = np.isfinite(found.value)
+    assert np.all(np.diff(np.asarray(found.value)[finite]) <= 0)
+    cosines = np.asarray(found.direction)[finite] @ np.asarray(found.direction)[finite].T
+    assert np.all(cosines[~np.eye(len(cosines), dtype=bool)] <= np.cos(0.2) + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("x", "dual", "starts", "match"),
+    [
+        ((3,), (3,), None, r"x must be \(n, d\)"),
+        ((3, 2), (4,), None, r"got \(3, 2\) and \(4,\)"),
+        ((3, 4), (3,), (2, 3), r"starts must be \(p, d = 4\), got \(2, 3\)"),
+    ],
+)
+def test_shapes_that_do_not_fit(x, dual, starts, match):
+    with pytest.raises(ValueError, match=match):
+        sphere.maximum(
+            jnp.ones(x), jnp.ones(dual), starts=None if starts is None else jnp.ones(starts)
+        )
