@@ -1,5 +1,7 @@
 """The picture of the experiment "flow": energies and gaps against time, particles on the circle."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -25,7 +27,8 @@ FIRST_STEP = 10  # on the time axes
 def draw(step_size: float, series: Series) -> Figure:
     """Above: (a) energy over the optimum, (b) certified gap. Below: (c) particles at five times."""
     figure = Figure(figsize=(7.4, 6.3), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.28))
+    parts: Any = figure.subfigures(2, 1, height_ratios=(1, 1.28))
+    above, below = parts
     axes = list(above.subplots(1, 2, sharey=True))
     time = step_size * series["step"]
     _draw_energies(axes[0], time, series)
@@ -114,7 +117,7 @@ def _draw_background(axes: Axes, series: Series, scale: float) -> None:
     x = series["first/x"]
     normal = np.stack([-x[:, 1], x[:, 0]], axis=1) / np.linalg.norm(x, axis=1, keepdims=True)
     axes.add_collection(
-        LineCollection(np.stack([-normal, normal], axis=1), colors="0.85", linewidths=0.5)
+        LineCollection(list(np.stack([-normal, normal], axis=1)), colors="0.85", linewidths=0.5)
     )
     angle = np.linspace(0, 2 * np.pi, 181)
     axes.plot(np.cos(angle), np.sin(angle), color="0.6", linewidth=0.7)
