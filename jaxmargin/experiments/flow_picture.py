@@ -100,7 +100,9 @@ def _draw_strip(frames: np.ndarray, step_size: float, series: Series) -> None:
             axes.set_xlabel(f"{100 * excess:.2g}% above", fontsize=8, labelpad=1)
         row[0].set_ylabel(FLOWS[name][0], color=FLOWS[name][1], fontsize=9)
     for axes, step in zip(frames[0], series["first/frame_step"], strict=True):
-        axes.set_title(rf"$\eta t = {step_size * step:.3g}$", fontsize=9)
+        time = step_size * step
+        text = f"{time:.0f}" if time >= 10 else f"{time:.2g}"
+        axes.set_title(rf"$\eta t = {text}$", fontsize=9)
 
 
 def _weights(series: Series, name: str) -> np.ndarray:

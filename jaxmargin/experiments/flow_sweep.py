@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AxisType, Mesh, PartitionSpec
 from jaxtyping import Array
 from matplotlib.figure import Figure
 
@@ -26,6 +27,7 @@ from jaxmargin.meanfield import MeanField
 from jaxmargin.polishing import polish
 
 SEGMENTS = 10  # of a run, for the progress bar
+AXIS = "runs"
 
 
 @dataclass(frozen=True)
@@ -143,9 +145,9 @@ def _energies(name: str, m: int, settings: Settings, tick: Tick) -> Series:
     flow, states = _stack(flows), _stack(starts)
     lowest = jnp.full(len(flows), jnp.inf)
     counts = np.diff(np.linspace(0, settings.steps, SEGMENTS + 1, dtype=int))
-    energy = lowest
+    energy, mesh = lowest, _mesh(len(flows))
     for count in counts:
-        states, lowest, energy = _advance(flow, keys, states, lowest, jnp.asarray(count))
+        states, lowest, energy = _advance(mesh, flow, keys, states, lowest, jnp.asarray(count))
         jax.block_until_ready(energy)
         tick()
     if not bool(jnp.all(jnp.isfinite(energy))):
@@ -159,12 +161,32 @@ def _stack(trees: list[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-@jax.jit
+def _mesh(runs: int) -> Mesh:
+    """As many devices as can take equal shares of the runs."""
+    devices = jax.devices()
+    shares = next(k for k in range(len(devices), 0, -1) if runs % k == 0)
+    return jax.make_mesh((shares,), (AXIS,), (AxisType.Auto,), devices=devices[:shares])
+
+
+@partial(jax.jit, static_argnums=0)
 def _advance(
-    flow: Flow, keys: Array, states: FlowState, lowest: Array, count: Array
+    mesh: Mesh, flow: Flow, keys: Array, states: FlowState, lowest: Array, count: Array
 ) -> tuple[FlowState, Array, Array]:
     """`run` of many flows at once, without records: states, lowest energies, last energies."""
+    own = PartitionSpec(AXIS)
+    share = jax.shard_map(
+        _advance_share,
+        mesh=mesh,
+        in_specs=(own, own, own, own, PartitionSpec()),
+        out_specs=own,
+        check_vma=False,
+    )
+    return share(flow, keys, states, lowest, count)
 
+
+def _advance_share(
+    flow: Flow, keys: Array, states: FlowState, lowest: Array, count: Array
+) -> tuple[FlowState, Array, Array]:
     def step(flow: Flow, key: Array, state: FlowState) -> tuple[FlowState, Array]:
         state, info = flow.step(jax.random.fold_in(key, state.step), state)
         return state, info.energy
