@@ -262,6 +262,7 @@ def _more_particles(settings: Settings, series: Series, name: str) -> Claim:
 
 
 def _beats(settings: Settings, series: Series, name: str, rival: str) -> Claim:
+    rate = f" of rate {settings.rate:g}" if rival == "birth-death" else ""
     gains, numbers = [], []
     for i, m in enumerate(settings.sizes):
         mine, other = (_best(series, method, i)[1] for method in (name, rival))
@@ -270,7 +271,7 @@ def _beats(settings: Settings, series: Series, name: str, rival: str) -> Claim:
             f"m = {m}: {mine.mean():.2f}% against {other.mean():.2f}%, paired gain {gains[-1]:.2f}"
         )
     return Claim(
-        f"{METHODS[name].label} beats {METHODS[rival].label} for every m, each with its best noise",
+        f"{METHODS[name].label} beats {METHODS[rival].label}{rate} for every m, each at its best",
         "; ".join(numbers),
         all(gain.value > 2 * gain.error for gain in gains),
     )
