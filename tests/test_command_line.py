@@ -125,6 +125,28 @@ def test_figure_1_holds_its_claims(tmp_path: Path):
     assert all(claim["holds"] for claim in claims)
 
 
+COLLAPSED = ["--problems", "2", "--n", "5", "--steps", "120"]
+FLOWS = {
+    "flow": [*COLLAPSED, "--particles", "4", "--records", "10"],
+    "flow-sweep": [*COLLAPSED, "--sizes", "4", "--noises", "0.1", "--temperatures", "0.1"],
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_small_flows_end_with_two_files_and_no_energy_below_the_optimum(name: str, tmp_path: Path):
+    assert reproduce(tmp_path, *FLOWS[name], name=name) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"{name}.json", f"{name}.png"]
+    series = json.loads((tmp_path / f"{name}.json").read_text())["series"]
+    optimum = np.array(series["optimum"])
+    assert optimum.shape == (2,)
+    lowest = [np.array(values) for key, values in series.items() if key.endswith("/lowest")]
+    assert len(lowest) == {"flow": 3, "flow-sweep": 4}[name]
+    for values in lowest:
+        assert values.shape[0] == 2
+        assert np.isfinite(values).all()
+        assert (values.reshape(2, -1).min(axis=1) >= optimum * (1 - 1e-5)).all()
+
+
 FEW = ["--trials", "2", "--steps", "40", "--test-samples", "50"]
 SMALL = {
     "figure-4": [*FEW, "--sizes", "8,16", "--d", "4", "--max-majority", "0.95"],
@@ -199,6 +221,21 @@ BAD = {
     "D needs noise in each d": (
         ["reproduce", "theorem-2.1", "--dims", "20,2"],
         "dims must be at least 3",
+    ),
+    "too few flow steps": (["reproduce", "flow", "--steps", "9"], "steps must be at least 100"),
+    "negative noise": (
+        ["reproduce", "flow", "--noise", "-1"],
+        "noise must be a finite number >= 0",
+    ),
+    "no regularizer": (["reproduce", "flow", "--lam", "0"], "lam must be a finite number > 0"),
+    "too much noise": (
+        ["reproduce", "flow", "--noise", "100"],
+        "step_size * noise must be at most",
+    ),
+    "one slot": (["reproduce", "flow-sweep", "--sizes", "1"], "sizes must be at least 2"),
+    "cold": (
+        ["reproduce", "flow-sweep", "--temperatures", "-1"],
+        "temperatures must be a finite number > 0",
     ),
     "D needs noise": (["reproduce", "figure-1", "--d", "2"], "d must be at least 3"),
 }

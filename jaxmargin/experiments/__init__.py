@@ -1,6 +1,6 @@
 """The paper's figures and theorems as experiments: settings, a jitted run, claims, a picture."""
 
-from jaxmargin.experiments import figure_1, figure_2, figure_4, theorem_2_1
+from jaxmargin.experiments import figure_1, figure_2, figure_4, flow, flow_sweep, theorem_2_1
 from jaxmargin.experiments.experiment import Claim, Context, Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -9,6 +9,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         figure_1.EXPERIMENT,
         figure_2.EXPERIMENT,
         figure_4.EXPERIMENT,
+        flow.EXPERIMENT,
+        flow_sweep.EXPERIMENT,
         theorem_2_1.EXPERIMENT,
     )
 }
