@@ -35,8 +35,10 @@ def flow(devices=None) -> jm.Flow:
 def run(archive: str, steps: int, devices=None) -> tuple[jm.FlowState, jm.FlowHistory]:
     chosen = flow(devices)
     state = chosen.init(start())
-    schedule = {"num_steps": steps, "save_every": SAVE_EVERY, "record": RECORD}
-    return jm.resumable_run(archive, chosen, jax.random.key(2), state, **schedule)
+    return jm.resumable_run(
+        archive, chosen, jax.random.key(2), state,
+        num_steps=steps, save_every=SAVE_EVERY, record=RECORD,
+    )  # fmt: skip
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import flow_process
 import jax
@@ -136,7 +137,8 @@ def test_sharded_state_is_saved_and_placed_again(tmp_path: Path):
 def call(path: Path, *, key=KEY, **settings):
     flow = flow_process.flow()
     state = flow.init(flow_process.start())
-    return jm.resumable_run(path, flow, key, state, **({"num_steps": 100} | settings))
+    options: dict[str, Any] = {"num_steps": 100} | settings
+    return jm.resumable_run(path, flow, key, state, **options)
 
 
 def test_another_run_is_refused(tmp_path: Path):
