@@ -37,7 +37,7 @@ LOSSES = {
     "logistic": Loss(jm.logistic_two_layer, lam=0.02, step_size=0.02, steps=30_000),
     "squared": Loss(jm.squared_two_layer, lam=0.2, step_size=0.004, steps=100_000),
 }
-WITHIN, POLISHED, ROUNDING = 1e-2, 1e-5, 1e-8
+WITHIN, POLISHED, ROUNDING = 1e-2, 1e-5, 1e-6
 
 
 class Outcome(NamedTuple):
