@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -53,11 +54,11 @@ class Certificate:
             were searched, and gap and lower_bound are estimates.
     """
 
-    gap: Array
-    energy: Array
-    lower_bound: Array
-    lowest_variation: Array
-    direction: Array
+    gap: Any  # arrays all, but for the placeholders by which JAX builds and maps dataclasses
+    energy: Any
+    lower_bound: Any
+    lowest_variation: Any
+    direction: Any
     exact: bool = field(metadata={"static": True})
 
     def __repr__(self) -> str:

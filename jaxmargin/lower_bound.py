@@ -77,7 +77,7 @@ def f_plus(
     Example:
         >>> x, beta, z = jnp.array([[1.0, 0.0, 1.0]]), jnp.array([2.0]), jnp.array([[-1.0]])
         >>> [round(v, 3) for v in f_plus(x, beta, z).tolist()]
-        [0.636]
+        [0.637]
 
     Reference:
         Wei, Lee, Liu, Ma (2019), Lemma B.2.
