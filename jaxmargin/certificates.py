@@ -252,10 +252,7 @@ def _tangent(theta: Array, slopes: Array) -> Array:
 
 def require_conjugate(problem: MeanField) -> Callable:
     """R*, or TypeError."""
-    loss = problem.loss
-    found = getattr(loss, "conjugate", None) or getattr(
-        getattr(loss, "func", None), "conjugate", None
-    )
+    found = getattr(problem.loss, "conjugate", None)
     if not callable(found):
         raise TypeError(
             "problem.loss must have a method conjugate(p), the convex conjugate "

@@ -1,6 +1,5 @@
-"""Flows against update E.21, its lemmas, gradient descent of networks, and one device."""
+"""Flows against update E.21, its lemmas, and gradient descent of networks."""
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flows import logistic, measure, normal, trajectory
 
 import jaxmargin as jm
 from jaxmargin import flow as flow_module
@@ -17,35 +17,9 @@ from jaxmargin.meanfield import Measure
 SCHEMES = ["reinitialize", "weighted"]
 
 
-def normal(*shape: int, seed: int = 0, dtype: Any = "float32"):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
-
-
-def logistic(n: int = 5, *, lam: float = 0.1, seed: int = 0, dtype: Any = "float32", **options):
-    """A problem in R^3 with random labels."""
-    y = jnp.sign(normal(n, seed=seed + 100, dtype=dtype))
-    return jm.logistic_two_layer(normal(n, 2, seed=seed, dtype=dtype), y, lam=lam, **options)
-
-
-def measure(m: int, dim: int = 3, *, total: float = 1.0, empty: int = 0, dtype: Any = "float32"):
-    """Unequal masses of the given total; `empty` slots of mass 0, one of them not at theta = 0."""
-    mass = np.random.default_rng(1).uniform(0.5, 1.5, size=m)
-    mass[m - empty :] = 0
-    theta = normal(m, dim, seed=2, dtype=dtype)
-    if empty > 1:
-        theta = theta.at[m - empty + 1 :].set(0)
-    return Measure(theta, jnp.asarray(total * mass / mass.sum(), dtype))
-
-
 def replaced(flow: jm.Flow, of: Measure) -> jm.FlowState:
     """The flow's own state, but with this very measure: no reserve."""
     return flow.init(of)._replace(measure=of)
-
-
-@partial(jax.jit, static_argnums=2)
-def trajectory(flow: jm.Flow, state: jm.FlowState, num_steps: int = 1):
-    keys = jax.random.split(jax.random.key(0), num_steps)
-    return jax.lax.scan(lambda state, key: flow.step(key, state), state, keys)
 
 
 # 2-homogeneous functions of theta in R^3, and their means over the uniform sphere.
@@ -451,74 +425,3 @@ def test_many_problems_at_once_are_a_loop(scheme: str):
         alone = one_by_one(problem, noises[i], jax.tree.map(lambda a, i=i: a[i], starts))
         one = jax.tree.map(lambda a, i=i: a[i], together)
         jax.tree.map(partial(np.testing.assert_allclose, rtol=2e-5, atol=1e-6), one, alone)
-
-
-# Devices
-
-SHARED: dict[str, Callable[..., jm.Flow]] = {
-    "plain": jm.wasserstein_flow,
-    "safeguarded": partial(jm.wasserstein_flow, safeguard=True),
-    "reinitialize": partial(jm.perturbed_flow, noise=0.05),
-    "weighted": partial(jm.perturbed_flow, noise=0.05, scheme="weighted"),
-}
-by_flow = pytest.mark.parametrize("make", SHARED.values(), ids=SHARED.keys())
-
-
-@by_flow
-def test_devices_share_the_particles_and_agree_with_one(make: Callable[..., jm.Flow]):
-    """19 particles have 5 empty slots on 8 devices; "weighted" is given as many on one."""
-    with jax.enable_x64(True):
-        problem, start = logistic(12, dtype=float), measure(19, dtype=float)
-        runs = []
-        for devices in (None, jax.devices()):
-            flow = make(problem, step_size=0.05, devices=devices)
-            state = flow.init(start)
-            if devices is None and make is SHARED["weighted"]:
-                padding = ((0, -2 * 19 % 8), (0, 0))
-                state = state._replace(
-                    measure=Measure(
-                        jnp.pad(state.measure.theta, padding),
-                        jnp.pad(state.measure.mass, padding[0]),
-                    )
-                )
-            runs.append(jm.run(flow, jax.random.key(2), state, num_steps=300, record=100))
-        (one, one_history), (eight, history) = runs
-        slots = len(one.measure.mass)
-        assert eight.measure.mass.shape == (slots + -slots % 8,)
-        assert not eight.measure.mass[slots:].any()
-        cut = jax.tree.map(lambda leaf: leaf[:slots], eight.measure)
-        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-8, atol=1e-9), cut, one.measure)
-        np.testing.assert_allclose(history.energy, one_history.energy, rtol=1e-9)
-        for leaf in eight.measure:
-            assert len({shard.device for shard in leaf.addressable_shards}) == 8
-            assert not leaf.is_fully_replicated
-
-
-def test_a_problem_on_one_device_can_be_shared_out():
-    problem = jax.device_put(logistic(), jax.devices()[3])
-    flow = SHARED["plain"](problem, step_size=0.05, devices=jax.devices()[:2])
-    state, _ = trajectory(flow, flow.init(measure(4)))
-    assert state.measure.theta.sharding.device_set == set(jax.devices()[:2])
-
-
-COLLECTIVES = r"(all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(?:-start)?\("
-
-
-@pytest.mark.parametrize("name", ["plain", "reinitialize"])
-def test_a_step_communicates_once(name: str):
-    flow = SHARED[name](logistic(), step_size=0.05, devices=jax.devices())
-    state = flow.init(measure(32))
-    text = jax.jit(flow.step).lower(jax.random.key(0), state).compile().as_text()
-    assert re.findall(COLLECTIVES, text or "") == ["all-reduce"]
-
-
-@pytest.mark.parametrize("name", ["plain", "reinitialize", "weighted"])
-def test_a_step_keeps_no_array_of_particles_by_samples(name: str):
-    """16384 x 4000 numbers would be 262 MB."""
-    problem = jm.logistic_two_layer(jnp.ones((4000, 20)), jnp.ones(4000), lam=0.1)
-    options = {"reserve": 0} if name == "weighted" else {}
-    flow = SHARED[name](problem, step_size=0.05, **options)
-    state = flow.init(Measure(jnp.ones((16384, 21)), jnp.full(16384, 2.0**-14)))
-    compiled = jax.jit(flow.step).lower(jax.random.key(0), state).compile()
-    analysis: Any = compiled.memory_analysis()
-    assert analysis.temp_size_in_bytes < 64e6
