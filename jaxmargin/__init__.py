@@ -55,6 +55,7 @@ from jaxmargin.predictors import (
     fit_svm,
     kernel_predict,
 )
+from jaxmargin.regularization_path import MarginPath, margin_path
 from jaxmargin.resumable import resumable_run
 from jaxmargin.runs import FlowHistory, run
 from jaxmargin.training import History, Minibatch, Trained, train
@@ -78,6 +79,7 @@ __all__ = [
     "FlowState",
     "History",
     "Homogeneity",
+    "MarginPath",
     "MeanField",
     "Measure",
     "Minibatch",
@@ -116,6 +118,7 @@ __all__ = [
     "logistic_two_layer",
     "lower_bound",
     "margin_distribution",
+    "margin_path",
     "margins",
     "mlp",
     "normalized_margin",

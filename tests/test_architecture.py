@@ -34,6 +34,7 @@ ROWS = {
     "flow": 2,
     "two_layer_problems": 2,
     "training": 3,
+    "regularization_path": 3,
     "runs": 3,
     "certificates": 3,
     "convergence": 3,

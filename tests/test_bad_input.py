@@ -7,13 +7,31 @@ import inspect
 import re
 
 import pytest
-from faults import certificates, data, flow, losses, meanfield, networks, training
+from faults import (
+    certificates,
+    data,
+    flow,
+    losses,
+    meanfield,
+    networks,
+    regularization_path,
+    training,
+)
 from faults.fault import Fault
 from test_contracts import public_names
 
 FAULTS: list[Fault] = [
     row
-    for table in (networks, losses, data, training, meanfield, flow, certificates)
+    for table in (
+        networks,
+        losses,
+        data,
+        training,
+        regularization_path,
+        meanfield,
+        flow,
+        certificates,
+    )
     for row in table.FAULTS
 ]
 
@@ -38,6 +56,7 @@ MODULES = {
     "norms",
     "perturbation",
     "polishing",
+    "regularization_path",
     "runs",
     "training",
     "two_layer_problems",
