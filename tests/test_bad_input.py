@@ -7,13 +7,13 @@ import inspect
 import re
 
 import pytest
-from faults import certificates, data, flow, losses, meanfield, networks, training
+from faults import bounds, certificates, data, flow, losses, meanfield, networks, training
 from faults.fault import Fault
 from test_contracts import public_names
 
 FAULTS: list[Fault] = [
     row
-    for table in (networks, losses, data, training, meanfield, flow, certificates)
+    for table in (networks, losses, data, training, meanfield, flow, certificates, bounds)
     for row in table.FAULTS
 ]
 
@@ -26,6 +26,7 @@ def test_a_fault_is_one_clear_line(fault: Fault):
 
 
 MODULES = {
+    "bounds",
     "certificates",
     "convergence",
     "data",
@@ -41,6 +42,7 @@ MODULES = {
     "runs",
     "training",
     "two_layer_problems",
+    "weak_regularizer",
 }
 CHECKED = sorted(
     name
