@@ -63,7 +63,8 @@ def margin_at(x: np.ndarray, y: np.ndarray, *, lam: float) -> tuple[float, float
     else:
         loss = cp.sum(cp.exp(-signed - np.log(n * lam)))
     value = _solve(loss + network.norm, network.cones)
-    return float(np.min(signed.value) / network.norm.value), np.log(value) + np.log(lam)
+    margin = np.min(np.asarray(signed.value)) / float(np.asarray(network.norm.value))
+    return float(margin), np.log(value) + np.log(lam)
 
 
 def maximum_margin(x: np.ndarray, y: np.ndarray) -> float:

@@ -41,6 +41,7 @@ ROWS = {
     "polishing": 4,
     "l1svm": 3,
     "bounds": 3,
+    "weak_regularizer": 1,
     "lower_bound": 3,
     "oracle": 3,
     "resumable": 4,
