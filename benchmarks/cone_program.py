@@ -34,20 +34,34 @@ def patterns(x: np.ndarray) -> np.ndarray:
 
 def optimum(x: np.ndarray, y: np.ndarray, *, lam: float, loss: str) -> float:
     """Min over all measures of the energy, for loss "logistic" or "squared"."""
+    outputs, norms, cones = _units(x)
+    risk = {
+        "logistic": lambda: cp.sum(cp.logistic(cp.multiply(-y, outputs))),
+        "squared": lambda: cp.sum_squares(outputs - y),
+    }[loss]()
+    program = cp.Problem(cp.Minimize(risk + 2 * lam * norms), cones)
+    return _solve(program)
+
+
+def max_margin(x: np.ndarray, y: np.ndarray) -> float:
+    """Max over all networks of the normalised margin: max min_i y_i f(x_i), 2 sum |z| <= 1."""
+    outputs, norms, cones = _units(x)
+    margin = cp.min(cp.multiply(y, outputs))
+    return _solve(cp.Problem(cp.Maximize(margin), [*cones, 2 * norms <= 1]))
+
+
+def _units(x: np.ndarray) -> tuple[cp.Expression, cp.Expression, list[cp.Constraint]]:
+    """Outputs, sum of the norms |z|, and constraints of z for all patterns and both signs."""
     active = patterns(x)
     z = [cp.Variable((len(active), x.shape[1])) for _ in range(2)]
     heights = [part @ x.T for part in z]
     outputs = cp.sum(cp.multiply(active, heights[0] - heights[1]), axis=0)
     side = np.where(active, 1.0, -1.0)
-    risk = {
-        "logistic": lambda: cp.sum(cp.logistic(cp.multiply(-y, outputs))),
-        "squared": lambda: cp.sum_squares(outputs - y),
-    }[loss]()
     norms = cp.sum([cp.sum(cp.norm(part, 2, axis=1)) for part in z])
-    program = cp.Problem(
-        cp.Minimize(risk + 2 * lam * norms),
-        [cp.multiply(side, height) >= 0 for height in heights],
-    )
+    return outputs, norms, [cp.multiply(side, height) >= 0 for height in heights]
+
+
+def _solve(program: cp.Problem) -> float:
     # Nearly empty cones are badly scaled: more equilibration and less regularization.
     program.solve(solver=cp.CLARABEL, equilibrate_max_iter=50, static_regularization_constant=1e-10)
     if program.status != cp.OPTIMAL:

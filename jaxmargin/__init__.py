@@ -17,6 +17,7 @@ from jaxmargin.homogeneity import (
     widen,
 )
 from jaxmargin.kernels import k1, k2, kernel_matvec, relu_nngp, relu_ntk, two_layer_ntk
+from jaxmargin.l1svm import L1SVM, MaxMargin, l1_svm, max_margin
 from jaxmargin.losses import (
     cross_entropy_loss,
     logistic_loss,
@@ -69,6 +70,7 @@ from jaxmargin.two_layer_problems import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "L1SVM",
     "Certificate",
     "ConvergenceError",
     "DivergenceError",
@@ -78,6 +80,7 @@ __all__ = [
     "FlowState",
     "History",
     "Homogeneity",
+    "MaxMargin",
     "MeanField",
     "Measure",
     "Minibatch",
@@ -112,11 +115,13 @@ __all__ = [
     "k2",
     "kernel_matvec",
     "kernel_predict",
+    "l1_svm",
     "logistic_loss",
     "logistic_two_layer",
     "lower_bound",
     "margin_distribution",
     "margins",
+    "max_margin",
     "mlp",
     "normalized_margin",
     "norms",
