@@ -6,6 +6,7 @@ in its cone (Pilanci and Ergen, 2020). R is the sum over the samples.
 """
 
 import itertools
+from typing import Any, NamedTuple
 
 import cvxpy as cp
 import numpy as np
@@ -34,20 +35,40 @@ def patterns(x: np.ndarray) -> np.ndarray:
 
 def optimum(x: np.ndarray, y: np.ndarray, *, lam: float, loss: str) -> float:
     """Min over all measures of the energy, for loss "logistic" or "squared"."""
+    network = _network(x)
+    risk = {
+        "logistic": lambda: cp.sum(cp.logistic(cp.multiply(-y, network.outputs))),
+        "squared": lambda: cp.sum_squares(network.outputs - y),
+    }[loss]()
+    return _solve(risk + lam * network.norm, network.cones)
+
+
+def minimum_norm(x: np.ndarray, y: np.ndarray) -> float:
+    """Min ||Theta||_2^2 over all networks with f(x_i) = y_i (eq. B.14)."""
+    network = _network(x)
+    return _solve(network.norm, [*network.cones, network.outputs == y])
+
+
+class _Network(NamedTuple):
+    """Outputs (n,) and ||Theta||_2^2 of the units' sums z, and the cones that z must lie in."""
+
+    outputs: Any
+    norm: Any
+    cones: list[cp.Constraint]
+
+
+def _network(x: np.ndarray) -> _Network:
     active = patterns(x)
     z = [cp.Variable((len(active), x.shape[1])) for _ in range(2)]
     heights = [part @ x.T for part in z]
     outputs = cp.sum(cp.multiply(active, heights[0] - heights[1]), axis=0)
     side = np.where(active, 1.0, -1.0)
-    risk = {
-        "logistic": lambda: cp.sum(cp.logistic(cp.multiply(-y, outputs))),
-        "squared": lambda: cp.sum_squares(outputs - y),
-    }[loss]()
-    norms = cp.sum([cp.sum(cp.norm(part, 2, axis=1)) for part in z])
-    program = cp.Problem(
-        cp.Minimize(risk + 2 * lam * norms),
-        [cp.multiply(side, height) >= 0 for height in heights],
-    )
+    norm = 2 * cp.sum([cp.sum(cp.norm(part, 2, axis=1)) for part in z])
+    return _Network(outputs, norm, [cp.multiply(side, height) >= 0 for height in heights])
+
+
+def _solve(objective: Any, constraints: list[cp.Constraint]) -> float:
+    program = cp.Problem(cp.Minimize(objective), constraints)
     # Nearly empty cones are badly scaled: more equilibration and less regularization.
     program.solve(solver=cp.CLARABEL, equilibrate_max_iter=50, static_regularization_constant=1e-10)
     if program.status != cp.OPTIMAL:
