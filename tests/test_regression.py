@@ -60,8 +60,8 @@ def test_the_bounds_enclose_the_norm_of_the_cone_program(data: str):
     if data == "line":
         x, y = minimum_norm.points_on_a_line(jax.random.key(0), POINTS, 4)
     else:
-        x = jax.random.normal(jax.random.key(2), (POINTS, 3))
-        y = jax.random.normal(jax.random.key(3), (POINTS,))
+        x = jax.random.normal(jax.random.key(2), (8, 3))
+        y = jax.random.normal(jax.random.key(3), (8,))
     exact = cone_program.minimum_norm(np.asarray(x, np.float64), np.asarray(y, np.float64))
     found = minimum_norm.optimum(x, y, LAMS)
     assert found.limit.exact

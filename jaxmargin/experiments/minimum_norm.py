@@ -19,16 +19,17 @@ from scipy.optimize import linprog
 from jaxmargin.experiments.experiment import Tick
 from jaxmargin.hypercube import embed
 from jaxmargin.losses import squared_loss
-from jaxmargin.meanfield import Measure, sample_sphere
+from jaxmargin.meanfield import Measure
 from jaxmargin.networks import TwoLayer, append_one, init_two_layer, two_layer
 from jaxmargin.norms import sum_of_squares
 from jaxmargin.oracle import AXES, TARGETS
 from jaxmargin.polishing import polish
+from jaxmargin.sphere import spread
 from jaxmargin.training import train
 from jaxmargin.two_layer_problems import squared_two_layer
 
-STARTS = 32  # random particles to polish from
-EXTRA = 256  # random directions by which an interpolant makes up for the optimum's misfit
+STARTS = 32  # particles to polish from
+EXTRA = 256  # directions by which an interpolant makes up for the optimum's misfit
 TAIL = (1e-4, 1e-5, 1e-6, 1e-7)  # lambdas below those asked for, towards the limit
 
 
@@ -129,7 +130,7 @@ def optimum(x: Float[Array, "n d"], y: Float[Array, " n"], lams: Sequence[float]
     ||Theta*||^2 >= L_lam(Theta_lam) / lam, which is certified from below.
     """
     (n, d), asked = x.shape, len(lams)
-    measure = Measure(sample_sphere(jax.random.key(0), STARTS, d + 1), jnp.full(STARTS, 1 / STARTS))
+    measure = Measure(spread(STARTS, d + 1, x.dtype), jnp.full(STARTS, 1 / STARTS))
     norms, certificates = [], []
     lams = [*lams, *(lam for lam in TAIL if lam < min(lams))]
     for lam in lams:
@@ -149,12 +150,11 @@ def optimum(x: Float[Array, "n d"], y: Float[Array, " n"], lams: Sequence[float]
 
 
 def _interpolant_norm(x: Array, y: Array, u: np.ndarray) -> float:
-    """The least ||Theta||_2^2 of an interpolant with units of directions u, or of random ones.
+    """The least ||Theta||_2^2 of an interpolant with units of directions u, or of many others.
 
     A unit |c| [u . x]_+ with |u| = 1 costs 2 |c|: a linear program.
     """
-    extra = sample_sphere(jax.random.key(1), EXTRA, x.shape[1])
-    u = np.concatenate([u, extra])
+    u = np.concatenate([u, spread(EXTRA, x.shape[1], x.dtype)])
     features = np.maximum(np.asarray(x) @ (u / np.linalg.norm(u, axis=1, keepdims=True)).T, 0)
     signed = np.concatenate([features, -features], axis=1)
     cost = np.full(signed.shape[1], 2.0)
