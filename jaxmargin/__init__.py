@@ -4,7 +4,7 @@ Implements and extends Wei, Lee, Liu, Ma, "Regularization Matters: Generalizatio
 Optimization of Neural Nets v.s. their Induced Kernel" (NeurIPS 2019).
 """
 
-from jaxmargin import data, hypercube, lower_bound, norms, oracle
+from jaxmargin import bounds, data, hypercube, lower_bound, norms, oracle
 from jaxmargin.certificates import Certificate, duality_gap
 from jaxmargin.convergence import Regularity, TheoreticalRate, regularity, theoretical_rate
 from jaxmargin.empirical import empirical_ntk
@@ -55,6 +55,7 @@ from jaxmargin.predictors import (
     fit_svm,
     kernel_predict,
 )
+from jaxmargin.regularization_path import MarginPath, margin_path
 from jaxmargin.resumable import resumable_run
 from jaxmargin.runs import FlowHistory, run
 from jaxmargin.training import History, Minibatch, Trained, train
@@ -64,6 +65,11 @@ from jaxmargin.two_layer_problems import (
     from_network,
     logistic_two_layer,
     squared_two_layer,
+)
+from jaxmargin.weak_regularizer import (
+    guaranteed_margin,
+    log_theorem_regularization,
+    regularization_for_margin,
 )
 
 __version__ = "0.1.0"
@@ -78,6 +84,7 @@ __all__ = [
     "FlowState",
     "History",
     "Homogeneity",
+    "MarginPath",
     "MeanField",
     "Measure",
     "Minibatch",
@@ -90,6 +97,7 @@ __all__ = [
     "append_one",
     "as_network",
     "balance",
+    "bounds",
     "check_two_homogeneous",
     "cross_entropy_loss",
     "cross_entropy_two_layer",
@@ -104,6 +112,7 @@ __all__ = [
     "fit_ridge_matrix_free",
     "fit_svm",
     "from_network",
+    "guaranteed_margin",
     "homogeneity_degree",
     "hypercube",
     "init_mlp",
@@ -112,10 +121,12 @@ __all__ = [
     "k2",
     "kernel_matvec",
     "kernel_predict",
+    "log_theorem_regularization",
     "logistic_loss",
     "logistic_two_layer",
     "lower_bound",
     "margin_distribution",
+    "margin_path",
     "margins",
     "mlp",
     "normalized_margin",
@@ -126,6 +137,7 @@ __all__ = [
     "perturbed_flow",
     "polish",
     "regularity",
+    "regularization_for_margin",
     "regularized",
     "relu_nngp",
     "relu_ntk",

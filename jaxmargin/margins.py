@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree, Shaped
 
 from jaxmargin import norms
@@ -124,3 +125,23 @@ def _unit_margins(apply: Apply, params: PyTree, x: Array, y: Array, norm: Norm) 
     scale = jnp.where(size > 0, size, jnp.ones_like(size))
     unit = jax.tree.map(lambda leaf: leaf / scale.astype(leaf.dtype), params)
     return margins(apply(unit, x), y)
+
+
+def check_separable_labels(x: Array, y: Array) -> None:
+    """Raise ValueError if concrete labels have one class, or differ between equal rows of x."""
+    rows, labels = np.asarray(x), np.asarray(y)
+    if len(np.unique(labels)) < 2:
+        raise ValueError(
+            f"y must have at least two classes, got only {labels.flat[0]:g}: the margin of one "
+            "class is that of a constant"
+        )
+    _, group = np.unique(rows, axis=0, return_inverse=True)
+    order = np.argsort(group.ravel(), kind="stable")
+    same = group.ravel()[order][1:] == group.ravel()[order][:-1]
+    clash = np.flatnonzero(same & (labels[order][1:] != labels[order][:-1]))
+    if len(clash):
+        i, j = sorted(map(int, order[clash[0] : clash[0] + 2]))
+        raise ValueError(
+            f"no network separates the data: x[{i}] equals x[{j}], but y is {labels[i]:g} and "
+            f"{labels[j]:g}; remove one of them"
+        )

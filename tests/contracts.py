@@ -8,12 +8,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from mean_field_problems import PROBLEMS, measure, points
 
 import jaxmargin as jm
-from jaxmargin import data, hypercube, lower_bound, norms, oracle
+from jaxmargin import bounds, data, hypercube, lower_bound, norms, oracle
 
 
 class Contract(NamedTuple):
@@ -307,6 +308,30 @@ CONTRACTS = [
         lambda dtype: (normal(3, 4, dtype=dtype),),
     ),
     Contract("squared_two_layer", partial(jm.squared_two_layer, lam=0.1), samples),
+    Contract(
+        "bounds.rademacher_bound",
+        lambda radius, norms: bounds.rademacher_bound(
+            n=100, depth=3, radius=radius, layer_norms=norms
+        ),
+        lambda dtype: (jnp.asarray(2.0, dtype), jnp.asarray([0.5, 1.0, 2.0], dtype)),
+    ),
+    Contract(
+        "bounds.margin_bound",
+        partial(bounds.margin_bound, n=100, depth=2, radius=1.0, delta=0.1),
+        lambda dtype: (jnp.asarray(0.2, dtype),),
+        edges=lambda dtype: [(jnp.asarray(value, dtype),) for value in (0.0, -1.0, 0.5, 1e-12)],
+    ),
+    Contract(
+        "bounds.margin_loss_bound",
+        partial(bounds.margin_loss_bound, depth=2, radius=1.0, delta=0.1),
+        lambda dtype: (jnp.asarray([0.2, 0.4, -0.1], dtype),),
+        edges=lambda dtype: [(jnp.asarray([0.0, -0.1], dtype),)],
+    ),
+    Contract(
+        "bounds.rademacher_complexity",
+        lambda x: bounds.rademacher_complexity(jax.random.key(0), x, num_draws=3),
+        lambda dtype: (normal(4, 2, dtype=dtype),),
+    ),
     Contract("duality_gap", _gap, lambda dtype: (_measure(dtype), *samples(dtype, d=2))),
 ]
 
@@ -327,13 +352,17 @@ DRIVERS = {
     "fit_ridge": jm.fit_ridge,
     "fit_ridge_matrix_free": jm.fit_ridge_matrix_free,
     "fit_svm": jm.fit_svm,
+    "guaranteed_margin": jm.guaranteed_margin,
     "init_mlp": jm.init_mlp,
     "init_two_layer": jm.init_two_layer,
+    "log_theorem_regularization": jm.log_theorem_regularization,
     "oracle.held_out_error": oracle.held_out_error,
     "oracle.oracle_beta": oracle.oracle_beta,
+    "regularization_for_margin": jm.regularization_for_margin,
     "resumable_run": jm.resumable_run,
     "sample_sphere": jm.sample_sphere,
     "polish": jm.polish,
+    "margin_path": jm.margin_path,
     "train": jm.train,
     "perturb_units": jm.perturb_units,
     "regularity": jm.regularity,
@@ -353,11 +382,14 @@ CONTAINERS = {
     "History": jm.History,
     "Homogeneity": jm.Homogeneity,
     "MeanField": jm.MeanField,
+    "MarginPath": jm.MarginPath,
     "Measure": jm.Measure,
     "Minibatch": jm.Minibatch,
     "RidgeFit": jm.RidgeFit,
     "Trained": jm.Trained,
     "TwoLayer": jm.TwoLayer,
+    "bounds.MarginBound": bounds.MarginBound,
+    "bounds.RademacherEstimate": bounds.RademacherEstimate,
     "data.TeacherSample": data.TeacherSample,
     "lower_bound.Deviation": lower_bound.Deviation,
     "oracle.HeldOut": oracle.HeldOut,

@@ -1,0 +1,1 @@
+"""The table of wrong input: each file has the rows `FAULTS` of a few modules."""
