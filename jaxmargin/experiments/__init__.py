@@ -1,6 +1,14 @@
 """The paper's figures and theorems as experiments: settings, a jitted run, claims, a picture."""
 
-from jaxmargin.experiments import figure_1, figure_2, figure_4, flow, flow_sweep, theorem_2_1
+from jaxmargin.experiments import (
+    figure_1,
+    figure_2,
+    figure_4,
+    flow,
+    flow_sweep,
+    regression,
+    theorem_2_1,
+)
 from jaxmargin.experiments.experiment import Claim, Context, Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -11,6 +19,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         figure_4.EXPERIMENT,
         flow.EXPERIMENT,
         flow_sweep.EXPERIMENT,
+        regression.EXPERIMENT,
         theorem_2_1.EXPERIMENT,
     )
 }

@@ -44,16 +44,20 @@ def house_style() -> AbstractContextManager[None]:
     return mpl.rc_context(STYLE)
 
 
-def panels(count: int, *, width: float = 3.2, height: float = 2.7) -> tuple[Figure, list[Axes]]:
-    """A row of `count` axes; no display is needed.
+def panels(
+    count: int, *, rows: int = 1, width: float = 3.2, height: float = 2.7
+) -> tuple[Figure, list[Axes]]:
+    """Rows of axes, `count` in all; no display is needed.
 
     Args:
-        count: number of axes.
+        count: number of axes, a multiple of rows.
+        rows: of equally many.
         width: inches of each.
-        height: inches.
+        height: inches of each.
     """
-    figure = Figure(figsize=(width * count, height), layout="constrained")
-    return figure, list(figure.subplots(1, count, squeeze=False)[0])
+    columns = count // rows
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 
 def mean_band(

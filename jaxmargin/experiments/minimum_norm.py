@@ -1,0 +1,162 @@
+"""Theorem B.10's limit: regularized squared loss as lambda -> 0, and the minimum-norm interpolant.
+
+Trained networks stand beside the optimum over all widths, which a duality gap certifies, and
+||Theta*||_2^2 lies between a certified lower bound and the norm of an explicit interpolant.
+"""
+
+import itertools
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+from scipy.optimize import linprog
+
+from jaxmargin.experiments.experiment import Tick
+from jaxmargin.hypercube import embed
+from jaxmargin.losses import squared_loss
+from jaxmargin.meanfield import Measure
+from jaxmargin.networks import TwoLayer, append_one, init_two_layer, two_layer
+from jaxmargin.norms import sum_of_squares
+from jaxmargin.oracle import AXES, TARGETS
+from jaxmargin.polishing import polish
+from jaxmargin.sphere import spread
+from jaxmargin.training import train
+from jaxmargin.two_layer_problems import squared_two_layer
+
+STARTS = 32  # particles to polish from
+EXTRA = 256  # directions by which an interpolant makes up for the optimum's misfit
+TAIL = (1e-4, 1e-5, 1e-6, 1e-7)  # lambdas below those asked for, towards the limit
+
+
+class Path(NamedTuple):
+    """Along falling lambdas: L_lam(Theta_lam) and ||Theta_lam||_2^2, each (s,) or (t, s)."""
+
+    objective: np.ndarray
+    norm: np.ndarray
+
+
+class Bracket(NamedTuple):
+    """Two bounds on ||Theta*||_2^2: a certificate (an estimate unless exact), an interpolant."""
+
+    lower: float
+    upper: float
+    exact: bool
+
+
+def support_of_d(d: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    """All 2^d points of the distribution D and their labels; d >= 3.
+
+    ||Theta*||^2 is 8 here. Four units reach it (appendix B.2). For a bound from below, any nu with
+    |sum_i nu_i [u . x_i]_+| <= 1 on the sphere gives ||Theta||^2 >= 2 sum_i nu_i y_i. Take
+    nu = 4 y / 2^d: for u = (a, b, v) the sum is E|a + v . z| - E|b + v . z| over signs z, and
+    E|v . z| <= E|b + v . z|, so that it is at most |a|, and at least -|b|.
+    """
+    z = jnp.array(list(itertools.product((-1.0, 1.0), repeat=d - 2)))
+    x = jnp.concatenate([embed(z, *axis) for axis in AXES.tolist()])
+    return x, jnp.repeat(jnp.array(TARGETS["label"]), len(z), total_repeat_length=len(x))
+
+
+def points_on_a_line(
+    key: PRNGKeyArray, n: int, hidden: int
+) -> tuple[Float[Array, "n 2"], Float[Array, " n"]]:
+    """Evenly spaced points of [-1, 1] with a constant feature, and a teacher's values there."""
+    x = append_one(jnp.linspace(-1, 1, n)[:, None])
+    y = two_layer(init_two_layer(key, 2, hidden), x)
+    if not jnp.any(y):
+        raise ValueError("the teacher is 0 at all points: give it more hidden units, or a new seed")
+    return x, y
+
+
+class _Student(NamedTuple):
+    """A network and its lambda, which is no constant: so all of them share one compilation."""
+
+    network: TwoLayer
+    lam: Array
+
+
+def _objective(student: _Student, x: Array, y: Array) -> Array:
+    """L_lam(Theta) = (1/n) sum_i (f(x_i) - y_i)^2 + lam ||Theta||_2^2 (Theorem B.10)."""
+    penalty = jax.lax.stop_gradient(student.lam) * sum_of_squares(student.network)
+    return jnp.mean(squared_loss(two_layer(student.network, x), y)) + penalty
+
+
+def trained_path(
+    key: PRNGKeyArray,
+    x: Float[Array, "n d"],
+    y: Float[Array, " n"],
+    lams: Sequence[float],
+    *,
+    trials: int,
+    width: int,
+    init_std: float,
+    optimizer: optax.GradientTransformation,
+    steps: int,
+    tick: Tick,
+) -> Path:
+    """Networks trained down the lambdas, each from where the one before ended; (t, s).
+
+    `tick` is called once for each lambda.
+    """
+    init = partial(init_two_layer, d=x.shape[1], m=width, std=init_std)
+    networks = jax.vmap(init)(jax.random.split(key, trials))
+    samples = [jnp.broadcast_to(part, (trials, *part.shape)) for part in (x, y)]
+    objectives, norms = [], []
+    for lam in lams:
+        start = _Student(networks, jnp.full(trials, lam, x.dtype))
+        (networks, _), history = train(
+            _objective, optimizer, start, *samples, num_steps=steps, record=steps, trials=True
+        )
+        objectives.append(history.objective[:, -1])
+        norms.append(jax.vmap(sum_of_squares)(networks))
+        tick()
+    return Path(np.stack(objectives, axis=1), np.stack(norms, axis=1))
+
+
+class Optimum(NamedTuple):
+    """The certified path over all widths, (s,), and the bounds on its limit ||Theta*||_2^2."""
+
+    path: Path
+    limit: Bracket
+
+
+def optimum(x: Float[Array, "n d"], y: Float[Array, " n"], lams: Sequence[float]) -> Optimum:
+    """The optimum over all widths, polished in float64 down the lambdas and on to 1e-7.
+
+    ||Theta*||^2 >= L_lam(Theta_lam) / lam, which is certified from below.
+    """
+    (n, d), asked = x.shape, len(lams)
+    measure = Measure(spread(STARTS, d + 1, x.dtype), jnp.full(STARTS, 1 / STARTS))
+    norms, certificates = [], []
+    lams = [*lams, *(lam for lam in TAIL if lam < min(lams))]
+    for lam in lams:
+        with jax.enable_x64(True):
+            samples = (jnp.asarray(part, jnp.float64) for part in (x, y))
+            # The mean loss with lam, times n, is the sum of the losses with n lam.
+            problem = squared_two_layer(*samples, lam=n * lam)
+            start = Measure(*(jnp.asarray(part, jnp.float64) for part in measure))
+        measure, certificate = polish(problem, start)
+        norms.append(measure.mass @ np.sum(measure.theta**2, axis=1))
+        certificates.append(certificate)
+    objectives = np.array([float(one.energy) / n for one in certificates])
+    lower = np.array([float(one.lower_bound) / n for one in certificates]) / lams
+    upper = _interpolant_norm(x, y, np.asarray(measure.theta)[:, 1:])
+    limit = Bracket(float(lower.max()), upper, all(bool(one.exact) for one in certificates))
+    return Optimum(Path(objectives[:asked], np.array(norms[:asked])), limit)
+
+
+def _interpolant_norm(x: Array, y: Array, u: np.ndarray) -> float:
+    """The least ||Theta||_2^2 of an interpolant with units of directions u, or of many others.
+
+    A unit |c| [u . x]_+ with |u| = 1 costs 2 |c|: a linear program.
+    """
+    u = np.concatenate([u, spread(EXTRA, x.shape[1], x.dtype)])
+    features = np.maximum(np.asarray(x) @ (u / np.linalg.norm(u, axis=1, keepdims=True)).T, 0)
+    signed = np.concatenate([features, -features], axis=1)
+    cost = np.full(signed.shape[1], 2.0)
+    found = linprog(cost, A_eq=signed, b_eq=np.asarray(y, np.float64))
+    return float(found.fun) if found.success else np.inf  # no interpolant among these directions
