@@ -1,6 +1,14 @@
 """The paper's figures and theorems as experiments: settings, a jitted run, claims, a picture."""
 
-from jaxmargin.experiments import figure_1, figure_2, figure_4, flow, flow_sweep, theorem_2_1
+from jaxmargin.experiments import (
+    figure_1,
+    figure_2,
+    figure_3,
+    figure_4,
+    flow,
+    flow_sweep,
+    theorem_2_1,
+)
 from jaxmargin.experiments.experiment import Claim, Context, Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -8,6 +16,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     for experiment in (
         figure_1.EXPERIMENT,
         figure_2.EXPERIMENT,
+        figure_3.EXPERIMENT,
         figure_4.EXPERIMENT,
         flow.EXPERIMENT,
         flow_sweep.EXPERIMENT,
