@@ -170,7 +170,7 @@ def test_small_runs_end_with_two_files_and_series_of_the_right_shape(name: str, 
 
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 2, 3), dtype=np.uint8)
-WIDTHS = ["--widths", "8", "--large-widths", "8", "--mnist-widths", "4"]
+WIDTHS = ["--widths", "8", "--compared-widths", "8", "--mnist-widths", "4"]
 
 
 def test_small_figure_3_reads_the_folder_of_the_environment(tmp_path: Path, monkeypatch):
@@ -182,7 +182,7 @@ def test_small_figure_3_reads_the_folder_of_the_environment(tmp_path: Path, monk
             header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
             (folder / name.removesuffix(".gz")).write_bytes(header + array.tobytes())
     monkeypatch.setenv("JAXMARGIN_MNIST", str(folder))
-    options = [*FEW, *WIDTHS, "--mnist-unregularized-widths", "4", "--lam", "0", "--mnist-lam", "0"]
+    options = [*FEW, *WIDTHS, "--mnist-compared-widths", "4", "--lam", "0", "--mnist-lam", "0"]
     sizes = ["--n", "10", "--d", "4", "--mnist-epochs", "6", "--mnist-batch", "5"]
     assert reproduce(out, *options, *sizes, "--max-majority", "0.95", name="figure-3") == 0
     assert sorted(p.name for p in out.iterdir()) == ["figure-3.json", "figure-3.png"]

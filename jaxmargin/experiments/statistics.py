@@ -12,7 +12,8 @@ class Estimate(NamedTuple):
     error: float
 
     def __format__(self, spec: str) -> str:
-        return f"{self.value:{spec}} ± {self.error:{spec}}"
+        value = f"{self.value:{spec}}"
+        return value if np.isnan(self.error) else f"{value} ± {self.error:{spec}}"
 
 
 def standard_error(values: np.ndarray) -> np.ndarray:
