@@ -280,21 +280,26 @@ def _synthetic_claims(settings: Settings, series: Series) -> list[Claim]:
             f"of {settings.trials} trials fit {fit_counts} units",
             bool(wide.any() and fits[:, wide].all()),
         ),
-        _regularizer_claim("synthetic", settings.lam, series),
+        _regularizer_claim("synthetic", "synthetic", settings.lam, series),
     ]
 
 
-def _regularizer_claim(panel: str, lam: float, series: Series) -> Claim:
-    """The margin over that without a regularizer, at the widths where both were trained."""
-    both = [f"{panel}/{name}" for name in ("regularized", "unregularized")]
-    widths, *places = np.intersect1d(*(series[f"{key}/width"] for key in both), return_indices=True)
-    trained = (series[f"{key}/margin"][:, i].T for key, i in zip(both, places, strict=True))
-    shares = [ratio_of_means(*pair) for pair in zip(*trained, strict=True)]
+def _regularizer_claim(label: str, panel: str, lam: float, series: Series) -> Claim:
+    """The margin over that without a regularizer, of the trials that fit in both ways."""
+    with_lam, without = (
+        dict(zip(series[f"{panel}/{name}/width"], series[f"{panel}/{name}/margin"].T, strict=True))
+        for name in ("regularized", "unregularized")
+    )
+    shares: dict[int, Estimate] = {}
+    for m in with_lam.keys() & without.keys():
+        fits = (with_lam[m] > 0) & (without[m] > 0)
+        if fits.any():
+            shares[m] = ratio_of_means(with_lam[m][fits], without[m][fits])
+    measured = ", ".join(f"{shares[m]:.4f} at {m}" for m in sorted(shares))
     return Claim(
-        f"{panel}: the regularizer, lam = {lam:g}, raises the margin",
-        "margin over that without it: "
-        + ", ".join(f"{share:.4f} at {m} units" for m, share in zip(widths, shares, strict=True)),
-        bool(shares) and min(share.value for share in shares) > VISIBLE,
+        f"{label}: the regularizer, lam = {lam:g}, raises the margin",
+        f"margin over that without it: {measured or 'no network fits'}",
+        bool(shares) and min(share.value for share in shares.values()) > VISIBLE,
     )
 
 
@@ -339,7 +344,7 @@ def _image_claims(settings: Settings, series: Series) -> list[Claim]:
             + ", ".join(f"{w} at {m}" for m, w in zip(widths, wrong, strict=True)),
             not wrong.any(),
         ),
-        _regularizer_claim("images", settings.mnist_lam, series),
+        _regularizer_claim(name, "images", settings.mnist_lam, series),
     ]
 
 
@@ -376,21 +381,20 @@ def plot(settings: Settings, series: Series) -> Figure:
 
 
 def _curve(one: Axes, series: Series, key: str, metric: str, regime: Regime) -> None:
-    """Mean over the trials that fit."""
+    """Mean over the trials that fit, with their number where it is not all."""
     values, fits = series[f"{key}/{metric}"], series[f"{key}/train_error"] == 0
     means = [_mean(values[fits[:, i], i]) for i in range(len(regime.widths))]
     center, error = np.array(means).T
-    plots.band(
-        one,
-        series[f"{key}/width"],
-        center,
-        error,
-        label=regime.label,
-        color=regime.color,
-        marker="o",
-        markersize=4,
-        linestyle="--" if regime.lam == 0 else "-",
-    )
+    x = series[f"{key}/width"]
+    if regime.lam == 0:  # hollow, on the curve it hardly leaves
+        hollow = {"markersize": 8, "fillstyle": "none", "linestyle": "none"}
+        one.plot(x, center, "o", label=regime.label, color=regime.color, **hollow)
+        return
+    plots.band(one, x, center, error, label=regime.label, color=regime.color, marker="o")
+    for m, value, count in zip(x, center, fits.sum(axis=0), strict=True):
+        if metric == "margin" and 0 < count < len(values):
+            text = f"{count} of {len(values)} trials"
+            one.annotate(text, (m, value), (8, -3), textcoords="offset points", fontsize=7)
 
 
 EXPERIMENT = Experiment(
