@@ -277,6 +277,11 @@ BAD = {
         ["reproduce", "figure-3", "--mnist-batch", "2000"],
         "mnist_batch must be at most the 1348 images, got 2000",
     ),
+    "lambda 0 is the limit": (
+        ["reproduce", "regression", "--lams", "0.1,0"],
+        "lams must be a finite number > 0",
+    ),
+    "one point": (["reproduce", "regression", "--points", "1"], "points must be at least 2"),
     "D needs noise": (["reproduce", "figure-1", "--d", "2"], "d must be at least 3"),
 }
 

@@ -197,7 +197,7 @@ def main(make: Callable[..., Model] = flax_model, *, n: int = 1347, steps: int =
     axes.set_xscale("log")
     axes.set_xlabel("normalised margin")
     axes.set_ylabel("fraction of the digits below")
-    axes.legend()
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.1, 1), ncols=3, columnspacing=1)
     return figure
 
 

@@ -107,7 +107,8 @@ def trained_path(
     samples = [jnp.broadcast_to(part, (trials, *part.shape)) for part in (x, y)]
     objectives, norms = [], []
     for lam in lams:
-        start = _Student(networks, jnp.full(trials, lam, x.dtype))
+        # Of NumPy, so that the first lambda's compilation does for networks spread over devices.
+        start = _Student(jax.tree.map(np.asarray, networks), jnp.full(trials, lam, x.dtype))
         (networks, _), history = train(
             _objective, optimizer, start, *samples, num_steps=steps, record=steps, trials=True
         )
