@@ -67,7 +67,7 @@ def margin_at(x: np.ndarray, y: np.ndarray, *, lam: float) -> tuple[float, float
     return float(margin), np.log(value) + np.log(lam)
 
 
-def maximum_margin(x: np.ndarray, y: np.ndarray) -> float:
+def max_margin(x: np.ndarray, y: np.ndarray) -> float:
     """The largest normalised margin: 1 / the least ||Theta||_2^2 with y_i f(x_i) >= 1."""
     network = _network(x)
     signed = cp.multiply(y, network.outputs)

@@ -17,6 +17,7 @@ from jaxmargin.homogeneity import (
     widen,
 )
 from jaxmargin.kernels import k1, k2, kernel_matvec, relu_nngp, relu_ntk, two_layer_ntk
+from jaxmargin.l1svm import L1SVM, MaxMargin, l1_svm, max_margin
 from jaxmargin.losses import (
     cross_entropy_loss,
     logistic_loss,
@@ -75,6 +76,7 @@ from jaxmargin.weak_regularizer import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "L1SVM",
     "Certificate",
     "ConvergenceError",
     "DivergenceError",
@@ -85,6 +87,7 @@ __all__ = [
     "History",
     "Homogeneity",
     "MarginPath",
+    "MaxMargin",
     "MeanField",
     "Measure",
     "Minibatch",
@@ -121,6 +124,7 @@ __all__ = [
     "k2",
     "kernel_matvec",
     "kernel_predict",
+    "l1_svm",
     "log_theorem_regularization",
     "logistic_loss",
     "logistic_two_layer",
@@ -128,6 +132,7 @@ __all__ = [
     "margin_distribution",
     "margin_path",
     "margins",
+    "max_margin",
     "mlp",
     "normalized_margin",
     "norms",

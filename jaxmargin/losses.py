@@ -191,7 +191,7 @@ class Regularized:
             check_classes(y, scores.shape[-1])
 
 
-def check_signs(y: Array) -> None:
+def check_signs(y: Array | np.ndarray) -> None:
     """Raise ValueError unless concrete binary labels are all -1 or +1."""
     wrong = np.setdiff1d(np.unique(np.asarray(y)), [-1, 1])
     if len(wrong):

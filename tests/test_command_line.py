@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import jaxmargin
+from jaxmargin import data
 from jaxmargin.experiments import EXPERIMENTS, figure_2
 from jaxmargin.experiments.command_line import main
 
@@ -168,6 +169,37 @@ def test_small_runs_end_with_two_files_and_series_of_the_right_shape(name: str, 
     assert all((values >= 0).all() for values in errors.values())
 
 
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, 2, 3), dtype=np.uint8)
+WIDTHS = ["--widths", "8", "--compared-widths", "8", "--mnist-widths", "4"]
+
+
+def test_small_figure_3_reads_the_folder_of_the_environment(tmp_path: Path, monkeypatch):
+    """Without the regularizer, the two regimes are one: same data, start and order."""
+    out, folder = tmp_path / "out", tmp_path / "mnist"
+    folder.mkdir()
+    for images, labels in data.MNIST_FILES.values():
+        for name, array in ((images, IMAGES), (labels, np.arange(12, dtype=np.uint8) % 10)):
+            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            (folder / name.removesuffix(".gz")).write_bytes(header + array.tobytes())
+    monkeypatch.setenv("JAXMARGIN_MNIST", str(folder))
+    options = [*FEW, *WIDTHS, "--mnist-compared-widths", "4", "--lam", "0", "--mnist-lam", "0"]
+    sizes = ["--n", "10", "--d", "4", "--mnist-epochs", "6", "--mnist-batch", "5"]
+    assert reproduce(out, *options, *sizes, "--max-majority", "0.95", name="figure-3") == 0
+    assert sorted(p.name for p in out.iterdir()) == ["figure-3.json", "figure-3.png"]
+    record = json.loads((out / "figure-3.json").read_text())
+    series = {key: np.array(values) for key, values in record["series"].items()}
+    assert series["images/n"] == 12
+    radius = np.linalg.norm(IMAGES.reshape(12, -1) / 255, axis=1).max()
+    assert series["images/radius"] == pytest.approx(radius, rel=1e-6)
+    for panel, trials in (("synthetic", 2), ("images", 1)):
+        for metric in ("margin", "train_error", "test_error"):
+            values = series[f"{panel}/regularized/{metric}"]
+            assert values.shape == (trials, 1)
+            np.testing.assert_array_equal(values, series[f"{panel}/unregularized/{metric}"])
+    margins = series["synthetic/large/margin"]
+    assert not np.array_equal(margins, series["synthetic/regularized/margin"])
+
+
 def test_a_claim_that_fails_says_so(tiny: Path, tmp_path: Path, capsys):
     """Eight units do not fit their data in 50 steps."""
     assert reproduce(tmp_path, *TINY) == 0
@@ -242,12 +274,21 @@ BAD = {
         "lams must be a finite number > 0",
     ),
     "one point": (["reproduce", "regression", "--points", "1"], "points must be at least 2"),
+    "no MNIST there": (
+        ["reproduce", "figure-3", "--mnist", "no/such/folder"],
+        "no/such/folder has no",
+    ),
+    "more than the digits": (
+        ["reproduce", "figure-3", "--mnist-batch", "2000"],
+        "mnist_batch must be at most the 1348 images, got 2000",
+    ),
     "D needs noise": (["reproduce", "figure-1", "--d", "2"], "d must be at least 3"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_wrong_input_gives_one_line(case: str, tmp_path: Path, capsys):
+def test_wrong_input_gives_one_line(case: str, tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.delenv("JAXMARGIN_MNIST", raising=False)
     arguments, message = BAD[case]
     if len(arguments) > 1 and arguments[1] in EXPERIMENTS:
         arguments = [*arguments, "--out", str(tmp_path)]

@@ -47,7 +47,7 @@ def test_the_margin_at_each_lambda_is_that_of_the_convex_optimum():
     exponents = np.array([8, 10, 14, 20, 30, 45, 60, 75, 90])
     path = network_path(x, y, 2.0**-exponents)
     assert path.converged.all()
-    best = cone_program.maximum_margin(x, y)
+    best = cone_program.max_margin(x, y)
     for lam, margin, objective in zip(path.lam, path.margin, path.objective, strict=True):
         expected, log_objective = cone_program.margin_at(x, y, lam=lam)
         assert margin == pytest.approx(expected, rel=1e-3)

@@ -3,7 +3,9 @@
 from jaxmargin.experiments import (
     figure_1,
     figure_2,
+    figure_3,
     figure_4,
+    figure_5,
     flow,
     flow_sweep,
     regression,
@@ -16,7 +18,9 @@ EXPERIMENTS: dict[str, Experiment] = {
     for experiment in (
         figure_1.EXPERIMENT,
         figure_2.EXPERIMENT,
+        figure_3.EXPERIMENT,
         figure_4.EXPERIMENT,
+        figure_5.EXPERIMENT,
         flow.EXPERIMENT,
         flow_sweep.EXPERIMENT,
         regression.EXPERIMENT,

@@ -92,11 +92,16 @@ def _subcommand(experiment: Experiment) -> click.Command:
         ),
     ]
     for field in dataclasses.fields(experiment.presets[default]):
-        values = (f"{name}: {getattr(s, field.name)}" for name, s in experiment.presets.items())
+        values = (
+            f"{name}: {str(getattr(s, field.name)) or 'none'}"
+            for name, s in experiment.presets.items()
+        )
         options.append(
             click.Option(
                 [f"--{field.name.replace('_', '-')}", field.name],
                 type=_option_type(field.default),
+                envvar=field.metadata["environment"],
+                show_envvar=True,
                 help=f"{field.metadata['meaning'].capitalize()} ({', '.join(values)}).",
             )
         )

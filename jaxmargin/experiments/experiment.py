@@ -64,21 +64,28 @@ class Experiment:
     plot: Callable[[Any, Series], Figure]
 
 
-def setting(default: Any, meaning: str, *, least: float | None = None) -> Any:
-    """A field of a settings dataclass.
+def setting(
+    default: Any, meaning: str, *, least: float | None = None, environment: str | None = None
+) -> Any:
+    """A field of a settings dataclass: a number, a tuple of numbers, or a string.
 
     Args:
         default: its value in the preset "paper".
         meaning: one line for the command line's help and the documentation.
         least: smallest allowed value of an integer; for a float, 0 allows zero and None only
             numbers above it.
+        environment: a variable that the command line reads where the option is not given.
     """
-    return dataclasses.field(default=default, metadata={"meaning": meaning, "least": least})
+    return dataclasses.field(
+        default=default, metadata={"meaning": meaning, "least": least, "environment": environment}
+    )
 
 
 def check_settings(settings: Any) -> None:
-    """Raise ValueError or TypeError for the first setting that is out of its range."""
+    """Raise ValueError or TypeError for the first number that is out of its range."""
     for field in dataclasses.fields(settings):
+        if isinstance(field.default, str):
+            continue
         value, least = getattr(settings, field.name), field.metadata["least"]
         numbers = value if isinstance(value, tuple) else (value,)
         example = field.default[0] if isinstance(field.default, tuple) else field.default

@@ -14,8 +14,7 @@ import optax
 from jaxtyping import Array
 from matplotlib.figure import Figure
 
-from jaxmargin import data
-from jaxmargin.experiments import plots
+from jaxmargin.experiments import plots, teachers
 from jaxmargin.experiments.experiment import Claim, Context, Experiment, Series, Tick, setting
 from jaxmargin.experiments.statistics import mean, ratio_of_means
 from jaxmargin.losses import regularized
@@ -53,7 +52,16 @@ QUICK = replace(PAPER, trials=6)
 def run(settings: Settings, context: Context) -> Series:
     """Train every trial twice from the same start, with `lam` and with 0."""
     key_data, key_start = jax.random.split(jax.random.key(settings.seed))
-    (x, y), test = _draw_data(key_data, settings)
+    x, y, *test = teachers.draw(
+        key_data,
+        trials=settings.trials,
+        n=settings.n,
+        test_samples=settings.test_samples,
+        d=settings.d,
+        hidden=settings.hidden,
+        margin=settings.margin,
+        max_majority=settings.max_majority,
+    )
     init = partial(init_two_layer, d=settings.d, m=settings.width, std=settings.init_std)
     start = jax.vmap(init)(jax.random.split(key_start, settings.trials))
     record = _recorded(settings.steps)
@@ -85,24 +93,6 @@ def run(settings: Settings, context: Context) -> Series:
 def _recorded(steps: int) -> list[int]:
     """Every step of the first 100, then a hundred times."""
     return [*range(FIT_STEPS + 1), *np.linspace(FIT_STEPS, steps, 101, dtype=int)[1:-1].tolist()]
-
-
-def _draw_data(key: Array, settings: Settings) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Training and test samples `(x (t, n, d), y (t, n))` of one teacher a trial."""
-    samples = [
-        data.teacher(
-            k,
-            settings.n + settings.test_samples,
-            d=settings.d,
-            hidden=settings.hidden,
-            margin=settings.margin,
-            max_majority=settings.max_majority,
-        )
-        for k in jax.random.split(key, settings.trials)
-    ]
-    x, y = jnp.stack([s.x for s in samples]), jnp.stack([s.y for s in samples])
-    n = settings.n
-    return (x[:, :n], y[:, :n]), (x[:, n:], y[:, n:])
 
 
 def _metrics(
@@ -175,7 +165,7 @@ def plot(settings: Settings, series: Series) -> Figure:
     """Normalised margin, test accuracy and activation patterns changed, against the step."""
     figure, axes = plots.panels(3)
     labels = {
-        "regularized": rf"$\lambda = {_power_of_ten(settings.lam)}$",
+        "regularized": rf"$\lambda = {plots.power_of_ten(settings.lam)}$",
         "unregularized": r"$\lambda = 0$",
     }
     for one, metric, scale in zip(
@@ -198,12 +188,6 @@ def plot(settings: Settings, series: Series) -> Figure:
             "training\nerror 0", (fit, 0.04), (4, 0), ("data", "axes fraction"), "offset points"
         )
     return figure
-
-
-def _power_of_ten(value: float) -> str:
-    """5e-4 as LaTeX."""
-    digits, exponent = f"{value:.0e}".split("e")
-    return rf"{digits} \cdot 10^{{{int(exponent)}}}" if value else "0"
 
 
 EXPERIMENT = Experiment(

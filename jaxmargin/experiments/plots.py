@@ -47,17 +47,16 @@ def house_style() -> AbstractContextManager[None]:
 def panels(
     count: int, *, rows: int = 1, width: float = 3.2, height: float = 2.7
 ) -> tuple[Figure, list[Axes]]:
-    """Rows of axes, `count` in all; no display is needed.
+    """Rows of `count` axes each, row after row; no display is needed.
 
     Args:
-        count: number of axes, a multiple of rows.
-        rows: of equally many.
+        count: number of axes in a row.
+        rows: number of rows.
         width: inches of each.
         height: inches of each.
     """
-    columns = count // rows
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
+    figure = Figure(figsize=(width * count, height * rows), layout="constrained")
+    return figure, list(figure.subplots(rows, count, squeeze=False).flat)
 
 
 def mean_band(
@@ -73,7 +72,20 @@ def mean_band(
         color: of line and band.
         **line: further options of `Axes.plot`.
     """
-    center, error = values.mean(axis=0), standard_error(values)
+    band(axes, x, values.mean(axis=0), standard_error(values), label=label, color=color, **line)
+
+
+def band(
+    axes: Axes,
+    x: np.ndarray,
+    center: np.ndarray,
+    error: np.ndarray,
+    *,
+    label: str | None,
+    color: str,
+    **line,
+) -> None:
+    """A line through `center` (s,) with a band of `error` (s,) on each side; NaN leaves a gap."""
     axes.plot(x, center, label=label, color=color, **line)
     axes.fill_between(x, center - error, center + error, color=color, alpha=0.25, linewidth=0)
 
@@ -83,3 +95,9 @@ def label_panels(axes: Sequence[Axes], titles: Sequence[str], x_label: str) -> N
     for letter, (one, title) in zip("abcdefgh", zip(axes, titles, strict=True), strict=False):
         one.set_title(f"({letter}) {title}", loc="left")
         one.set_xlabel(x_label)
+
+
+def power_of_ten(value: float) -> str:
+    """5e-4 as LaTeX."""
+    digits, exponent = f"{value:.0e}".split("e")
+    return rf"{digits} \cdot 10^{{{int(exponent)}}}" if value else "0"

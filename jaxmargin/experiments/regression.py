@@ -277,7 +277,7 @@ def _kernel_claims(settings: Settings, series: Series) -> list[Claim]:
 
 def plot(settings: Settings, series: Series) -> Figure:
     """Both sides of ||Theta_lam||^2 <= L_lam / lam <= ||Theta*||^2, and the test losses."""
-    figure, axes = plots.panels(4, rows=2, width=4.2, height=3.2)
+    figure, axes = plots.panels(2, rows=2, width=4.2, height=3.2)
     for one, name in zip(axes, LIMITS, strict=False):
         _plot_limit(one, name, series)
     axes[0].legend(loc="lower right")
