@@ -6,6 +6,7 @@ in its cone (Pilanci and Ergen, 2020). R is the sum over the samples.
 """
 
 import itertools
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
@@ -50,7 +51,7 @@ def max_margin(x: np.ndarray, y: np.ndarray) -> float:
     return _solve(cp.Problem(cp.Maximize(margin), [*cones, 2 * norms <= 1]))
 
 
-def _units(x: np.ndarray) -> tuple[cp.Expression, cp.Expression, list[cp.Constraint]]:
+def _units(x: np.ndarray) -> tuple[Any, Any, list[cp.Constraint]]:
     """Outputs, sum of the norms |z|, and constraints of z for all patterns and both signs."""
     active = patterns(x)
     z = [cp.Variable((len(active), x.shape[1])) for _ in range(2)]

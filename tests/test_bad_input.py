@@ -7,13 +7,13 @@ import inspect
 import re
 
 import pytest
-from faults import certificates, data, flow, losses, meanfield, networks, training
+from faults import certificates, data, flow, l1svm, losses, meanfield, networks, training
 from faults.fault import Fault
 from test_contracts import public_names
 
 FAULTS: list[Fault] = [
     row
-    for table in (networks, losses, data, training, meanfield, flow, certificates)
+    for table in (networks, losses, data, training, meanfield, flow, certificates, l1svm)
     for row in table.FAULTS
 ]
 
@@ -31,6 +31,7 @@ MODULES = {
     "data",
     "flow",
     "homogeneity",
+    "l1svm",
     "losses",
     "margins",
     "meanfield",
