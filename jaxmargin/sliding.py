@@ -9,8 +9,8 @@ The program's own p is a vertex of a set of many, and its bound is poor. The rou
 analytic centre of all p that the units met so far allow below a level instead (Goffin, Haurie, Vial
 1992): each either lowers the bound or cuts that set through its middle. Beyond three dimensions,
 where the maximum over u is only searched, the units of the program also slide, together with their
-weights, up the softmin of the margin (Denoyelle, Duval, Peyré, Soubies 2020). All in float64 NumPy,
-but for the search.
+weights, up the softmin of the margin (Denoyelle, Duval, Peyré, Soubies 2020), and those that are
+linear together on the samples merge. All in float64 NumPy, but for the search.
 """
 
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from jaxmargin.numerics import ConvergenceError
 
 NOTHING = 1e-12  # a margin or a weight below it is none, for rows of length <= 1
 
+_ACCURACIES = (1e-10, 1e-9, 1e-8, 1e-7)  # of the linear program; HiGHS may miss the first
 _NEW = 16  # units that a round adds
 _STARTS, _FRESH = 64, 128  # units met before from which a search climbs, and others
 _FEWEST, _POOL = 200, 10  # the units that are kept: a number, and more for each sample
@@ -73,20 +74,24 @@ def solve_program(rows: np.ndarray, scale: float) -> Program:
     table = np.ones((n + 1, 2 * k + 1))
     table[:n, :k], table[:n, k:-1] = -rows.T / scale, rows.T / scale
     table[n, -1] = 0
-    found = linprog(
-        np.r_[np.zeros(2 * k), -1],
-        A_ub=table,
-        b_ub=np.r_[np.zeros(n), 1],
-        method="highs-ds",
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
-    )
-    if found.x is None or not found.success:
-        raise ConvergenceError(f"HiGHS did not solve the linear program: {found.message}")
-    weights = found.x[:k] - found.x[k:-1]
+    solution, prices = _highs(np.r_[np.zeros(2 * k), -1], table, np.r_[np.zeros(n), 1])
+    weights = solution[:k] - solution[k:-1]
     total = np.abs(weights).sum()
     weights = weights / total if total > 0 else weights
-    dual = np.maximum(-found.ineqlin.marginals[:n], 0)
+    dual = np.maximum(-prices[:n], 0)
     return Program(weights, dual / dual.sum(), float((weights @ rows).min()))
+
+
+def _highs(cost: np.ndarray, table: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The z >= 0 with table z <= limit of least cost, and the marginals, as accurate as it goes."""
+    message = ""
+    for accuracy in _ACCURACIES:
+        tolerances = {f"{side}_feasibility_tolerance": accuracy for side in ("primal", "dual")}
+        found = linprog(cost, A_ub=table, b_ub=limit, method="highs-ds", options=tolerances)
+        if found.success:
+            return found.x, found.ineqlin.marginals
+        message = found.message
+    raise ConvergenceError(f"HiGHS did not solve the linear program: {message}")
 
 
 def search(x: np.ndarray, y: np.ndarray, tol: float, max_rounds: int, starts: np.ndarray) -> Search:
@@ -121,7 +126,9 @@ def search(x: np.ndarray, y: np.ndarray, tol: float, max_rounds: int, starts: np
             level = program.margin + _LEVEL * (upper - program.margin)
             centre = _centre(np.concatenate([rows, -rows]), program.dual, level)
         centres, bounds = np.vstack([centres, centre]), np.append(bounds, 0)
-        units = units[_kept(rows, program.weights, centre)]
+        kept = units[_kept(rows, program.weights, centre)]
+        sums = [] if exact else [_unit(merged(x, units, program.weights)[0])]
+        units = np.concatenate([kept, *sums])
 
 
 def feature_rows(x: np.ndarray, y: np.ndarray, units: np.ndarray) -> np.ndarray:
@@ -220,6 +227,34 @@ def _barrier_step(
 
 
 # The units --------------------------------------------------------------------------------------
+
+
+def merged(x: np.ndarray, units: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums z of |c_j| u_j and their signs: same outputs, and sum |z| <= sum |c_j|.
+
+    Units of one sign that are linear together on the samples add up.
+    """
+    sums: list[np.ndarray] = []
+    owners: list[float] = []
+    used = weights != 0
+    for weight, unit in zip(weights[used], units[used], strict=True):
+        vector, sign = abs(weight) * unit, np.sign(weight)
+        side = _sides(x, vector)
+        for j, other in enumerate(sums):
+            if owners[j] == sign and np.all(side * _sides(x, other) >= 0):
+                sums[j] = other + vector
+                break
+        else:
+            sums.append(vector)
+            owners.append(sign)
+    return np.array(sums).reshape(-1, x.shape[1]), np.array(owners)
+
+
+def _sides(x: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """The sign of u . x_i; 0 within rounding."""
+    heights = x @ u
+    far = np.abs(heights) > NOTHING * np.linalg.norm(x, axis=1) * np.linalg.norm(u)
+    return np.where(far, np.sign(heights), 0)
 
 
 def _slide(
