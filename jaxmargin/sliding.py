@@ -9,8 +9,8 @@ The program's own p is a vertex of a set of many, and its bound is poor. The rou
 analytic centre of all p that the units met so far allow below a level instead (Goffin, Haurie, Vial
 1992): each either lowers the bound or cuts that set through its middle. Beyond three dimensions,
 where the maximum over u is only searched, the units of the program also slide, together with their
-weights, up the softmin of the margin (Denoyelle, Duval, Peyré, Soubies 2020), and those that are
-linear together on the samples merge. All in float64 NumPy, but for the search.
+weights, up the softmin of the margin (Denoyelle, Duval, Peyré, Soubies 2020). All in float64 NumPy,
+but for the search.
 """
 
 from typing import NamedTuple
@@ -126,9 +126,7 @@ def search(x: np.ndarray, y: np.ndarray, tol: float, max_rounds: int, starts: np
             level = program.margin + _LEVEL * (upper - program.margin)
             centre = _centre(np.concatenate([rows, -rows]), program.dual, level)
         centres, bounds = np.vstack([centres, centre]), np.append(bounds, 0)
-        kept = units[_kept(rows, program.weights, centre)]
-        sums = [] if exact else [_unit(merged(x, units, program.weights)[0])]
-        units = np.concatenate([kept, *sums])
+        units = units[_kept(rows, program.weights, centre)]
 
 
 def feature_rows(x: np.ndarray, y: np.ndarray, units: np.ndarray) -> np.ndarray:
@@ -236,9 +234,8 @@ def merged(x: np.ndarray, units: np.ndarray, weights: np.ndarray) -> tuple[np.nd
     """
     sums: list[np.ndarray] = []
     owners: list[float] = []
-    used = weights != 0
-    for weight, unit in zip(weights[used], units[used], strict=True):
-        vector, sign = abs(weight) * unit, np.sign(weight)
+    vectors = np.abs(weights)[:, None] * units
+    for vector, sign in zip(vectors, np.sign(weights), strict=True):
         side = _sides(x, vector)
         for j, other in enumerate(sums):
             if owners[j] == sign and np.all(side * _sides(x, other) >= 0):
