@@ -114,7 +114,7 @@ def search(x: np.ndarray, y: np.ndarray, tol: float, max_rounds: int, starts: np
         upper = float(bounds.min())
         margins.append(program.margin)
         confirmed = confirmed + 1 if upper - program.margin <= tol * program.margin else 0
-        stalled = not exact and _stalled(margins, tol)
+        stalled = not exact and not confirmed and _stalled(margins, tol)
         if confirmed == needed or stalled or upper <= NOTHING or len(margins) == max_rounds:
             used, best = np.abs(program.weights) > NOTHING, centres[bounds.argmin()]
             weights = program.weights[used]
