@@ -15,7 +15,7 @@ from scipy.spatial.distance import cdist
 from jaxmargin.losses import check_signs
 from jaxmargin.networks import TwoLayer
 from jaxmargin.numerics import ConvergenceError, require_count, require_finite, require_positive
-from jaxmargin.sliding import NOTHING, Search, feature_rows, search, solve_program
+from jaxmargin.sliding import NOTHING, Search, feature_rows, merged, search, solve_program
 from jaxmargin.sphere import EXACT_DIMENSION
 
 _ROUNDING = 1e-9  # a margin below it, relative to the largest feature, is none
@@ -197,8 +197,7 @@ def max_margin(
 
 
 def _result(x: np.ndarray, y: np.ndarray, found: Search, scale: float) -> MaxMargin:
-    size = np.abs(found.weights)[:, None]
-    z, signs = _merged(x, size * found.units, np.sign(found.weights))
+    z, signs = merged(x, found.units, found.weights)
     length = np.linalg.norm(z, axis=1)
     # |w_j| = |u_j| = sqrt(|z_j| / 2) once the lengths of the z_j sum to 1.
     total = length.sum()
@@ -215,29 +214,6 @@ def _result(x: np.ndarray, y: np.ndarray, found: Search, scale: float) -> MaxMar
         found.dual,
         found.rounds,
     )
-
-
-def _merged(x: np.ndarray, z: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Units of one sign that are linear together on the samples add up, to no larger norm."""
-    sums: list[np.ndarray] = []
-    owners: list[float] = []
-    for vector, sign in zip(z, signs, strict=True):
-        side = _sides(x, vector)
-        for j, other in enumerate(sums):
-            if owners[j] == sign and np.all(side * _sides(x, other) >= 0):
-                sums[j] = other + vector
-                break
-        else:
-            sums.append(vector)
-            owners.append(sign)
-    return np.array(sums).reshape(-1, x.shape[1]), np.array(owners)
-
-
-def _sides(x: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """The sign of u . x_i; 0 within rounding."""
-    heights = x @ u
-    far = np.abs(heights) > NOTHING * np.linalg.norm(x, axis=1) * np.linalg.norm(u)
-    return np.where(far, np.sign(heights), 0)
 
 
 def _check(

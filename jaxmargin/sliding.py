@@ -27,6 +27,7 @@ from jaxmargin.numerics import ConvergenceError
 
 NOTHING = 1e-12  # a margin or a weight below it is none, for rows of length <= 1
 
+_ACCURACIES = (1e-10, 1e-9, 1e-8, 1e-7)  # of the linear program; HiGHS may miss the first
 _NEW = 16  # units that a round adds
 _STARTS, _FRESH = 64, 128  # units met before from which a search climbs, and others
 _FEWEST, _POOL = 200, 10  # the units that are kept: a number, and more for each sample
@@ -73,20 +74,24 @@ def solve_program(rows: np.ndarray, scale: float) -> Program:
     table = np.ones((n + 1, 2 * k + 1))
     table[:n, :k], table[:n, k:-1] = -rows.T / scale, rows.T / scale
     table[n, -1] = 0
-    found = linprog(
-        np.r_[np.zeros(2 * k), -1],
-        A_ub=table,
-        b_ub=np.r_[np.zeros(n), 1],
-        method="highs-ds",
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
-    )
-    if found.x is None or not found.success:
-        raise ConvergenceError(f"HiGHS did not solve the linear program: {found.message}")
-    weights = found.x[:k] - found.x[k:-1]
+    solution, prices = _highs(np.r_[np.zeros(2 * k), -1], table, np.r_[np.zeros(n), 1])
+    weights = solution[:k] - solution[k:-1]
     total = np.abs(weights).sum()
     weights = weights / total if total > 0 else weights
-    dual = np.maximum(-found.ineqlin.marginals[:n], 0)
+    dual = np.maximum(-prices[:n], 0)
     return Program(weights, dual / dual.sum(), float((weights @ rows).min()))
+
+
+def _highs(cost: np.ndarray, table: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The z >= 0 with table z <= limit of least cost, and the marginals, as accurate as it goes."""
+    message = ""
+    for accuracy in _ACCURACIES:
+        tolerances = {f"{side}_feasibility_tolerance": accuracy for side in ("primal", "dual")}
+        found = linprog(cost, A_ub=table, b_ub=limit, method="highs-ds", options=tolerances)
+        if found.success:
+            return found.x, found.ineqlin.marginals
+        message = found.message
+    raise ConvergenceError(f"HiGHS did not solve the linear program: {message}")
 
 
 def search(x: np.ndarray, y: np.ndarray, tol: float, max_rounds: int, starts: np.ndarray) -> Search:
@@ -109,7 +114,7 @@ def search(x: np.ndarray, y: np.ndarray, tol: float, max_rounds: int, starts: np
         upper = float(bounds.min())
         margins.append(program.margin)
         confirmed = confirmed + 1 if upper - program.margin <= tol * program.margin else 0
-        stalled = not exact and _stalled(margins, tol)
+        stalled = not exact and not confirmed and _stalled(margins, tol)
         if confirmed == needed or stalled or upper <= NOTHING or len(margins) == max_rounds:
             used, best = np.abs(program.weights) > NOTHING, centres[bounds.argmin()]
             weights = program.weights[used]
@@ -220,6 +225,33 @@ def _barrier_step(
 
 
 # The units --------------------------------------------------------------------------------------
+
+
+def merged(x: np.ndarray, units: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums z of |c_j| u_j and their signs: same outputs, and sum |z| <= sum |c_j|.
+
+    Units of one sign that are linear together on the samples add up.
+    """
+    sums: list[np.ndarray] = []
+    owners: list[float] = []
+    vectors = np.abs(weights)[:, None] * units
+    for vector, sign in zip(vectors, np.sign(weights), strict=True):
+        side = _sides(x, vector)
+        for j, other in enumerate(sums):
+            if owners[j] == sign and np.all(side * _sides(x, other) >= 0):
+                sums[j] = other + vector
+                break
+        else:
+            sums.append(vector)
+            owners.append(sign)
+    return np.array(sums).reshape(-1, x.shape[1]), np.array(owners)
+
+
+def _sides(x: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """The sign of u . x_i; 0 within rounding."""
+    heights = x @ u
+    far = np.abs(heights) > NOTHING * np.linalg.norm(x, axis=1) * np.linalg.norm(u)
+    return np.where(far, np.sign(heights), 0)
 
 
 def _slide(

@@ -12,7 +12,7 @@ from pathlib import Path
 HOOK = """
 import sys, types
 import conftest
-import jax, jax.numpy as jnp, optax
+import jax, jax.numpy as jnp, numpy as np, optax
 from beartype import BeartypeConf, beartype
 from jaxtyping import TypeCheckError, install_import_hook
 
@@ -59,6 +59,8 @@ jm.fit_ridge(gram, x, ridge=1)
 jm.fit_svm(gram, labels)
 jm.fit_svm(gram[None], y[None], c=1)
 jm.fit_kernel_logistic(gram, labels, lam=1)
+jm.l1_svm(gram, y)
+jm.max_margin(x, np.asarray(y), tol=1e-4, starts=jnp.ones((1, 3)))
 problem = jm.squared_two_layer(x, y[:, None] * jnp.ones((1, 2)), lam=1, smoothing=1)
 jm.check_two_homogeneous(key, problem, 5)
 problem = jm.MeanField(phi=lambda theta: theta**2, loss=jnp.sum, potential=jnp.sum)

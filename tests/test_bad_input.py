@@ -31,6 +31,7 @@ MODULES = {
     "data",
     "flow",
     "homogeneity",
+    "l1svm",
     "losses",
     "margins",
     "meanfield",

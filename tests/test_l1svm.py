@@ -1,7 +1,7 @@
 """The l1-SVM against other solvers, and the largest margin over all widths against exact optima."""
 
 import itertools
-from functools import cache
+from typing import Any
 
 import cvxpy as cp
 import jax
@@ -77,7 +77,7 @@ def test_l1_svm_is_the_optimum_of_another_solver(scale: float):
         margin = cp.min(cp.multiply(y, features @ w))
         program = cp.Problem(cp.Maximize(margin), [cp.norm1(w) <= 1])
         program.solve(solver=cp.CLARABEL)
-        assert found.margin == pytest.approx(scale * float(program.value), rel=1e-7)
+        assert found.margin == pytest.approx(scale * float(np.asarray(program.value)), rel=1e-7)
 
 
 def test_l1_svm_satisfies_strong_duality_and_complementary_slackness():
@@ -101,8 +101,9 @@ def test_l1_svm_is_the_hard_margin_limit_of_scikit_learn():
     features, y = labelled(6, 1, n=10)
     features[:, 0] += y
     found = jm.l1_svm(features, y)
+    options: dict[str, Any] = {"penalty": "l1", "dual": False}  # as its stubs do not know
     soft = LinearSVC(
-        penalty="l1", dual=False, C=1e4, fit_intercept=False, tol=1e-10, max_iter=10**6,
+        **options, C=1e4, fit_intercept=False, tol=1e-10, max_iter=10**6,
         random_state=0,
     ).fit(features, y)  # fmt: skip
     w = soft.coef_[0] / np.abs(soft.coef_[0]).sum()
@@ -141,7 +142,7 @@ def test_on_a_line_no_grid_of_directions_is_better(seed: int | None):
     angles = np.linspace(0, 2 * np.pi, 4000, endpoint=False)
     grid = np.stack([np.cos(angles), np.sin(angles)])
     on_grid = jm.l1_svm(np.maximum(x @ grid, 0), y).margin / 2
-    assert on_grid <= found.margin * (1 + 1e-9) or on_grid <= found.upper_bound
+    assert on_grid <= found.margin
     assert on_grid >= 0.9 * found.margin
 
 
@@ -164,13 +165,14 @@ def test_samples_of_d_have_at_least_the_margin_of_its_support(d: int, seed: int)
 
 
 def test_few_samples_of_d_have_at_least_the_margin_of_its_support():
-    x, y = (np.asarray(part, float) for part in data.two_axis(jax.random.key(0), 16, 5))
+    x, y = (np.asarray(part, float) for part in data.two_axis(jax.random.key(0), 64, 6))
     found = jm.max_margin(x, y)
     check_result(found, x, y)
     assert found.margin >= 1 / 8 * (1 - 1e-6)
 
 
 @jax.jit
+@jax.value_and_grad
 def _softmin(flat, x, y, sharpness):
     theta = flat.reshape(-1, x.shape[1] + 1)
     params = TwoLayer(u=theta[:, 1:], w=theta[:, 0])
@@ -179,19 +181,19 @@ def _softmin(flat, x, y, sharpness):
 
 
 def trained(theta: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A network that climbed its normalised margin from theta, rows (w_j, u_j)."""
-    slope = jax.jit(jax.value_and_grad(_softmin))
+    """The best network met while its normalised margin climbs from theta, rows (w_j, u_j)."""
 
-    def fall(flat, sharpness):
-        return tuple(np.asarray(part) for part in slope(flat, x, y, sharpness))
+    def fall(flat: np.ndarray, sharpness: float) -> tuple[np.ndarray, ...]:
+        return tuple(np.asarray(part) for part in _softmin(flat, x, y, sharpness))
 
-    best = theta
+    best, flat = theta, theta.ravel() / np.linalg.norm(theta)
     with jax.enable_x64(True):
-        flat = theta.ravel()
-        for sharpness in (1e1, 1e2, 1e3, 1e4):
-            flat = minimize(fall, flat, args=(sharpness,), jac=True, method="L-BFGS-B").x
+        for sharpness in (1e2, 1e3, 1e4, 1e5):
+            flat = minimize(
+                fall, flat, args=(sharpness,), jac=True, method="L-BFGS-B", options={"maxiter": 300}
+            ).x
             best = max(best, flat.reshape(theta.shape), key=lambda t: margin_of(t, x, y))
-    return best / np.linalg.norm(best)
+    return best
 
 
 def margin_of(theta: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
@@ -201,36 +203,28 @@ def margin_of(theta: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
 
 def test_networks_trained_by_themselves_never_exceed_it_and_width_n_plus_1_comes_near():
     """Proposition B.11: gamma_l1 / 2 = gamma* of width n + 1 and of every larger width."""
-    x, y = labelled(2, 0)
+    x, y = labelled(2, 0, n=6)
     found = jm.max_margin(x, y)
     rng = np.random.default_rng(0)
-    reached = [margin_of(trained(rng.normal(size=(N + 1, 3)), x, y), x, y) for _ in range(6)]
+    reached = [margin_of(trained(rng.normal(size=(7, 3)), x, y), x, y) for _ in range(8)]
     assert max(reached) <= found.upper_bound * (1 + 1e-9)
     assert max(reached) >= 0.98 * found.margin
 
 
-@cache
-def margins_of_widths() -> list[float]:
-    """The best of a few networks of each width, the first of which continues a narrower one."""
-    x, y = labelled(2, 1)
-    rng, best, values = np.random.default_rng(0), None, []
+def test_the_margin_never_falls_with_width_and_stays_below_that_of_all_widths():
+    """Theorem 4.3, on the best of a few networks; one of them continues the narrower one."""
+    x, y = labelled(2, 0)
+    rng, best, values = np.random.default_rng(0), np.zeros((1, 3)), []
     for m in (1, 2, 4, 8):
-        starts = [rng.normal(size=(m, 3)) for _ in range(3)]
-        if best is not None:
-            narrow = TwoLayer(jnp.asarray(best[:, 1:]), jnp.asarray(best[:, 0]))
-            wide = jm.widen(narrow, m)
-            starts.append(np.concatenate([np.asarray(wide.w)[:, None], np.asarray(wide.u)], axis=1))
+        wide = jm.widen(TwoLayer(jnp.asarray(best[:, 1:]), jnp.asarray(best[:, 0])), m)
+        again = np.concatenate([np.asarray(wide.w)[:, None], np.asarray(wide.u)], axis=1)
+        starts = [rng.normal(size=(m, 3)) for _ in range(4)]
+        if values:
+            starts.append(again.astype(float))
         best = max((trained(start, x, y) for start in starts), key=lambda t: margin_of(t, x, y))
         values.append(margin_of(best, x, y))
-    return values
-
-
-def test_the_margin_never_falls_with_width_and_stays_below_that_of_all_widths():
-    """Theorem 4.3."""
-    x, y = labelled(2, 1)
-    values = margins_of_widths()
-    assert all(b >= a - 1e-6 * abs(a) for a, b in itertools.pairwise(values))
-    assert values[-1] > values[0] + 1e-3
+    assert all(b >= a - 1e-6 for a, b in itertools.pairwise(values))
+    assert values[-1] > max(values[0], 0) + 1e-3
     assert values[-1] <= jm.max_margin(x, y).upper_bound * (1 + 1e-9)
 
 
@@ -312,9 +306,9 @@ def test_opposite_samples_of_separable_labels_are_no_fault():
     y = np.array([1.0, 1, 1, -1, -1, -1])  # the sign of a linear function
     found = jm.max_margin(x, y)
     check_result(found, x, y)
-    assert found.margin == pytest.approx(cone_margin_on_a_grid(x, y), rel=1e-3)
+    assert found.margin == pytest.approx(margin_on_a_grid(x, y), rel=1e-3)
 
 
-def cone_margin_on_a_grid(x: np.ndarray, y: np.ndarray) -> float:
+def margin_on_a_grid(x: np.ndarray, y: np.ndarray) -> float:
     angles = np.linspace(0, 2 * np.pi, 720, endpoint=False)
     return jm.l1_svm(np.maximum(x @ np.stack([np.cos(angles), np.sin(angles)]), 0), y).margin / 2
