@@ -164,13 +164,6 @@ def test_samples_of_d_have_at_least_the_margin_of_its_support(d: int, seed: int)
     assert found.margin >= 1 / 8 * (1 - 1e-6)
 
 
-def test_few_samples_of_d_have_at_least_the_margin_of_its_support():
-    x, y = (np.asarray(part, float) for part in data.two_axis(jax.random.key(0), 64, 6))
-    found = jm.max_margin(x, y)
-    check_result(found, x, y)
-    assert found.margin >= 1 / 8 * (1 - 1e-6)
-
-
 @jax.jit
 @jax.value_and_grad
 def _softmin(flat, x, y, sharpness):
