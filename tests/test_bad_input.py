@@ -12,6 +12,8 @@ import pytest
 from faults.fault import Fault
 from test_contracts import public_names
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 FOLDER = Path(__file__).parent / "faults"
 TABLES = sorted({path.stem for path in FOLDER.glob("*.py")} - {"__init__", "fault"})
 FAULTS: list[Fault] = [row for name in TABLES for row in import_module(f"faults.{name}").FAULTS]

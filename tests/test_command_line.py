@@ -15,6 +15,8 @@ from jaxmargin import data
 from jaxmargin.experiments import EXPERIMENTS, figure_2
 from jaxmargin.experiments.command_line import main
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 TINY = [
     *("--trials", "2", "--n", "24", "--d", "4", "--width", "8", "--hidden", "3"),
     *("--steps", "120", "--test-samples", "40", "--max-majority", "0.95"),

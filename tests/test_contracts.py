@@ -13,6 +13,8 @@ from contracts import CONTAINERS, CONTRACTS, DRIVERS, Contract
 
 import jaxmargin as jm
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 DOCS = Path(__file__).parents[1] / "docs"
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 

@@ -16,6 +16,8 @@ from jaxmargin.experiments.flow_rivals import (
 )
 from jaxmargin.meanfield import first_variation
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 ETA = 0.02
 
 

@@ -13,6 +13,8 @@ from benchmarks import cone_program
 from jaxmargin.experiments import Context, minimum_norm, regression
 from jaxmargin.experiments.command_line import main
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 POINTS = 6
 LAMS = [0.1, 0.01]
 
