@@ -10,23 +10,26 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxmargin import data
-from jaxmargin.experiments import minimum_norm, plots
+from jaxmargin.experiments import minimum_norm, plots, sample_complexity
 from jaxmargin.experiments.experiment import Claim, Context, Experiment, Series, Tick, setting
+from jaxmargin.experiments.sample_complexity import (
+    RECORDS,
+    fresh_scores,
+    kernel_sizes,
+    key_of,
+    optimizer,
+)
 from jaxmargin.experiments.statistics import mean
 from jaxmargin.kernels import two_layer_ntk
-from jaxmargin.losses import regularized, truncated_squared_loss
-from jaxmargin.networks import init_two_layer, two_layer
+from jaxmargin.losses import truncated_squared_loss
 from jaxmargin.oracle import oracle_beta
 from jaxmargin.predictors import fit_interpolant, fit_ridge, kernel_predict
-from jaxmargin.training import train
 
-RECORDS = 20  # of a run, for the progress bar
 NETWORK_GOAL, COIN = 0.01, 0.5  # truncated losses that tell the two apart
 # As in theorem_2_1: the half-space x_1 > 1/2 lies in the span, and is wrong on a quarter of D.
 SPAN_FLOOR = 0.2
@@ -71,35 +74,15 @@ QUICK = replace(PAPER, trials=4, dims=(20,), network_ratios=(2, 3, 4, 6))
 
 def run(settings: Settings, context: Context) -> Series:
     """The path lambda -> 0 on two data sets; test losses (t, ratios) for every d."""
-    series: Series = {
-        "lam": np.sort(settings.lams)[::-1],
-        "n/d": np.array(settings.network_ratios),
-        "n/d^2": np.array(settings.kernel_ratios),
-    }
+    series: Series = {"lam": np.sort(settings.lams)[::-1]}
     for name in LIMITS:
         found = context.part(
             f"limit {name}", len(settings.lams) + 1, partial(_limit, name, settings)
         )
         series |= {f"{name}/{key}": values for key, values in found.items()}
-    ticks = settings.trials * (RECORDS + 1)
-    for d in settings.dims:
-        parts = [
-            context.part(f"network d={d} n={n}", ticks, partial(_network_losses, d, n, settings))
-            for n in (ratio * d for ratio in settings.network_ratios)
-        ]
-        parts_kernel = [
-            context.part(
-                f"kernel d={d} n={n}", settings.trials, partial(_kernel_losses, d, n, settings)
-            )
-            for n in _kernel_sizes(d, settings)
-        ]
-        for method, group in (("network", parts), *((name, parts_kernel) for name in METHODS)):
-            series[f"{method}/{d}"] = np.stack([part[method] for part in group], axis=1)
-    return series
-
-
-def _optimizer(settings: Settings) -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(settings.learning_rate, settings.steps))
+    return series | sample_complexity.measure(
+        settings, context, _network_losses, _kernel_losses, METHODS
+    )
 
 
 def _limit(name: str, settings: Settings, tick: Tick) -> Series:
@@ -120,7 +103,7 @@ def _limit(name: str, settings: Settings, tick: Tick) -> Series:
         trials=settings.trials,
         width=settings.width,
         init_std=settings.init_std,
-        optimizer=_optimizer(settings),
+        optimizer=optimizer(settings),
         steps=settings.steps,
         tick=tick,
     )
@@ -134,40 +117,15 @@ def _limit(name: str, settings: Settings, tick: Tick) -> Series:
     }
 
 
-def _kernel_sizes(d: int, settings: Settings) -> list[int]:
-    return [max(2, round(ratio * d * d)) for ratio in settings.kernel_ratios]
-
-
-def _key(d: int, n: int, settings: Settings) -> Array:
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed), d), n)
-
-
 def _network_losses(d: int, n: int, settings: Settings, tick: Tick) -> Series:
-    key_data, key_start = jax.random.split(_key(d, n, settings))
-    count = n + settings.test_samples
-    x, y = jax.vmap(partial(data.two_axis, n=count, d=d))(
-        jax.random.split(key_data, settings.trials)
-    )
-    init = partial(init_two_layer, d=d, m=settings.width, std=settings.init_std)
-    trained = train(
-        regularized(two_layer, "squared", lam=settings.lam),
-        _optimizer(settings),
-        jax.vmap(init)(jax.random.split(key_start, settings.trials)),
-        x[:, :n],
-        y[:, :n],
-        num_steps=settings.steps,
-        record=np.linspace(0, settings.steps, RECORDS + 1, dtype=int).tolist(),
-        trials=True,
-        on_record=tick,
-    )
-    scores = jax.vmap(two_layer)(trained.params, x[:, n:])
-    return {"network": np.asarray(jnp.mean(truncated_squared_loss(scores, y[:, n:]), axis=1))}
+    scores, y = fresh_scores("squared", d, n, settings, tick)
+    return {"network": np.asarray(jnp.mean(truncated_squared_loss(scores, y), axis=1))}
 
 
 def _kernel_losses(d: int, n: int, settings: Settings, tick: Tick) -> Series:
     """Losses (t,) of each method; every predictor is in the span of the samples, r_w = r_u = 1."""
     losses = {name: [] for name in METHODS}
-    for key in jax.random.split(_key(d, n, settings), settings.trials):
+    for key in jax.random.split(key_of(d, n, settings), settings.trials):
         key_data, key_oracle = jax.random.split(key)
         x, y = data.two_axis(key_data, n + settings.test_samples, d)
         fitted, labels, targets = x[:n], y[:n], y[n:]
@@ -259,7 +217,7 @@ def _kernel_claims(settings: Settings, series: Series) -> list[Claim]:
     for d in settings.dims:
         losses = {name: mean(series[f"{name}/{d}"][:, at]) for name in METHODS}
         half_space = losses.pop("half_space")
-        n = _kernel_sizes(d, settings)[at]
+        n = kernel_sizes(d, settings)[at]
         found += [
             Claim(
                 f"d = {d}: no kernel fit of the label beats a fair coin (1/2) at n = {n}",

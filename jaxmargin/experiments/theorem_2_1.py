@@ -10,22 +10,17 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array
 from matplotlib.figure import Figure
 
 from jaxmargin import data
-from jaxmargin.experiments import plots
+from jaxmargin.experiments import plots, sample_complexity
 from jaxmargin.experiments.experiment import Claim, Context, Experiment, Series, Tick, setting
+from jaxmargin.experiments.sample_complexity import RECORDS, fresh_scores, kernel_sizes, key_of
 from jaxmargin.experiments.statistics import mean
 from jaxmargin.kernels import two_layer_ntk
-from jaxmargin.losses import regularized
-from jaxmargin.networks import init_two_layer, two_layer
 from jaxmargin.oracle import oracle_beta
 from jaxmargin.predictors import fit_interpolant, fit_svm, kernel_predict
-from jaxmargin.training import train
 
-RECORDS = 20  # of a run, for the progress bar
 NETWORK_GOAL, KERNEL_FLOOR = 0.01, 0.38  # test errors that tell the two apart
 # No fit of the label passes KERNEL_FLOOR, but the half-space x_1 > 1/2 lies in the span and errs on
 # one of the four groups of D: the constant of the theorem is 1/4 and no more.
@@ -61,63 +56,18 @@ QUICK = replace(PAPER, trials=4, dims=(20, 40), network_ratios=(2, 4, 8))
 
 def run(settings: Settings, context: Context) -> Series:
     """Test errors (t, ratios) of the network and of the kernel's predictors, for every d."""
-    series: Series = {
-        "n/d": np.array(settings.network_ratios),
-        "n/d^2": np.array(settings.kernel_ratios),
-    }
-    for d in settings.dims:
-        sizes = [ratio * d for ratio in settings.network_ratios]
-        ticks = settings.trials * (RECORDS + 1)
-        parts = [
-            context.part(f"network d={d} n={n}", ticks, partial(_network_errors, d, n, settings))
-            for n in sizes
-        ]
-        sizes = _kernel_sizes(d, settings)
-        parts_kernel = [
-            context.part(
-                f"kernel d={d} n={n}", settings.trials, partial(_kernel_errors, d, n, settings)
-            )
-            for n in sizes
-        ]
-        for method, group in (("network", parts), *((name, parts_kernel) for name in METHODS)):
-            series[f"{method}/{d}"] = np.stack([part[method] for part in group], axis=1)
-    return series
-
-
-def _kernel_sizes(d: int, settings: Settings) -> list[int]:
-    return [max(2, round(ratio * d * d)) for ratio in settings.kernel_ratios]
-
-
-def _key(d: int, n: int, settings: Settings) -> Array:
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed), d), n)
+    return sample_complexity.measure(settings, context, _network_errors, _kernel_errors, METHODS)
 
 
 def _network_errors(d: int, n: int, settings: Settings, tick: Tick) -> Series:
-    key_data, key_start = jax.random.split(_key(d, n, settings))
-    count = n + settings.test_samples
-    x, y = jax.vmap(partial(data.two_axis, n=count, d=d))(
-        jax.random.split(key_data, settings.trials)
-    )
-    init = partial(init_two_layer, d=d, m=settings.width, std=settings.init_std)
-    trained = train(
-        regularized(two_layer, "logistic", lam=settings.lam),
-        optax.adam(optax.cosine_decay_schedule(settings.learning_rate, settings.steps)),
-        jax.vmap(init)(jax.random.split(key_start, settings.trials)),
-        x[:, :n],
-        y[:, :n],
-        num_steps=settings.steps,
-        record=np.linspace(0, settings.steps, RECORDS + 1, dtype=int).tolist(),
-        trials=True,
-        on_record=tick,
-    )
-    scores = jax.vmap(two_layer)(trained.params, x[:, n:])
-    return {"network": np.asarray(jnp.mean(scores * y[:, n:] <= 0, axis=1))}
+    scores, y = fresh_scores("logistic", d, n, settings, tick)
+    return {"network": np.asarray(jnp.mean(scores * y <= 0, axis=1))}
 
 
 def _kernel_errors(d: int, n: int, settings: Settings, tick: Tick) -> Series:
     """Errors (t,) of each method; every predictor is in the span of the samples, r_w = r_u = 1."""
     errors = {name: [] for name in METHODS}
-    for key in jax.random.split(_key(d, n, settings), settings.trials):
+    for key in jax.random.split(key_of(d, n, settings), settings.trials):
         key_data, key_oracle = jax.random.split(key)
         x, y = data.two_axis(key_data, n + settings.test_samples, d)
         fitted, test = (x[:n], y[:n]), (x[n:], y[n:])
@@ -150,7 +100,7 @@ def claims(settings: Settings, series: Series) -> list[Claim]:
         errors = {name: mean(series[f"{name}/{d}"][:, at]) for name in METHODS}
         half_space = errors.pop("half_space")
         measured = ", ".join(f"{name} {error:.3f}" for name, error in errors.items())
-        n = _kernel_sizes(d, settings)[at]
+        n = kernel_sizes(d, settings)[at]
         found += [
             Claim(
                 f"d = {d}: no kernel fit of the label generalizes at n = {n}",
