@@ -56,6 +56,12 @@ def scaled_power_sum(
     return jnp.sum(magnitude**p)
 
 
+def as_float64(leaf) -> Array:
+    """An array, its floats cast to float64 (where that is enabled); other dtypes stay."""
+    leaf = jnp.asarray(leaf)
+    return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+
 def require_finite(name: str, values) -> None:
     """Raise ValueError if a concrete array has a NaN or an infinite entry."""
     array = np.asarray(values)

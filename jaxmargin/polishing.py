@@ -24,7 +24,7 @@ from jaxmargin.certificates import (
     require_conjugate,
 )
 from jaxmargin.meanfield import MeanField, Measure, check_measure, energy, weights
-from jaxmargin.numerics import ConvergenceError, require_count, require_positive
+from jaxmargin.numerics import ConvergenceError, as_float64, require_count, require_positive
 
 _MOST = 256  # particles to begin with, the heaviest
 _NEW = 16  # particles that a round adds
@@ -105,13 +105,8 @@ def polish(
         measure = check_measure(problem, measure)
         if starts is not None:
             starts = check_starts(jnp.asarray(starts), measure)
-        problem, measure, starts = jax.tree.map(_as_float64, (problem, measure, starts))
+        problem, measure, starts = jax.tree.map(as_float64, (problem, measure, starts))
         return _rounds(problem, measure, starts, tol, max_rounds)
-
-
-def _as_float64(leaf: Array) -> Array:
-    leaf = jnp.asarray(leaf)
-    return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
 
 def _rounds(

@@ -26,6 +26,7 @@ from jaxmargin.norms import Norm
 from jaxmargin.numerics import (
     Apply,
     DivergenceError,
+    as_float64,
     require_callable,
     require_count,
     require_finite,
@@ -135,7 +136,7 @@ def margin_path(
         raise TypeError("margin_path takes concrete numbers: call it outside jit, vmap and grad")
     found: list[_End] = []
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):  # as optax needs it
-        params, x, y = jax.tree.map(_as_float64, (params, x, y))
+        params, x, y = jax.tree.map(as_float64, (params, x, y))
         objective = _check_problem(apply, params, x, y, r, norm)
         for lam in strengths:
             warm = params if not found else _revived(found[-1].params, params)
@@ -244,11 +245,6 @@ def _revived(optimum: PyTree, first: PyTree) -> PyTree:
     """The optimum, with a little of the first parameters at the larger one's scale."""
     ratio = float(norms.l2(optimum) / norms.l2(first))
     return jax.tree.map(lambda a, b: a + _REVIVAL * max(1.0, ratio) * b, optimum, first)
-
-
-def _as_float64(leaf: Array) -> Array:
-    leaf = jnp.asarray(leaf)
-    return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
 
 def _check_lams(lams: Sequence[float] | np.ndarray) -> np.ndarray:

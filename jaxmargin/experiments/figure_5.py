@@ -21,6 +21,7 @@ from jaxmargin.experiments.experiment import Claim, Context, Experiment, Series,
 from jaxmargin.l1svm import l1_svm, max_margin
 from jaxmargin.margins import normalized_margin
 from jaxmargin.networks import append_one, init_two_layer, two_layer
+from jaxmargin.numerics import as_float64
 from jaxmargin.polishing import polish
 from jaxmargin.regularization_path import margin_path
 from jaxmargin.two_layer_problems import as_network, from_network, logistic_two_layer
@@ -132,7 +133,7 @@ def _optima(exponents: list[int], settings: Settings, tick: Tick) -> Series:
     start = init_two_layer(jax.random.key(settings.seed), d=2, m=settings.width)
     margins, gaps = [], []
     with jax.enable_x64(True):
-        x, y, measure = jax.tree.map(_as_float64, (*samples, from_network(start)))
+        x, y, measure = jax.tree.map(as_float64, (*samples, from_network(start)))
         for e in exponents:
             # The problem's loss is a sum over the samples.
             problem = logistic_two_layer(x, y, lam=2.0**-e * len(y))
@@ -146,10 +147,6 @@ def _optima(exponents: list[int], settings: Settings, tick: Tick) -> Series:
         "certified_margin": np.array(margins),
         "certified_gap": np.array(gaps),
     }
-
-
-def _as_float64(leaf: Array) -> Array:
-    return leaf.astype(jnp.float64)
 
 
 def ratios(series: Series) -> np.ndarray:
