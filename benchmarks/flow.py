@@ -21,7 +21,7 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 
 from benchmarks.timing import interleaved
-from jaxmargin import Flow, Measure, logistic_two_layer, perturbed_flow, sample_sphere
+from jaxmargin import Flow, Measure, perturbed_flow, sample_sphere, two_layer_problem
 
 LAM, STEP_SIZE, NOISE = 0.01, 0.02, 1e-3
 TOLERANCE = 1e-4  # of all entries as a whole: rounding may flip a relu
@@ -115,7 +115,9 @@ class TorchFlow:
 
 def our_flow(x: jax.Array, y: jax.Array, noise: float) -> Flow:
     """Re-initialisation on the logistic problem."""
-    return perturbed_flow(logistic_two_layer(x, y, lam=LAM), step_size=STEP_SIZE, noise=noise)
+    return perturbed_flow(
+        two_layer_problem(x, y, "logistic", lam=LAM), step_size=STEP_SIZE, noise=noise
+    )
 
 
 def compare(x: jax.Array, y: jax.Array, measure: Measure, rival: TorchFlow) -> float:

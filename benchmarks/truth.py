@@ -1,9 +1,10 @@
-"""The flow, its certificate and polish against exact optima, for 20 random problems.
+"""The flow, its certificate and global_optimum against exact optima, for 20 random problems.
 
     python -m benchmarks.truth
 
 The optimum is that of a cone program over all activation patterns (cvxpy), which knows nothing of
 particles. Gaussian samples, random labels, n = 16 in 2-D and 12 in 3-D; a flow of 64 particles
+from functools import partial
 from a random start, weighted perturbation, float64. One row for each dimension and loss: the worst
 of five problems, relative to the optimum.
 """
@@ -34,8 +35,12 @@ class Loss(NamedTuple):
 
 
 LOSSES = {
-    "logistic": Loss(jm.logistic_two_layer, lam=0.02, step_size=0.02, steps=30_000),
-    "squared": Loss(jm.squared_two_layer, lam=0.2, step_size=0.004, steps=100_000),
+    "logistic": Loss(
+        partial(jm.two_layer_problem, loss="logistic"), lam=0.02, step_size=0.02, steps=30_000
+    ),
+    "squared": Loss(
+        partial(jm.two_layer_problem, loss="squared"), lam=0.2, step_size=0.004, steps=100_000
+    ),
 }
 WITHIN, POLISHED, ROUNDING = 1e-2, 1e-5, 1e-6
 
@@ -52,7 +57,7 @@ class Outcome(NamedTuple):
 
 
 def solve(d: int, loss: str, seed: int) -> Outcome:
-    """Flow, certificate and polish of one random problem."""
+    """Flow, certificate and global_optimum of one random problem."""
     rng = np.random.default_rng([d, seed])
     x = rng.normal(size=(SAMPLES[d], d))
     y = np.where(rng.normal(size=len(x)) > 0, 1.0, -1.0)
@@ -63,13 +68,13 @@ def solve(d: int, loss: str, seed: int) -> Outcome:
     theta = jm.sample_sphere(key_start, PARTICLES, d + 1)
     flow = jm.perturbed_flow(problem, step_size=step_size, noise=NOISE, scheme="weighted")
     start = flow.init(jm.Measure(theta, jnp.full(PARTICLES, 1 / PARTICLES)))
-    state, history = jm.run(
-        flow, key_run, start, num_steps=steps, record=steps // RECORDS, metrics=gap_of(problem)
+    state, history = jm.run_flow(
+        key_run, flow, start, num_steps=steps, record=steps // RECORDS, metrics=gap_of(problem)
     )
     gaps, distances = np.asarray(history.metrics), np.asarray(history.energy) - best
-    jm.polish(problem, state.measure)  # compiles
+    jm.global_optimum(problem, state.measure)  # compiles
     began = time.perf_counter()
-    _, certificate = jm.polish(problem, state.measure)
+    _, certificate = jm.global_optimum(problem, state.measure)
     seconds = time.perf_counter() - began
     nearest = int(np.argmin(distances))
     return Outcome(
@@ -84,7 +89,7 @@ def solve(d: int, loss: str, seed: int) -> Outcome:
 
 def gap_of(problem: jm.MeanField) -> Callable:
     """The metric of a run on this problem."""
-    return lambda measure: jm.duality_gap(problem, measure).gap
+    return lambda measure: jm.certify(problem, measure).gap
 
 
 def main() -> int:

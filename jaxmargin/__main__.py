@@ -11,7 +11,7 @@ def main() -> int:
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     try:
-        from jaxmargin.experiments import command_line
+        from jaxmargin.experiments.harness import command_line
     except ModuleNotFoundError as error:
         print(
             f"jaxmargin: the command line needs {error.name}: pip install 'jaxmargin[experiments]'",

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from mean_field_problems import PROBLEMS, measure, points
 
 import jaxmargin as jm
-from jaxmargin import bounds, data, hypercube, lower_bound, norms, oracle
+from jaxmargin import data, lower_bound, margins
+from jaxmargin.margins import bounds
+from jaxmargin.networks import norms
+from tests.mean_field.problems import PROBLEMS, measure, points
 
 
 class Contract(NamedTuple):
@@ -97,7 +99,7 @@ def cube(n: int, dtype, seed: int = 0):
 
 def spanned(dtype):
     """Inputs of D, a coefficient for each, and points of the hypercube."""
-    x = hypercube.embed(cube(3, dtype), 1, 0).at[2, :2].set(jnp.array([0, -1], dtype))
+    x = data.embed(cube(3, dtype), 1, 0).at[2, :2].set(jnp.array([0, -1], dtype))
     return x, normal(3, dtype=dtype), cube(2, dtype, seed=1)
 
 
@@ -114,7 +116,7 @@ def _measure(dtype):
 
 
 def _gap(measure, x, y):
-    return jm.duality_gap(jm.squared_two_layer(x, y, lam=0.1), measure)
+    return jm.certify(jm.two_layer_problem(x, y, "squared", lam=0.1), measure)
 
 
 def _labels(dtype):
@@ -230,20 +232,20 @@ CONTRACTS = [
         lambda dtype: (normal(5, 3, dtype=dtype), normal(5, 2, dtype=dtype, seed=1)),
         edges=lambda dtype: [(rows(dtype), signs(6, dtype))],
     ),
-    _cube_contract("embed", partial(hypercube.embed, first=0, second=-1)),
-    _cube_contract("tilde", hypercube.tilde(jm.two_layer_ntk)),
-    _cube_contract("taylor_kernel", partial(hypercube.taylor_kernel, r_w=0.5, r_u=2.0)),
-    _cube_contract("taylor_error", hypercube.taylor_error),
-    _cube_contract("parity_gram", partial(hypercube.parity_gram, size=3)),
-    _cube_contract("quadratic_constant", hypercube.quadratic_constant),
+    _cube_contract("embed", partial(data.embed, first=0, second=-1)),
+    _cube_contract("tilde", lower_bound.tilde(jm.two_layer_ntk)),
+    _cube_contract("taylor_kernel", partial(lower_bound.taylor_kernel, r_w=0.5, r_u=2.0)),
+    _cube_contract("taylor_error", lower_bound.taylor_error),
+    _cube_contract("parity_gram", partial(lower_bound.parity_gram, size=3)),
+    _cube_contract("quadratic_constant", lower_bound.quadratic_constant),
     Contract(
-        "hypercube.cross_moment",
-        partial(hypercube.cross_moment, p=1, q=3),
+        "lower_bound.cross_moment",
+        partial(lower_bound.cross_moment, p=1, q=3),
         lambda dtype: (cube(3, dtype), normal(3, dtype=dtype)),
     ),
     Contract(
-        "hypercube.quadratic_form",
-        hypercube.quadratic_form,
+        "lower_bound.quadratic_form",
+        lower_bound.quadratic_form,
         lambda dtype: (cube(3, dtype), normal(3, dtype=dtype), normal(6, dtype=dtype, seed=1)),
     ),
     _span_contract("f_tilde", lower_bound.f_tilde),
@@ -252,8 +254,8 @@ CONTRACTS = [
     _span_contract("deviation", lower_bound.deviation),
     _span_contract("paired_error_bound", lower_bound.paired_error_bound),
     Contract(
-        "oracle.least_squares_limit",
-        oracle.least_squares_limit,
+        "lower_bound.least_squares_limit",
+        lower_bound.least_squares_limit,
         lambda dtype: (jnp.array([0.1, 0.25, 0.4], dtype),),
         edges=lambda dtype: [(jnp.array([1e-3, 0.5, 0.7], dtype),)],
     ),
@@ -263,7 +265,9 @@ CONTRACTS = [
         lambda dtype: (net(dtype), normal(5, 3, dtype=dtype), normal(4, 3, dtype=dtype, seed=1)),
         edges=lambda dtype: [(zero_net(dtype), rows(dtype))],
     ),
-    Contract("margins", jm.margins, lambda dtype: (normal(3, 4, dtype=dtype), _labels(dtype))),
+    Contract(
+        "margins", jm.sample_margins, lambda dtype: (normal(3, 4, dtype=dtype), _labels(dtype))
+    ),
     Contract(
         "normalized_margin",
         partial(jm.normalized_margin, jm.two_layer),
@@ -299,15 +303,21 @@ CONTRACTS = [
     ),
     Contract(
         "logistic_two_layer",
-        lambda x: jm.logistic_two_layer(x, signs(5, x.dtype), lam=0.1),
+        lambda x: jm.two_layer_problem(x, signs(5, x.dtype), "logistic", lam=0.1),
         lambda dtype: (samples(dtype)[0],),
     ),
     Contract(
         "cross_entropy_two_layer",
-        lambda x: jm.cross_entropy_two_layer(x, _labels(None), k=3, lam=0.1, smoothing=0.1),
+        lambda x: jm.two_layer_problem(
+            x, _labels(None), "cross_entropy", k=3, lam=0.1, smoothing=0.1
+        ),
         lambda dtype: (normal(3, 4, dtype=dtype),),
     ),
-    Contract("squared_two_layer", partial(jm.squared_two_layer, lam=0.1), samples),
+    Contract(
+        "squared_two_layer",
+        partial(partial(jm.two_layer_problem, loss="squared"), lam=0.1),
+        samples,
+    ),
     Contract(
         "bounds.rademacher_bound",
         lambda radius, norms: bounds.rademacher_bound(
@@ -328,76 +338,76 @@ CONTRACTS = [
         edges=lambda dtype: [(jnp.asarray([0.0, -0.1], dtype),)],
     ),
     Contract(
-        "bounds.rademacher_complexity",
-        lambda x: bounds.rademacher_complexity(jax.random.key(0), x, num_draws=3),
+        "margins.rademacher_complexity",
+        lambda x: margins.rademacher_complexity(jax.random.key(0), x, num_draws=3),
         lambda dtype: (normal(4, 2, dtype=dtype),),
     ),
-    Contract("duality_gap", _gap, lambda dtype: (_measure(dtype), *samples(dtype, d=2))),
+    Contract("certify", _gap, lambda dtype: (_measure(dtype), *samples(dtype, d=2))),
 ]
 
 # Public names that are not functions of arrays: drivers (concrete values, files, randomness)
 # and containers. The shared checks of documentation still hold for them.
 DRIVERS = {
-    "check_two_homogeneous": jm.check_two_homogeneous,
+    "check_two_homogeneous": jm.mean_field.check_two_homogeneous,
     "data.digits": data.digits,
     "data.mnist": data.mnist,
     "data.read_idx": data.read_idx,
     "data.sinusoid": data.sinusoid,
     "data.teacher": data.teacher,
     "data.two_axis": data.two_axis,
-    "hypercube.fourier_coefficients": hypercube.fourier_coefficients,
-    "hypercube.taylor_coefficients": hypercube.taylor_coefficients,
+    "lower_bound.fourier_coefficients": lower_bound.fourier_coefficients,
+    "lower_bound.taylor_coefficients": lower_bound.taylor_coefficients,
     "fit_interpolant": jm.fit_interpolant,
     "fit_kernel_logistic": jm.fit_kernel_logistic,
     "fit_ridge": jm.fit_ridge,
     "fit_ridge_matrix_free": jm.fit_ridge_matrix_free,
     "fit_svm": jm.fit_svm,
-    "guaranteed_margin": jm.guaranteed_margin,
+    "guaranteed_margin": jm.margins.guaranteed_margin,
     "init_mlp": jm.init_mlp,
     "l1_svm": jm.l1_svm,
     "max_margin": jm.max_margin,
     "init_two_layer": jm.init_two_layer,
-    "log_theorem_regularization": jm.log_theorem_regularization,
-    "oracle.held_out_error": oracle.held_out_error,
-    "oracle.oracle_beta": oracle.oracle_beta,
-    "regularization_for_margin": jm.regularization_for_margin,
+    "log_theorem_regularization": jm.margins.log_theorem_regularization,
+    "lower_bound.held_out_error": lower_bound.held_out_error,
+    "lower_bound.best_in_span": lower_bound.best_in_span,
+    "regularization_for_margin": jm.margins.regularization_for_margin,
     "resumable_run": jm.resumable_run,
     "sample_sphere": jm.sample_sphere,
-    "polish": jm.polish,
+    "global_optimum": jm.global_optimum,
     "margin_path": jm.margin_path,
     "train": jm.train,
     "perturb_units": jm.perturb_units,
-    "regularity": jm.regularity,
-    "theoretical_rate": jm.theoretical_rate,
+    "regularity": jm.mean_field.regularity,
+    "theoretical_rate": jm.mean_field.theoretical_rate,
     "perturbed_flow": jm.perturbed_flow,
-    "run": jm.run,
+    "run": jm.run_flow,
     "wasserstein_flow": jm.wasserstein_flow,
 }
 CONTAINERS = {
-    "Certificate": jm.Certificate,
+    "Certificate": jm.mean_field.Certificate,
     "ConvergenceError": jm.ConvergenceError,
     "DivergenceError": jm.DivergenceError,
-    "Flow": jm.Flow,
-    "FlowHistory": jm.FlowHistory,
-    "FlowInfo": jm.FlowInfo,
-    "FlowState": jm.FlowState,
-    "History": jm.History,
-    "Homogeneity": jm.Homogeneity,
-    "L1SVM": jm.L1SVM,
-    "MaxMargin": jm.MaxMargin,
+    "Flow": jm.mean_field.Flow,
+    "FlowHistory": jm.mean_field.FlowHistory,
+    "FlowInfo": jm.mean_field.FlowInfo,
+    "FlowState": jm.mean_field.FlowState,
+    "History": jm.networks.History,
+    "Homogeneity": jm.networks.Homogeneity,
+    "L1SVM": jm.margins.L1SVM,
+    "MaxMargin": jm.margins.MaxMargin,
     "MeanField": jm.MeanField,
-    "MarginPath": jm.MarginPath,
+    "MarginPath": jm.margins.MarginPath,
     "Measure": jm.Measure,
     "Minibatch": jm.Minibatch,
-    "RidgeFit": jm.RidgeFit,
-    "Trained": jm.Trained,
+    "RidgeFit": jm.kernels.RidgeFit,
+    "Trained": jm.networks.Trained,
     "TwoLayer": jm.TwoLayer,
     "bounds.MarginBound": bounds.MarginBound,
-    "bounds.RademacherEstimate": bounds.RademacherEstimate,
+    "margins.RademacherEstimate": margins.RademacherEstimate,
     "data.TeacherSample": data.TeacherSample,
     "lower_bound.Deviation": lower_bound.Deviation,
-    "oracle.HeldOut": oracle.HeldOut,
-    "oracle.Oracle": oracle.Oracle,
-    "Regularity": jm.Regularity,
-    "TheoreticalRate": jm.TheoreticalRate,
+    "lower_bound.HeldOut": lower_bound.HeldOut,
+    "lower_bound.Oracle": lower_bound.Oracle,
+    "Regularity": jm.mean_field.Regularity,
+    "TheoreticalRate": jm.mean_field.TheoreticalRate,
 }

@@ -49,12 +49,12 @@ objective = jm.regularized(jm.two_layer, "logistic", lam=1)
 jm.train(objective, optax.sgd(0.1), params, x, y, num_steps=2, record=[1],
          minibatch=jm.Minibatch(key, 2), metrics=lambda params, x, y: {"n": jm.norms.l2(params)})
 jm.margin_path(jm.two_layer, params, x, y, [0.1, 0.01], r=1, num_steps=2)
-jm.bounds.rademacher_complexity(key, x, num_draws=2)
+jm.margins.rademacher_complexity(key, x, num_draws=2)
 jm.bounds.margin_bound(0.1, n=10, depth=2, radius=1, delta=0.1)
 jm.bounds.margin_loss_bound(y / 10, depth=2, radius=1, delta=0.1, gamma=0.1)
-jm.guaranteed_margin(1e-4, jnp.array(0.1), n=10, degree=2, r=1)
-jm.regularization_for_margin(0.1, n=10, degree=2)
-jm.log_theorem_regularization(0.1, n=10, degree=2, c=3)
+jm.margins.guaranteed_margin(1e-4, jnp.array(0.1), n=10, degree=2, r=1)
+jm.margins.regularization_for_margin(0.1, n=10, degree=2)
+jm.margins.log_theorem_regularization(0.1, n=10, degree=2, c=3)
 gram, labels = jnp.eye(4) + x @ x.T, jnp.array([0, 1, 2, 0])
 jm.fit_interpolant(gram, y)
 jm.fit_ridge(gram, x, ridge=1)
@@ -63,20 +63,20 @@ jm.fit_svm(gram[None], y[None], c=1)
 jm.fit_kernel_logistic(gram, labels, lam=1)
 jm.l1_svm(gram, y)
 jm.max_margin(x, np.asarray(y), tol=1e-4, starts=jnp.ones((1, 3)))
-problem = jm.squared_two_layer(x, y[:, None] * jnp.ones((1, 2)), lam=1, smoothing=1)
-jm.check_two_homogeneous(key, problem, 5)
+problem = jm.two_layer_problem(x, y[:, None] * jnp.ones((1, 2)), "squared", lam=1, smoothing=1)
+jm.mean_field.check_two_homogeneous(key, problem, 5)
 problem = jm.MeanField(phi=lambda theta: theta**2, loss=jnp.sum, potential=jnp.sum)
 jm.velocity(problem, jm.Measure(jm.sample_sphere(key, 3, 2), jnp.ones(3)), jnp.ones((4, 2)))
 jm.from_network(jm.as_network(jm.Measure(jm.sample_sphere(key, 3, 4), jnp.ones(3)), k=2))
 jm.fit_ridge_matrix_free(jm.k1, x, y, ridge=1, devices=jax.devices()[:2], num_landmarks=2)
-problem = jm.logistic_two_layer(x, y, lam=1)
+problem = jm.two_layer_problem(x, y, "logistic", lam=1)
 start = jm.Measure(jm.sample_sphere(key, 3, 4), jnp.full(3, 1 / 3))
 for flow in (
     jm.wasserstein_flow(problem, step_size=0.1, safeguard=True),
     jm.perturbed_flow(problem, step_size=0.1, noise=1, devices=jax.devices()[:2]),
     jm.perturbed_flow(problem, step_size=0.1, noise=1, scheme="weighted", reserve=2),
 ):
-    jm.run(flow, key, flow.init(start), num_steps=2, record=2, metrics=jm.second_moment,
+    jm.run_flow(key, flow, flow.init(start), num_steps=2, record=2, metrics=jm.second_moment,
            stop=lambda record: record.metrics < 0, on_record=lambda: None)
 """
 
@@ -85,10 +85,10 @@ LIES = """
 lies = [
     lambda: jm.logistic_loss(jnp.array([1, 2])),
     lambda: jm.squared_loss(jnp.ones(3), jnp.ones(4)),
-    lambda: jm.margins(jnp.ones(3), jnp.ones(4)),
+    lambda: jm.sample_margins(jnp.ones(3), jnp.ones(4)),
     lambda: jm.mlp([jnp.ones((1, 3))], jnp.ones(3)),
     lambda: jm.norms.lp("2"),
-    lambda: jm.logistic_two_layer(jnp.ones((3, 2)), jnp.ones(4), lam=0.1),
+    lambda: jm.two_layer_problem(jnp.ones((3, 2)), jnp.ones(4), "logistic", lam=0.1),
 ]
 for lie in lies:
     try:

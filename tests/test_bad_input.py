@@ -9,14 +9,17 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from faults.fault import Fault
-from test_contracts import public_names
+
+from tests.fault import Fault
+from tests.test_contracts import public_names
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-FOLDER = Path(__file__).parent / "faults"
-TABLES = sorted({path.stem for path in FOLDER.glob("*.py")} - {"__init__", "fault"})
-FAULTS: list[Fault] = [row for name in TABLES for row in import_module(f"faults.{name}").FAULTS]
+FOLDER = Path(__file__).parent
+TABLES = sorted(FOLDER.glob("*/faults_*.py"))
+FAULTS: list[Fault] = [
+    row for path in TABLES for row in import_module(f"tests.{path.parent.name}.{path.stem}").FAULTS
+]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.name}: {fault.match[:40]}")

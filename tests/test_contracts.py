@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from contracts import CONTAINERS, CONTRACTS, DRIVERS, Contract
 
 import jaxmargin as jm
+from tests.contracts import CONTAINERS, CONTRACTS, DRIVERS, Contract
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -17,8 +17,9 @@ import optax
 from matplotlib.figure import Figure
 
 import jaxmargin as jm
-from jaxmargin import bounds, data
-from jaxmargin.experiments import plots
+from jaxmargin import data
+from jaxmargin.experiments.harness import plots
+from jaxmargin.margins import bounds
 
 WIDTH, CLASSES = 100, 10
 COLORS = (plots.VERMILLION, plots.BLUE, plots.GREEN)
@@ -163,7 +164,7 @@ CASES = {  # a factor of the start, and lam
 }
 
 
-def homogeneity(digits: Digits, *, steps: int) -> dict[str, jm.Homogeneity]:
+def homogeneity(digits: Digits, *, steps: int) -> dict[str, jm.networks.Homogeneity]:
     """Degree and residual without biases, and with them: at the start flax's are 0."""
     key, x = jax.random.key(1), digits.x[:50]
     plain = flax_model(key, x.shape[1])

@@ -6,12 +6,12 @@ from jaxmargin.experiments import (
     figure_3,
     figure_4,
     figure_5,
-    flow,
-    flow_sweep,
+    perturbation_sweep,
     regression,
     theorem_2_1,
+    theorem_3_3,
 )
-from jaxmargin.experiments.experiment import Claim, Context, Experiment
+from jaxmargin.experiments.harness.experiment import Claim, Context, Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
@@ -21,10 +21,10 @@ EXPERIMENTS: dict[str, Experiment] = {
         figure_3.EXPERIMENT,
         figure_4.EXPERIMENT,
         figure_5.EXPERIMENT,
-        flow.EXPERIMENT,
-        flow_sweep.EXPERIMENT,
         regression.EXPERIMENT,
         theorem_2_1.EXPERIMENT,
+        theorem_3_3.EXPERIMENT,
+        perturbation_sweep.EXPERIMENT,
     )
 }
 

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmargin import data
-from jaxmargin.experiments import plots
-from jaxmargin.experiments.experiment import Claim, Context, Experiment, Series, setting
-from jaxmargin.margins import normalized_margin
-from jaxmargin.networks import TwoLayer, two_layer
+from jaxmargin.experiments.harness import plots
+from jaxmargin.experiments.harness.experiment import Claim, Context, Experiment, Series, setting
+from jaxmargin.margins.normalized import normalized_margin
+from jaxmargin.networks.models import TwoLayer, two_layer
 
 CORNERS = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
 CORNER_LABELS = np.array([1, 1, -1, -1])

@@ -14,13 +14,21 @@ import optax
 from jaxtyping import Array
 from matplotlib.figure import Figure
 
-from jaxmargin.experiments import plots, teachers
-from jaxmargin.experiments.experiment import Claim, Context, Experiment, Series, Tick, setting
-from jaxmargin.experiments.statistics import mean, ratio_of_means
-from jaxmargin.losses import regularized
-from jaxmargin.margins import margins, normalized_margin
-from jaxmargin.networks import TwoLayer, init_two_layer, pattern_change, two_layer
-from jaxmargin.training import train
+from jaxmargin.experiments import samples as teachers
+from jaxmargin.experiments.harness import plots
+from jaxmargin.experiments.harness.experiment import (
+    Claim,
+    Context,
+    Experiment,
+    Series,
+    Tick,
+    setting,
+)
+from jaxmargin.experiments.harness.statistics import mean, ratio_of_means
+from jaxmargin.margins.normalized import normalized_margin, sample_margins
+from jaxmargin.networks.models import TwoLayer, init_two_layer, pattern_change, two_layer
+from jaxmargin.networks.objective import regularized
+from jaxmargin.networks.training import train
 
 FIT_STEPS = 100  # the first steps are recorded one by one, to see when the training error hits 0
 REGIMES = {"regularized": plots.BLUE, "unregularized": plots.VERMILLION}
@@ -98,8 +106,8 @@ def _recorded(steps: int) -> list[int]:
 def _metrics(
     params: TwoLayer, x: Array, y: Array, x_test: Array, y_test: Array, start: TwoLayer
 ) -> dict[str, Array]:
-    train_margins = margins(two_layer(params, x), y)
-    test_margins = margins(two_layer(params, x_test), y_test)
+    train_margins = sample_margins(two_layer(params, x), y)
+    test_margins = sample_margins(two_layer(params, x_test), y_test)
     return {
         "margin": normalized_margin(two_layer, params, x, y),
         "train_error": jnp.mean(train_margins <= 0),

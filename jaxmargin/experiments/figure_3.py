@@ -19,14 +19,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxmargin import data
-from jaxmargin.experiments import plots, teachers
-from jaxmargin.experiments.experiment import Claim, Context, Experiment, Series, Tick, setting
-from jaxmargin.experiments.statistics import Estimate, mean, ratio_of_means, slope
-from jaxmargin.experiments.teachers import Samples
-from jaxmargin.losses import regularized
-from jaxmargin.margins import margins, normalized_margin
-from jaxmargin.networks import TwoLayer, init_two_layer, two_layer
-from jaxmargin.training import Minibatch, train
+from jaxmargin.experiments import samples as teachers
+from jaxmargin.experiments.harness import plots
+from jaxmargin.experiments.harness.experiment import (
+    Claim,
+    Context,
+    Experiment,
+    Series,
+    Tick,
+    setting,
+)
+from jaxmargin.experiments.harness.statistics import Estimate, mean, ratio_of_means, slope
+from jaxmargin.experiments.samples import Samples
+from jaxmargin.margins.normalized import normalized_margin, sample_margins
+from jaxmargin.networks.models import TwoLayer, init_two_layer, two_layer
+from jaxmargin.networks.objective import regularized
+from jaxmargin.networks.training import Minibatch, train
 
 RECORDS = 20  # of a run, for the progress bar
 CLASSES = 10
@@ -234,8 +242,8 @@ def _metrics(
 ) -> dict[str, Array]:
     return {
         "margin": normalized_margin(two_layer, params, x, y),
-        "train_error": jnp.mean(margins(two_layer(params, x), y) <= 0),
-        "test_error": jnp.mean(margins(two_layer(params, x_test), y_test) <= 0),
+        "train_error": jnp.mean(sample_margins(two_layer(params, x), y) <= 0),
+        "test_error": jnp.mean(sample_margins(two_layer(params, x_test), y_test) <= 0),
     }
 
 

@@ -18,14 +18,22 @@ from jaxtyping import Array
 from matplotlib.figure import Figure
 
 from jaxmargin import data
-from jaxmargin.experiments import plots
-from jaxmargin.experiments.experiment import Claim, Context, Experiment, Series, Tick, setting
-from jaxmargin.experiments.statistics import mean, ratio_of_means
-from jaxmargin.kernels import two_layer_ntk
-from jaxmargin.losses import regularized, squared_loss
-from jaxmargin.networks import init_two_layer, two_layer
-from jaxmargin.predictors import fit_interpolant, fit_svm, kernel_predict
-from jaxmargin.training import train
+from jaxmargin.experiments.harness import plots
+from jaxmargin.experiments.harness.experiment import (
+    Claim,
+    Context,
+    Experiment,
+    Series,
+    Tick,
+    setting,
+)
+from jaxmargin.experiments.harness.statistics import mean, ratio_of_means
+from jaxmargin.kernels.closed_form import two_layer_ntk
+from jaxmargin.kernels.predictors import fit_interpolant, fit_svm, kernel_predict
+from jaxmargin.networks.losses import squared_loss
+from jaxmargin.networks.models import init_two_layer, two_layer
+from jaxmargin.networks.objective import regularized
+from jaxmargin.networks.training import train
 
 RELU_FEATURES = partial(two_layer_ntk, r_w=0.0, r_u=1.0)  # the paper's baseline
 RECORDS = 20  # of a run, for the progress bar

@@ -16,15 +16,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxmargin import data
-from jaxmargin.experiments import plots
-from jaxmargin.experiments.experiment import Claim, Context, Experiment, Series, Tick, setting
-from jaxmargin.l1svm import l1_svm, max_margin
-from jaxmargin.margins import normalized_margin
-from jaxmargin.networks import append_one, init_two_layer, two_layer
-from jaxmargin.numerics import as_float64
-from jaxmargin.polishing import polish
-from jaxmargin.regularization_path import margin_path
-from jaxmargin.two_layer_problems import as_network, from_network, logistic_two_layer
+from jaxmargin._arithmetic import as_float64
+from jaxmargin.experiments.harness import plots
+from jaxmargin.experiments.harness.experiment import (
+    Claim,
+    Context,
+    Experiment,
+    Series,
+    Tick,
+    setting,
+)
+from jaxmargin.margins.l1svm import l1_svm, max_margin
+from jaxmargin.margins.normalized import normalized_margin
+from jaxmargin.margins.path import margin_path
+from jaxmargin.mean_field.optimum import global_optimum
+from jaxmargin.mean_field.two_layer import as_network, from_network, two_layer_problem
+from jaxmargin.networks.models import append_one, init_two_layer, two_layer
 
 GRID = 801  # points at which the functions are drawn and compared
 CERTIFIED = 2.0**-30  # the least lambda whose optimum a duality gap still certifies in float64
@@ -136,8 +143,8 @@ def _optima(exponents: list[int], settings: Settings, tick: Tick) -> Series:
         x, y, measure = jax.tree.map(as_float64, (*samples, from_network(start)))
         for e in exponents:
             # The problem's loss is a sum over the samples.
-            problem = logistic_two_layer(x, y, lam=2.0**-e * len(y))
-            best, certificate = polish(problem, measure)
+            problem = two_layer_problem(x, y, "logistic", lam=2.0**-e * len(y))
+            best, certificate = global_optimum(problem, measure)
             measure = jax.tree.map(jnp.asarray, best)
             margins.append(float(normalized_margin(two_layer, as_network(measure), x, y)))
             gaps.append(float(certificate.gap / certificate.energy))

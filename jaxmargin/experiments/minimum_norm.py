@@ -4,7 +4,6 @@ Trained networks stand beside the optimum over all widths, which a duality gap c
 ||Theta*||_2^2 lies between a certified lower bound and the norm of an explicit interpolant.
 """
 
-import itertools
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -16,19 +15,17 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 from scipy.optimize import linprog
 
-from jaxmargin.experiments.experiment import Tick
-from jaxmargin.hypercube import embed
-from jaxmargin.losses import squared_loss
-from jaxmargin.meanfield import Measure
-from jaxmargin.networks import TwoLayer, append_one, init_two_layer, two_layer
-from jaxmargin.norms import sum_of_squares
-from jaxmargin.oracle import AXES, TARGETS
-from jaxmargin.polishing import polish
-from jaxmargin.sphere import spread
-from jaxmargin.training import train
-from jaxmargin.two_layer_problems import squared_two_layer
+from jaxmargin._sphere_search import spread
+from jaxmargin.experiments.harness.experiment import Tick
+from jaxmargin.mean_field.measure import Measure
+from jaxmargin.mean_field.optimum import global_optimum
+from jaxmargin.mean_field.two_layer import two_layer_problem
+from jaxmargin.networks.losses import squared_loss
+from jaxmargin.networks.models import TwoLayer, append_one, init_two_layer, two_layer
+from jaxmargin.networks.norms import sum_of_squares
+from jaxmargin.networks.training import train
 
-STARTS = 32  # particles to polish from
+STARTS = 32  # particles to global_optimum from
 EXTRA = 256  # directions by which an interpolant makes up for the optimum's misfit
 TAIL = (1e-4, 1e-5, 1e-6, 1e-7)  # lambdas below those asked for, towards the limit
 
@@ -46,19 +43,6 @@ class Bracket(NamedTuple):
     lower: float
     upper: float
     exact: bool
-
-
-def support_of_d(d: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
-    """All 2^d points of the distribution D and their labels; d >= 3.
-
-    ||Theta*||^2 is 8 here. Four units reach it (appendix B.2). For a bound from below, any nu with
-    |sum_i nu_i [u . x_i]_+| <= 1 on the sphere gives ||Theta||^2 >= 2 sum_i nu_i y_i. Take
-    nu = 4 y / 2^d: for u = (a, b, v) the sum is E|a + v . z| - E|b + v . z| over signs z, and
-    E|v . z| <= E|b + v . z|, so that it is at most |a|, and at least -|b|.
-    """
-    z = jnp.array(list(itertools.product((-1.0, 1.0), repeat=d - 2)))
-    x = jnp.concatenate([embed(z, *axis) for axis in AXES.tolist()])
-    return x, jnp.repeat(jnp.array(TARGETS["label"]), len(z), total_repeat_length=len(x))
 
 
 def points_on_a_line(
@@ -138,9 +122,9 @@ def optimum(x: Float[Array, "n d"], y: Float[Array, " n"], lams: Sequence[float]
         with jax.enable_x64(True):
             samples = (jnp.asarray(part, jnp.float64) for part in (x, y))
             # The mean loss with lam, times n, is the sum of the losses with n lam.
-            problem = squared_two_layer(*samples, lam=n * lam)
+            problem = two_layer_problem(*samples, "squared", lam=n * lam)
             start = Measure(*(jnp.asarray(part, jnp.float64) for part in measure))
-        measure, certificate = polish(problem, start)
+        measure, certificate = global_optimum(problem, start)
         norms.append(measure.mass @ np.sum(measure.theta**2, axis=1))
         certificates.append(certificate)
     objectives = np.array([float(one.energy) / n for one in certificates])

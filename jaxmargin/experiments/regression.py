@@ -15,20 +15,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxmargin import data
-from jaxmargin.experiments import minimum_norm, plots, sample_complexity
-from jaxmargin.experiments.experiment import Claim, Context, Experiment, Series, Tick, setting
-from jaxmargin.experiments.sample_complexity import (
+from jaxmargin.experiments import minimum_norm
+from jaxmargin.experiments.harness import plots, sample_complexity
+from jaxmargin.experiments.harness.experiment import (
+    Claim,
+    Context,
+    Experiment,
+    Series,
+    Tick,
+    setting,
+)
+from jaxmargin.experiments.harness.sample_complexity import (
     RECORDS,
     fresh_scores,
     kernel_sizes,
     key_of,
     optimizer,
 )
-from jaxmargin.experiments.statistics import mean
-from jaxmargin.kernels import two_layer_ntk
-from jaxmargin.losses import truncated_squared_loss
-from jaxmargin.oracle import oracle_beta
-from jaxmargin.predictors import fit_interpolant, fit_ridge, kernel_predict
+from jaxmargin.experiments.harness.statistics import mean
+from jaxmargin.kernels.closed_form import two_layer_ntk
+from jaxmargin.kernels.predictors import fit_interpolant, fit_ridge, kernel_predict
+from jaxmargin.lower_bound.population_fit import best_in_span
+from jaxmargin.networks.losses import truncated_squared_loss
 
 NETWORK_GOAL, COIN = 0.01, 0.5  # truncated losses that tell the two apart
 # As in theorem_2_1: the half-space x_1 > 1/2 lies in the span, and is wrong on a quarter of D.
@@ -89,7 +97,7 @@ def _limit(name: str, settings: Settings, tick: Tick) -> Series:
     """||Theta_lam||^2 and L_lam of trained networks (t, s) and of the optimum (s,); its limit."""
     key_data, key_start = jax.random.split(jax.random.key(settings.seed))
     if name == "support":
-        x, y = minimum_norm.support_of_d(settings.support_dim)
+        x, y = data.support_of_d(settings.support_dim)
     else:
         x, y = minimum_norm.points_on_a_line(key_data, settings.points, settings.hidden)
     lams = sorted(settings.lams, reverse=True)
@@ -130,7 +138,7 @@ def _kernel_losses(d: int, n: int, settings: Settings, tick: Tick) -> Series:
         x, y = data.two_axis(key_data, n + settings.test_samples, d)
         fitted, labels, targets = x[:n], y[:n], y[n:]
         gram, cross = two_layer_ntk(fitted), two_layer_ntk(x[n:], fitted)
-        oracle = partial(oracle_beta, key_oracle, fitted, num_test=1)
+        oracle = partial(best_in_span, key_oracle, fitted, num_test=1)
         interpolant = kernel_predict(cross, fit_interpolant(gram, labels))
         losses["interpolation"].append(jnp.mean(truncated_squared_loss(interpolant, targets)))
         ridges = [kernel_predict(cross, fit_ridge(gram, labels, ridge=ridge)) for ridge in RIDGES]

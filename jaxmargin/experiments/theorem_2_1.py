@@ -12,14 +12,26 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmargin import data
-from jaxmargin.experiments import plots, sample_complexity
-from jaxmargin.experiments.experiment import Claim, Context, Experiment, Series, Tick, setting
-from jaxmargin.experiments.sample_complexity import RECORDS, fresh_scores, kernel_sizes, key_of
-from jaxmargin.experiments.statistics import mean
-from jaxmargin.kernels import two_layer_ntk
-from jaxmargin.oracle import oracle_beta
-from jaxmargin.predictors import fit_interpolant, fit_svm, kernel_predict
+from jaxmargin.data import synthetic as data
+from jaxmargin.experiments.harness import plots, sample_complexity
+from jaxmargin.experiments.harness.experiment import (
+    Claim,
+    Context,
+    Experiment,
+    Series,
+    Tick,
+    setting,
+)
+from jaxmargin.experiments.harness.sample_complexity import (
+    RECORDS,
+    fresh_scores,
+    kernel_sizes,
+    key_of,
+)
+from jaxmargin.experiments.harness.statistics import mean
+from jaxmargin.kernels.closed_form import two_layer_ntk
+from jaxmargin.kernels.predictors import fit_interpolant, fit_svm, kernel_predict
+from jaxmargin.lower_bound.population_fit import best_in_span
 
 NETWORK_GOAL, KERNEL_FLOOR = 0.01, 0.38  # test errors that tell the two apart
 # No fit of the label passes KERNEL_FLOOR, but the half-space x_1 > 1/2 lies in the span and errs on
@@ -75,7 +87,7 @@ def _kernel_errors(d: int, n: int, settings: Settings, tick: Tick) -> Series:
         for name, fit in (("svm", fit_svm), ("interpolation", fit_interpolant)):
             scores = kernel_predict(cross, fit(gram, fitted[1]))
             errors[name].append(float(jnp.mean(scores * test[1] <= 0)))
-        best = partial(oracle_beta, key_oracle, fitted[0])
+        best = partial(best_in_span, key_oracle, fitted[0])
         errors["oracle"].append(best(target="label").error)
         errors["half_space"].append(best(target="half_space").error)
         tick()

@@ -1,0 +1,28 @@
+"""Arithmetic at the edges: powers at 0, sums that do not overflow, casts to float64."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
+
+
+def safe_power(base: Float[Array, ""], exponent: float) -> Float[Array, ""]:
+    """base**exponent for base >= 0, with derivative 0 (and not inf or NaN) at base = 0.
+
+    Zero is a minimum of every penalty `norm**r`, so 0 is the subgradient that leaves it there.
+    A base of NaN stays NaN.
+    """
+    zero = base == 0
+    return jnp.where(zero, 0.0, jnp.where(zero, 1.0, base) ** exponent)
+
+
+def scaled_power_sum(
+    x: Shaped[Array, "*shape"], scale: Float[Array, ""], p: float
+) -> Float[Array, ""]:
+    """sum_i (|x_i| / scale)**p; with scale = max |x_i| nothing over- or underflows."""
+    magnitude = jnp.abs(x) / scale
+    return jnp.sum(magnitude**p)
+
+
+def as_float64(leaf) -> Array:
+    """An array, its floats cast to float64 (where that is enabled); other dtypes stay."""
+    leaf = jnp.asarray(leaf)
+    return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf

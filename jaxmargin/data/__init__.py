@@ -1,0 +1,20 @@
+"""The data of the paper (eq. 2.1, sections 5 and F).
+
+The distribution D, on which a network needs few samples and its kernel many; inputs labelled by a
+random teacher network; points on a line; and the images of MNIST and of scikit-learn.
+"""
+
+from jaxmargin.data.images import digits, mnist, read_idx
+from jaxmargin.data.synthetic import TeacherSample, embed, sinusoid, support_of_d, teacher, two_axis
+
+__all__ = [
+    "TeacherSample",
+    "digits",
+    "embed",
+    "mnist",
+    "read_idx",
+    "sinusoid",
+    "support_of_d",
+    "teacher",
+    "two_axis",
+]

@@ -1,0 +1,248 @@
+"""The distribution D, teacher networks, and points on a line (eq. 2.1, sections 5 and F)."""
+
+import itertools
+import math
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from jaxmargin._checks import require_count, require_positive
+from jaxmargin.networks.models import TwoLayer, init_two_layer, two_layer
+
+MAX_TEACHERS = 1000  # teachers drawn before a bound on the majority class is called too tight
+MAX_BATCHES = 1000  # batches of inputs drawn before a margin is called too large
+LEAST_BATCH = 256  # inputs a batch, so that ten batches without a hit mean something
+
+
+def two_axis(key: PRNGKeyArray, n: int, d: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    """Samples of the distribution D (Wei et al. 2019, eq. 2.1).
+
+    y = +1 puts (+-1, 0) and y = -1 puts (0, +-1) in the first two coordinates, each of the four
+    with probability 1/4; the other d - 2 coordinates are uniform signs, pure noise.
+
+    Args:
+        key: random key.
+        n: number of samples, >= 1.
+        d: number of features, >= 2.
+
+    Returns:
+        x (n, d) with entries in {-1, 0, 1}; y (n,) in {-1, +1}.
+
+    Raises:
+        ValueError: n < 1 or d < 2.
+        TypeError: n or d is not an integer.
+
+    Example:
+        >>> x, y = two_axis(jax.random.key(0), 4, 6)
+        >>> x.shape, bool((jnp.abs(x[:, 0]) - jnp.abs(x[:, 1]) == y).all())
+        ((4, 6), True)
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), eq. 2.1 and Figure 1.
+    """
+    require_count("n", n)
+    require_count("d", d, least=2)
+    key_label, key_sign = jax.random.split(key)
+    y = jax.random.rademacher(key_label, (n,), float)
+    signs = jax.random.rademacher(key_sign, (n, d), float)
+    positive = (y > 0)[:, None]
+    on_axis = jnp.concatenate([positive, ~positive], axis=1)
+    return signs.at[:, :2].multiply(on_axis.astype(signs.dtype)), y
+
+
+class TeacherSample(NamedTuple):
+    """Labelled samples and the network that labelled them.
+
+    Attributes:
+        x: (n, d) inputs.
+        y: (n,) labels in {-1, +1}.
+        teacher: the `TwoLayer` network with y = sign f(x).
+    """
+
+    x: Float[Array, "n d"]
+    y: Float[Array, " n"]
+    teacher: TwoLayer
+
+
+def teacher(
+    key: PRNGKeyArray,
+    n: int,
+    *,
+    d: int,
+    hidden: int,
+    margin: float = 0.0,
+    inputs: Literal["gaussian", "sphere"] = "gaussian",
+    max_majority: float = 1.0,
+) -> TeacherSample:
+    """Samples labelled by a random two-layer network with N(0, 1) weights (section 5, F).
+
+    Inputs with |f(x)| < margin, or f(x) = 0, are rejected. A teacher that gives one class more
+    than the fraction `max_majority` of the samples is drawn again, so that guessing cannot look
+    good.
+
+    Args:
+        key: random key.
+        n: number of samples, >= 1; ask for training and test samples at once and split.
+        d: number of features, >= 1.
+        hidden: hidden units of the teacher, >= 1.
+        margin: least |f(x)| of an accepted input, >= 0.
+        inputs: "gaussian" for N(0, I), "sphere" for uniform on the unit sphere.
+        max_majority: largest accepted fraction of the larger class, in [0.5, 1].
+
+    Returns:
+        `TeacherSample(x, y, teacher)`.
+
+    Raises:
+        ValueError: an argument out of range, a margin that (nearly) no input has, or a bound on
+            the majority class that no teacher met.
+        TypeError: a count that is not an integer, or margin not a number.
+
+    Example:
+        >>> x, y, f = teacher(jax.random.key(0), 100, d=20, hidden=10, margin=0.01)
+        >>> x.shape, bool((y * two_layer(f, x) >= 0.01).all())
+        ((100, 20), True)
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 5 and appendix F.
+    """
+    require_count("n", n)
+    require_count("d", d)
+    require_count("hidden", hidden)
+    require_positive("margin", margin, zero=True)
+    if inputs not in ("gaussian", "sphere"):
+        raise ValueError(f'inputs must be "gaussian" or "sphere", got {inputs!r}')
+    if not 0.5 <= max_majority <= 1:
+        raise ValueError(f"max_majority must be in [0.5, 1], got {max_majority}")
+    for attempt in range(MAX_TEACHERS):
+        key_teacher, key_x = jax.random.split(jax.random.fold_in(key, attempt))
+        network = init_two_layer(key_teacher, d, hidden)
+        x, scores = _accepted_inputs(key_x, network, n, margin, inputs)
+        positive = float(jnp.mean(scores > 0))
+        if max(positive, 1 - positive) <= max_majority:
+            return TeacherSample(x, jnp.sign(scores), network)
+    raise ValueError(
+        f"none of {MAX_TEACHERS} teachers kept the larger class within max_majority = "
+        f"{max_majority} of {n} samples: raise max_majority, or n"
+    )
+
+
+@partial(jax.jit, static_argnames=("n", "inputs"))
+def _draw_inputs(key: Array, network: TwoLayer, n: int, inputs: str) -> tuple[Array, Array]:
+    x = jax.random.normal(key, (n, network.u.shape[1]))
+    if inputs == "sphere":
+        x = x / jnp.linalg.norm(x, axis=1, keepdims=True)
+    return x, two_layer(network, x)
+
+
+def _accepted_inputs(
+    key: Array, network: TwoLayer, n: int, margin: float, inputs: str
+) -> tuple[Array, Array]:
+    """The first n of a stream of inputs with |f(x)| >= margin (and f(x) != 0)."""
+    xs, scores, found, drawn = [], [], 0, 0
+    batch = max(n, LEAST_BATCH)
+    while found < n:
+        # Ten batches without a single hit, or a thousand without enough, will not end well.
+        if drawn >= MAX_BATCHES * batch or (drawn >= 10 * batch and found == 0):
+            raise ValueError(
+                f"only {found} of {drawn} inputs have a margin of at least {margin} on the "
+                f"teacher, but {n} are needed: lower the margin"
+            )
+        # In NumPy: each number of accepted inputs would be a new shape for JAX to compile.
+        x, score = map(
+            np.asarray, _draw_inputs(jax.random.fold_in(key, drawn), network, batch, inputs)
+        )
+        accepted = (np.abs(score) >= margin) & (score != 0)
+        xs.append(x[accepted])
+        scores.append(score[accepted])
+        found += int(np.sum(accepted))
+        drawn += batch
+    return jnp.asarray(np.concatenate(xs)[:n]), jnp.asarray(np.concatenate(scores)[:n])
+
+
+def sinusoid(
+    n: int, *, cycles: float = 1.5, low: float = -1.0, high: float = 1.0
+) -> tuple[Float[Array, "n 1"], Float[Array, " n"]]:
+    """Evenly spaced points on a line, labelled by the sign of a sinusoid (appendix F.3).
+
+    Args:
+        n: number of points, >= 2; they include both ends.
+        cycles: periods of the sinusoid between the ends, > 0.
+        low: left end.
+        high: right end, > low.
+
+    Returns:
+        x (n, 1) ascending, y (n,) in {-1, +1}; append `append_one(x)` for a bias.
+
+    Raises:
+        ValueError: n < 2, cycles not positive, or an empty interval.
+        TypeError: n is not an integer, or cycles not a number.
+
+    Example:
+        >>> x, y = sinusoid(6)
+        >>> y.tolist()
+        [1.0, 1.0, -1.0, -1.0, 1.0, 1.0]
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), appendix F.3 and Figure 5 (which shows, but does not give,
+        the labels).
+    """
+    require_count("n", n, least=2)
+    require_positive("cycles", cycles)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(f"low must be below high, both finite, got {low} and {high}")
+    fraction = jnp.linspace(0.5 / n, 1 - 0.5 / n, n)
+    y = jnp.where(jnp.sin(2 * jnp.pi * cycles * fraction) >= 0, 1.0, -1.0)
+    return jnp.linspace(low, high, n)[:, None], y
+
+
+def embed(z: Float[Array, "n d_minus_2"], first: float, second: float) -> Float[Array, "n d"]:
+    """(a, b, z): rows of d coordinates, the first two of them given.
+
+    Args:
+        z: (n, d - 2) rows.
+        first: first coordinate a.
+        second: second coordinate b.
+
+    Returns:
+        (n, d).
+
+    Raises:
+        ValueError: z is not a matrix.
+
+    Example:
+        >>> embed(jnp.array([[1.0, -1.0]]), 0, -1).tolist()
+        [[0.0, -1.0, 1.0, -1.0]]
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), appendix B.1.
+    """
+    if z.ndim != 2:
+        raise ValueError(f"z must be (n, d - 2), got shape {z.shape}")
+    axes = jnp.broadcast_to(jnp.asarray([first, second], z.dtype), (z.shape[0], 2))
+    return jnp.concatenate([axes, z], axis=1)
+
+
+TARGETS = {  # at (1, 0, z), (-1, 0, z), (0, 1, z), (0, -1, z)
+    "label": (1.0, 1.0, -1.0, -1.0),
+    "half_space": (1.0, -1.0, -1.0, -1.0),
+}
+
+
+AXES = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
+
+
+def support_of_d(d: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    """All 2^d points of the distribution D and their labels; d >= 3.
+
+    ||Theta*||^2 is 8 here. Four units reach it (appendix B.2). For a bound from below, any nu with
+    |sum_i nu_i [u . x_i]_+| <= 1 on the sphere gives ||Theta||^2 >= 2 sum_i nu_i y_i. Take
+    nu = 4 y / 2^d: for u = (a, b, v) the sum is E|a + v . z| - E|b + v . z| over signs z, and
+    E|v . z| <= E|b + v . z|, so that it is at most |a|, and at least -|b|.
+    """
+    z = jnp.array(list(itertools.product((-1.0, 1.0), repeat=d - 2)))
+    x = jnp.concatenate([embed(z, *axis) for axis in AXES.tolist()])
+    return x, jnp.repeat(jnp.array(TARGETS["label"]), len(z), total_repeat_length=len(x))

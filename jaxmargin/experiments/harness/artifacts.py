@@ -1,0 +1,122 @@
+"""What an experiment leaves on disk: files written whole or not at all, and resumable parts."""
+
+import contextlib
+import hashlib
+import io
+import json
+import platform
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from jaxmargin._files import written_whole
+from jaxmargin.experiments.harness.experiment import Claim, Series
+
+VERSIONED = ("jaxmargin", "jax", "jaxlib", "numpy", "optax", "scipy", "matplotlib")
+
+
+def prepare_folder(path: Path) -> Path:
+    """Make the folder if need be, and see that files can be written in it.
+
+    Raises:
+        OSError: it cannot be made or written, or a file has its name.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        reason = error.strerror or "not a folder"
+        raise OSError(f"cannot write in the folder {path} ({reason}): choose another --out") from (
+            error
+        )
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of the packages that compute, and the device they run on."""
+    found = {name: version(name) for name in VERSIONED}
+    device = jax.devices()[0]
+    return {
+        "python": platform.python_version(),
+        **found,
+        "device": f"{len(jax.devices())} x {device.device_kind} ({device.platform})",
+    }
+
+
+def save(
+    folder: Path, name: str, settings: Any, series: Series, claims: list[Claim], figure: Figure
+) -> list[Path]:
+    """Write `<name>.png` and `<name>.json` into the folder, both or neither.
+
+    Args:
+        folder: an existing folder.
+        name: stem of both files.
+        settings: dataclass of settings, the seed among them.
+        series: every array of the run.
+        claims: statements and numbers.
+        figure: the picture.
+
+    Returns:
+        The two paths.
+    """
+    record = {
+        "experiment": name,
+        "settings": asdict(settings),
+        "versions": versions(),
+        "claims": [claim._asdict() for claim in claims],
+        "series": {key: to_json(value) for key, value in series.items()},
+    }
+    png, text = folder / f"{name}.png", folder / f"{name}.json"
+    with written_whole(png) as picture, written_whole(text) as data:
+        figure.savefig(picture, format="png")
+        data.write_text(json.dumps(record, indent=1, allow_nan=False))
+    return [png, text]
+
+
+def to_json(values: np.ndarray) -> Any:
+    """Nested lists; NaN, which JSON lacks, becomes null."""
+    array = np.asarray(values)
+    listed = array.astype(object)
+    if np.issubdtype(array.dtype, np.floating):
+        listed[~np.isfinite(array)] = None
+    return listed.tolist()
+
+
+class Parts:
+    """Finished parts of a run that has not ended, so that an interrupted one can go on.
+
+    Args:
+        folder: where results go; parts lie in a hidden folder within, until `clear`.
+        name: the experiment's name.
+        settings: parts are taken up only by a run with the same settings and versions.
+    """
+
+    def __init__(self, folder: Path, name: str, settings: Any):
+        identity = json.dumps([name, asdict(settings), versions()], sort_keys=True)
+        self._folder = folder / f".{name}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
+    def get(self, name: str, compute: Callable[[], Series]) -> Series:
+        """The stored part of this name, or the result of `compute()`, which is then stored."""
+        path = self._folder / f"{name}.npz"
+        with contextlib.suppress(FileNotFoundError, zipfile.BadZipFile), np.load(path) as stored:
+            return dict(stored)
+        series = compute()
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **series)
+        self._folder.mkdir(exist_ok=True)
+        with written_whole(path) as temporary:
+            temporary.write_bytes(buffer.getvalue())
+        return series
+
+    def clear(self) -> None:
+        """Forget all parts: the run has ended."""
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,339 @@
+"""How much noise, how many particles, and what other perturbations do at equal cost (Theorem 3.3).
+
+All methods move m slots at each step: the weighted flow starts with m/2 particles and m/2 empty
+slots. All start from the problems and collapsed particles of the experiment "flow". Energies are in
+float32, the optimum is polished in float64.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, PartitionSpec
+from jaxtyping import Array
+from matplotlib.figure import Figure
+
+from jaxmargin.experiments.harness import plots
+from jaxmargin.experiments.harness.experiment import (
+    Claim,
+    Context,
+    Experiment,
+    Series,
+    Tick,
+    setting,
+)
+from jaxmargin.experiments.harness.statistics import mean
+from jaxmargin.experiments.rival_flows import birth_death_flow, langevin_flow
+from jaxmargin.experiments.theorem_3_3 import TOLERANCE, Collapsed, collapsed_start
+from jaxmargin.mean_field.flow import Flow, FlowState, perturbed_flow
+from jaxmargin.mean_field.optimum import global_optimum
+from jaxmargin.mean_field.problem import MeanField
+
+SEGMENTS = 10  # of a run, for the progress bar
+AXIS = "runs"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Defaults are the preset "paper"."""
+
+    problems: int = setting(20, "independent data sets, starts and runs")
+    sizes: tuple[int, ...] = setting((16, 64, 256), "slots m for particles", least=2)
+    noises: tuple[float, ...] = setting(
+        (1e-4, 1e-3, 1e-2, 1e-1), "sigma of both schemes, and of birth-death's fresh proposals"
+    )
+    temperatures: tuple[float, ...] = setting((1e-4, 1e-3, 1e-2, 1e-1), "T of the Langevin noise")
+    rate: float = setting(1.0, "rate of births and deaths", least=0)
+    n: int = setting(16, "samples N(0, I) in the plane with random labels")
+    lam: float = setting(0.01, "strength of the regularizer, lam |theta|^2 of each particle")
+    start_size: float = setting(0.1, "length of each particle at the start")
+    step_size: float = setting(0.02, "eta, of every flow")
+    steps: int = setting(30_000, "steps of each run", least=SEGMENTS)
+    seed: int = setting(0, "seed of all randomness", least=0)
+
+
+PAPER = Settings()
+FEW = (1e-3, 1e-2, 1e-1)
+QUICK = replace(PAPER, problems=4, sizes=(16, 64), noises=FEW, temperatures=FEW, steps=10_000)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to perturb: `flow(problem, level, settings, m)`, for the levels of one setting."""
+
+    label: str
+    color: str
+    levels: str
+    flow: Callable[[MeanField, float, Settings, int], Flow]
+
+
+def _reinitialized(problem: MeanField, level: float, settings: Settings, m: int) -> Flow:
+    return perturbed_flow(problem, step_size=settings.step_size, noise=level)
+
+
+def _weighted(problem: MeanField, level: float, settings: Settings, m: int) -> Flow:
+    return perturbed_flow(
+        problem, step_size=settings.step_size, noise=level, scheme="weighted", reserve=m - m // 2
+    )
+
+
+def _langevin(problem: MeanField, level: float, settings: Settings, m: int) -> Flow:
+    return langevin_flow(problem, step_size=settings.step_size, temperature=level)
+
+
+def _birth_death(problem: MeanField, level: float, settings: Settings, m: int) -> Flow:
+    return birth_death_flow(problem, step_size=settings.step_size, rate=settings.rate, noise=level)
+
+
+METHODS = {
+    "reinitialize": Method("re-initialised", plots.GREEN, "noises", _reinitialized),
+    "weighted": Method("weighted", plots.PURPLE, "noises", _weighted),
+    "langevin": Method("Langevin", plots.ORANGE, "temperatures", _langevin),
+    "birth-death": Method("birth-death, fresh", plots.SKY, "noises", _birth_death),
+}
+SCHEMES = ("reinitialize", "weighted")
+
+
+def run(settings: Settings, context: Context) -> Series:
+    """Optima (t,), and energies (t, sizes, levels) of each method; the first level is no noise."""
+    found = context.part("optima", settings.problems, partial(_optima, settings))
+    series: Series = {"optimum": found["optimum"]}
+    for name, method in METHODS.items():
+        series[f"level/{name}"] = np.array(_levels(method, settings))
+        parts = [
+            context.part(f"{name}, m = {m}", SEGMENTS, partial(_energies, name, m, settings))
+            for m in settings.sizes
+        ]
+        series |= {
+            f"{name}/{which}": np.stack([part[which] for part in parts], axis=1)
+            for which in ("lowest", "final")
+        }
+    return series
+
+
+def _levels(method: Method, settings: Settings) -> tuple[float, ...]:
+    return (0.0, *getattr(settings, method.levels))
+
+
+def _problems(m: int, settings: Settings) -> tuple[list[Collapsed], list[Array]]:
+    """The problems with m particles, and a key for the run of each."""
+    keys = jax.random.split(jax.random.key(settings.seed), settings.problems)
+    pairs = [tuple(jax.random.split(key)) for key in keys]
+    draw = partial(
+        collapsed_start,
+        n=settings.n,
+        lam=settings.lam,
+        particles=m,
+        start_size=settings.start_size,
+    )
+    return [draw(key) for key, _ in pairs], [key for _, key in pairs]
+
+
+def _optima(settings: Settings, tick: Tick) -> Series:
+    energies = []
+    for _, _, problem, start in _problems(1, settings)[0]:
+        energies.append(float(global_optimum(problem, start, tol=TOLERANCE)[1].energy))
+        tick()
+    return {"optimum": np.array(energies)}
+
+
+def _energies(name: str, m: int, settings: Settings, tick: Tick) -> Series:
+    """Lowest energy of each run and energy at its end, (t, levels)."""
+    method = METHODS[name]
+    levels = _levels(method, settings)
+    drawn, keys = _problems(m // 2 if name == "weighted" else m, settings)
+    flows = [method.flow(one.problem, level, settings, m) for one in drawn for level in levels]
+    starts = [flow.init(drawn[i // len(levels)].start) for i, flow in enumerate(flows)]
+    keys = jnp.repeat(jnp.stack(keys), len(levels))
+    flow, states = _stack(flows), _stack(starts)
+    lowest = jnp.full(len(flows), jnp.inf)
+    counts = np.diff(np.linspace(0, settings.steps, SEGMENTS + 1, dtype=int))
+    energy, mesh = lowest, _mesh(len(flows))
+    for count in counts:
+        states, lowest, energy = _advance(mesh, flow, keys, states, lowest, jnp.asarray(count))
+        jax.block_until_ready(energy)
+        tick()
+    if not bool(jnp.all(jnp.isfinite(energy))):
+        raise ValueError(f"{name} diverged with {m} particles: lower step_size or the noise")
+    shape = (settings.problems, len(levels))
+    lowest = jnp.minimum(lowest, energy)
+    return {"lowest": np.asarray(lowest).reshape(shape), "final": np.asarray(energy).reshape(shape)}
+
+
+def _stack(trees: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def _mesh(runs: int) -> Mesh:
+    """As many devices as can take equal shares of the runs."""
+    devices = jax.devices()
+    shares = next(k for k in range(len(devices), 0, -1) if runs % k == 0)
+    return jax.make_mesh((shares,), (AXIS,), (AxisType.Auto,), devices=devices[:shares])
+
+
+@partial(jax.jit, static_argnums=0)
+def _advance(
+    mesh: Mesh, flow: Flow, keys: Array, states: FlowState, lowest: Array, count: Array
+) -> tuple[FlowState, Array, Array]:
+    """`run` of many flows at once, without records: states, lowest energies, last energies."""
+    own = PartitionSpec(AXIS)
+    share = jax.shard_map(
+        _advance_share,
+        mesh=mesh,
+        in_specs=(own, own, own, own, PartitionSpec()),
+        out_specs=own,
+        check_vma=False,
+    )
+    return share(flow, keys, states, lowest, count)
+
+
+def _advance_share(
+    flow: Flow, keys: Array, states: FlowState, lowest: Array, count: Array
+) -> tuple[FlowState, Array, Array]:
+    def step(flow: Flow, key: Array, state: FlowState) -> tuple[FlowState, Array]:
+        state, info = flow.step(jax.random.fold_in(key, state.step), state)
+        return state, info.energy
+
+    def body(_: Array, carry: tuple[FlowState, Array]) -> tuple[FlowState, Array]:
+        states, energies = jax.vmap(step)(flow, keys, carry[0])
+        return states, jnp.minimum(carry[1], energies)
+
+    states, lowest = jax.lax.fori_loop(0, count, body, (states, lowest))
+    return states, lowest, jax.vmap(step)(flow, keys, states)[1]
+
+
+def _excess(series: Series, name: str, which: str = "lowest") -> np.ndarray:
+    """(t, sizes, levels) per cent above the optimum."""
+    return 100 * (series[f"{name}/{which}"] / series["optimum"][:, None, None] - 1)
+
+
+def _best(series: Series, name: str, size: int) -> tuple[int, np.ndarray]:
+    """The level above 0 of the least mean excess at this size, and the excess (t,) there."""
+    excess = _excess(series, name)[:, size]
+    level = 1 + int(np.argmin(excess[:, 1:].mean(axis=0)))
+    return level, excess[:, level]
+
+
+def claims(settings: Settings, series: Series) -> list[Claim]:
+    """What the theorem leads one to expect, by the lowest energy of a run."""
+    return [
+        *(_beats_plain(settings, series, name) for name in SCHEMES),
+        *(_middle(settings, series, name) for name in SCHEMES),
+        *(_more_particles(settings, series, name) for name in SCHEMES),
+        *(_beats(settings, series, name, "langevin") for name in SCHEMES),
+        *(_beats(settings, series, name, "birth-death") for name in SCHEMES),
+        _copies_stay(series),
+    ]
+
+
+def _beats_plain(settings: Settings, series: Series, name: str) -> Claim:
+    excess = _excess(series, name)
+    gains = [
+        mean(excess[:, i, 0] - excess[:, i, j])
+        for i in range(len(settings.sizes))
+        for j in range(1, excess.shape[2])
+    ]
+    least = min(gains, key=lambda gain: gain.value - 2 * gain.error)
+    return Claim(
+        f"{METHODS[name].label}: every noise beats none, for every m",
+        f"least paired gain {least:.1f} points; plain {mean(excess[:, -1, 0]):.0f}% above",
+        least.value > 2 * least.error,
+    )
+
+
+def _middle(settings: Settings, series: Series, name: str) -> Claim:
+    levels = series[f"level/{name}"]
+    best = [_best(series, name, i)[0] for i in range(len(settings.sizes))]
+    return Claim(
+        f"{METHODS[name].label}: neither the least nor the most noise is best, for any m",
+        ", ".join(f"m = {m}: {levels[j]:g}" for m, j in zip(settings.sizes, best, strict=True)),
+        all(1 < j < len(levels) - 1 for j in best),
+    )
+
+
+def _more_particles(settings: Settings, series: Series, name: str) -> Claim:
+    found = [_best(series, name, i)[1] for i in range(len(settings.sizes))]
+    gain = mean(found[0] - found[-1])
+    numbers = ", ".join(
+        f"m = {m}: {mean(excess):.2f}%" for m, excess in zip(settings.sizes, found, strict=True)
+    )
+    return Claim(
+        f"{METHODS[name].label}: more particles come closer, each with its best noise",
+        f"{numbers}; within 1% at the last: {np.sum(found[-1] < 1)} of {len(found[-1])}",
+        gain.value > 2 * gain.error,
+    )
+
+
+def _beats(settings: Settings, series: Series, name: str, rival: str) -> Claim:
+    rate = f" of rate {settings.rate:g}" if rival == "birth-death" else ""
+    gains, numbers = [], []
+    for i, m in enumerate(settings.sizes):
+        mine, other = (_best(series, method, i)[1] for method in (name, rival))
+        gains.append(mean(other - mine))
+        numbers.append(
+            f"m = {m}: {mine.mean():.2f}% against {other.mean():.2f}%, paired gain {gains[-1]:.2f}"
+        )
+    return Claim(
+        f"{METHODS[name].label} beats {METHODS[rival].label}{rate} for every m, each at its best",
+        "; ".join(numbers),
+        all(gain.value > 2 * gain.error for gain in gains),
+    )
+
+
+def _copies_stay(series: Series) -> Claim:
+    plain, copies = (_excess(series, name)[:, -1, 0] for name in ("reinitialize", "birth-death"))
+    return Claim(
+        "birth-death without fresh proposals stays where the plain flow does",
+        f"{mean(copies):.1f}% against {mean(plain):.1f}% above",
+        bool(np.allclose(copies, plain, rtol=0.01)),
+    )
+
+
+def plot(settings: Settings, series: Series) -> Figure:
+    """Excess against noise: a column for each m; above the lowest energy, below the last one."""
+    count = len(settings.sizes)
+    figure = Figure(figsize=(2.6 * count + 0.6, 5.4), layout="constrained")
+    rows = figure.subplots(2, count, squeeze=False, sharex=True, sharey=True)
+    for row, which in zip(rows, ("lowest", "final"), strict=True):
+        for i, axes in enumerate(row):
+            _draw(axes, series, which, i)
+        row[0].set_ylabel(f"{which} energy, % above optimum")
+    for axes, m in zip(rows[0], settings.sizes, strict=True):
+        axes.set_title(f"m = {m}", loc="left")
+    for axes in rows[-1]:
+        axes.set_xlabel(r"noise $\sigma$, or temperature $T$")
+    handles, labels = rows[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
+    return figure
+
+
+def _draw(axes: Any, series: Series, which: str, size: int) -> None:
+    for name, method in METHODS.items():
+        level, values = series[f"level/{name}"][1:], _excess(series, name, which)[:, size]
+        plots.mean_band(
+            axes,
+            level,
+            values[:, 1:],
+            label=method.label,
+            color=method.color,
+            marker="o",
+            markersize=3.5,
+        )
+    plain = _excess(series, "reinitialize", which)[:, size, 0].mean()
+    axes.axhline(plain, color="0.25", linestyle="--", linewidth=1.2, label="plain")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+
+
+EXPERIMENT = Experiment(
+    name="flow-sweep",
+    title="how much noise, how many particles, and two rival perturbations",
+    presets={"quick": QUICK, "paper": PAPER},
+    run=run,
+    claims=claims,
+    plot=plot,
+)

@@ -1,0 +1,79 @@
+"""The tangent kernel of a network of finite width, at given parameters (section 2)."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxmargin.networks.models import Apply
+
+
+def empirical_ntk(
+    apply: Apply,
+    params: PyTree,
+    x: Float[Array, "n ..."],
+    z: Float[Array, "n2 ..."] | None = None,
+) -> Float[Array, "n n2 *kk"]:
+    """K(x, z) = <grad f(x), grad f(z)>, with gradients in the parameters.
+
+    Column by column: the gradient at one row of z is pulled back, and pushed forward through the
+    network linearised at x. So there is never a matrix of gradients: the memory is that of k
+    gradients and k forward passes over x, and the work that of n' forward passes over x for each
+    output. Compile it (`jax.jit` of a function of params, x and z) to call it more than once.
+
+    Args:
+        apply: `apply(params, x)` giving (n,) or (n, k), each row from its own row of x.
+        params: any pytree of float arrays.
+        x: (n, ...) inputs.
+        z: (n', ...) inputs; None stands for x.
+
+    Returns:
+        (n, n') for a scalar network; (n, n', k, k) for k outputs, where entry [i, j, a, b] is
+        <grad f_a(x_i), grad f_b(z_j)>.
+
+    Raises:
+        ValueError: x or z is empty, their rows have different shapes, or apply does not return
+            (n,) or (n, k).
+        TypeError: a leaf of params does not hold floats.
+
+    Example:
+        >>> apply = lambda w, x: jnp.tanh(x @ w)
+        >>> empirical_ntk(apply, jnp.zeros(2), jnp.array([[1.0, 0.0], [1.0, 2.0]])).tolist()
+        [[1.0, 1.0], [1.0, 5.0]]
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 2; Novak, Sohl-Dickstein, Schoenholz (2022), section 3.3.
+    """
+    z = x if z is None else z
+    _check_inputs(params, x, z)
+    scores, push_forward = jax.linearize(lambda p: apply(p, x), params)
+    if scores.ndim not in (1, 2) or scores.shape[0] != x.shape[0]:
+        raise ValueError(
+            f"apply(params, x) must be (n,) or (n, k) with n = {x.shape[0]}, got {scores.shape}"
+        )
+
+    def column(row: Array) -> Array:
+        _, pull_back = jax.vjp(lambda p: apply(p, row[None])[0], params)
+
+        def product(direction: Array) -> Array:
+            return push_forward(*pull_back(direction))
+
+        if scores.ndim == 1:
+            return product(jnp.ones((), scores.dtype))
+        return jax.vmap(product)(jnp.eye(scores.shape[1], dtype=scores.dtype))
+
+    columns = jax.lax.map(column, z)  # (n', n) or (n', k of z, n, k of x)
+    return columns.T if scores.ndim == 1 else jnp.transpose(columns, (2, 0, 3, 1))
+
+
+def _check_inputs(params: PyTree, x: Array, z: Array) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            name = "params" + jax.tree_util.keystr(path)
+            raise TypeError(
+                f"{name} must hold floats, got {jnp.result_type(leaf)}: "
+                "keep what is not trained outside of params"
+            )
+    if x.ndim == 0 or z.ndim == 0 or 0 in x.shape or 0 in z.shape:
+        raise ValueError(f"x and z must be non-empty (n, ...), got {x.shape} and {z.shape}")
+    if x.shape[1:] != z.shape[1:]:
+        raise ValueError(f"rows of x and z must have one shape, got {x.shape} and {z.shape}")

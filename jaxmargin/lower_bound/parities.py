@@ -1,0 +1,199 @@
+"""The lower bound on the noise coordinates alone: kernels and moments on {-1, +1}^(d - 2).
+
+Lemma B.6 replaces the kernel K~ by a polynomial g of the overlap <z', z>; Lemmas B.7 and B.9
+bound second moments of sums of such polynomials from below. Those moments are exact here, by
+Fourier analysis: for S a set of coordinates, z^S is the product of its entries, and the parities
+z^S are an orthonormal basis of the functions of z. A power of the overlap <z, z_i> has the same
+coefficient at all sets of one size, times z_i^S (eq. B.13), so that every expectation over z is
+a short sum over sizes, in any dimension.
+"""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxmargin._checks import require_count
+
+
+def parity_gram(
+    z: Float[Array, "n dim"], z2: Float[Array, "n2 dim"] | None = None, *, size: int
+) -> Float[Array, "n n2"]:
+    """Sums of z_i^S z2_j^S over |S| = size, polynomials of the overlap t = <z_i, z2_j>.
+
+    The polynomials e_k(t) of Krawtchouk come one from the other by
+
+        (k + 1) e_{k+1} = t e_k - (dim - k + 1) e_{k-1},    e_0 = 1,  e_1 = t.
+
+    Args:
+        z: (n, dim) rows of -1, +1.
+        z2: (n', dim) rows of -1, +1; None stands for z.
+        size: number of coordinates in S, >= 0.
+
+    Returns:
+        (n, n') positive semidefinite Gram matrix of rank at most binomial(dim, size).
+
+    Raises:
+        ValueError: shapes that do not match, or size < 0.
+
+    Example:
+        >>> parity_gram(jnp.array([[1.0, 1.0, -1.0], [1.0, 1.0, 1.0]]), size=2).tolist()
+        [[3.0, -1.0], [-1.0, 3.0]]
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), eq. B.12; O'Donnell (2014), Analysis of Boolean Functions.
+    """
+    require_count("size", size, least=0)
+    z2 = z if z2 is None else z2
+    if z.ndim != 2 or z2.ndim != 2 or z.shape[1] != z2.shape[1]:
+        raise ValueError(f"z and z2 must be (n, dim), (n', dim), got {z.shape} and {z2.shape}")
+    overlap = jnp.matmul(z, z2.T, precision="highest")
+    lower, current = jnp.zeros_like(overlap), jnp.ones_like(overlap)
+    for k in range(size):
+        following = (overlap * current - (z.shape[1] - k + 1) * lower) / (k + 1)
+        lower, current = current, following
+    return current
+
+
+def fourier_coefficients(power: int, dim: int) -> tuple[int, ...]:
+    """c_{power,k} = E_z[(z_1 + ... + z_dim)^power z_1 ... z_k] of eq. B.13.
+
+    From one power to the next c_{q+1,k} = k c_{q,k-1} + (dim - k) c_{q,k+1}. So c_{q,k} is
+    positive where q - k is even and not negative (and k <= dim), and 0 elsewhere.
+
+    Args:
+        power: the power q of the overlap, >= 0.
+        dim: coordinates of the hypercube, >= 1.
+
+    Returns:
+        The integers c_{q,k} for k = 0, ..., min(power, dim).
+
+    Raises:
+        ValueError: power < 0 or dim < 1.
+
+    Example:
+        >>> fourier_coefficients(2, 10), fourier_coefficients(4, 10)
+        ((10, 0, 2), (280, 0, 104, 0, 24))
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), proof of Lemma B.9.
+    """
+    require_count("power", power, least=0)
+    require_count("dim", dim)
+    current = [1]
+    for q in range(1, power + 1):
+        below, above = [0, *current, 0], [*current[1:], 0, 0, 0]
+        current = [k * below[k] + (dim - k) * above[k] for k in range(min(q, dim) + 1)]
+    return tuple(current)
+
+
+def cross_moment(
+    z: Float[Array, "n dim"], beta: Float[Array, " n"], *, p: int, q: int
+) -> Float[Array, ""]:
+    """E_z[(sum_i beta_i <z, z_i>^q) (sum_i beta_i <z, z_i>^p)] (Lemma B.9), exactly.
+
+    It is sum_k c_{p,k} c_{q,k} sum_{|S| = k} (sum_i beta_i z_i^S)^2: never negative, and 0 if
+    exactly one of p and q is odd.
+
+    Args:
+        z: (n, dim) rows of -1, +1.
+        beta: (n,) coefficients.
+        p: one power, >= 0.
+        q: the other power, >= 0.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        ValueError: a negative power, or shapes that do not match.
+
+    Example:
+        >>> z = jnp.array([[1.0, 1.0, -1.0], [1.0, 1.0, 1.0]])
+        >>> float(cross_moment(z, jnp.array([1.0, -1.0]), p=1, q=3))
+        28.0
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), Lemma B.9.
+    """
+    pairs = zip(
+        fourier_coefficients(p, z.shape[-1]), fourier_coefficients(q, z.shape[-1]), strict=False
+    )
+    return _weighted_energies(z, beta, [float(a * b) for a, b in pairs])
+
+
+def quadratic_form(
+    z: Float[Array, "n dim"],
+    beta: Float[Array, " n"],
+    coefficients: Sequence[float] | Float[Array, " degree"],
+) -> Float[Array, ""]:
+    """E_z[(sum_i beta_i g(<z, z_i>))^2] for a polynomial g (Lemma B.7), exactly.
+
+    Args:
+        z: (n, dim) rows of -1, +1.
+        beta: (n,) coefficients.
+        coefficients: a_0, a_1, ... of g(t) = sum_j a_j t^j, of any sign.
+
+    Returns:
+        Scalar >= 0.
+
+    Raises:
+        ValueError: shapes that do not match.
+
+    Example:
+        >>> z = jnp.array([[1.0, 1.0, -1.0], [1.0, 1.0, 1.0]])
+        >>> float(quadratic_form(z, jnp.array([1.0, -1.0]), [0.0, 0.0, 1.0]))
+        32.0
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), Lemma B.7.
+    """
+    a = jnp.asarray(coefficients, z.dtype)
+    if a.ndim != 1:
+        raise ValueError(f"coefficients must be a vector a_0, a_1, ..., got shape {a.shape}")
+    moments = np.zeros((a.shape[0], min(a.shape[0], z.shape[-1] + 1)))
+    for j in range(a.shape[0]):
+        c = fourier_coefficients(j, z.shape[-1])
+        moments[j, : len(c)] = c
+    weights = jnp.matmul(a, jnp.asarray(moments, a.dtype), precision="highest") ** 2
+    return _weighted_energies(z, beta, list(weights))
+
+
+def _weighted_energies(z: Array, beta: Array, weights: Sequence) -> Array:
+    """sum_k weights_k sum_{|S| = k} (sum_i beta_i z_i^S)^2."""
+    if beta.shape != z.shape[:1]:
+        raise ValueError(f"beta must be (n,) = {z.shape[:1]}, got {beta.shape}")
+    total = jnp.zeros((), z.dtype)
+    for size, weight in enumerate(weights):
+        gram = parity_gram(z, size=size)
+        total += weight * jnp.vdot(beta, jnp.matmul(gram, beta, precision="highest"))
+    return total
+
+
+def quadratic_constant(z: Float[Array, "n dim"]) -> Float[Array, ""]:
+    """The c with E_z[(sum_i beta_i g(<z, z_i>))^2] >= c a_2^2 dim^2 |beta|^2 (Lemma B.7).
+
+    It is the least eigenvalue of 4 sum_{|S| = 2} z_i^S z_j^S = 2 (<z_i, z_j>^2 - dim), over
+    dim^2: the part of size 2 of a_2 t^2 alone, as in the lemma's proof. For random z it tends to
+    2 (1 - sqrt(n / N))^2 with N = dim (dim - 1) / 2, and it is 0 as soon as n > N: there the
+    rank of that matrix is too small, and the lemma's "n <~ d^2" ends.
+
+    Args:
+        z: (n, dim) rows of -1, +1.
+
+    Returns:
+        Scalar >= 0 (up to rounding).
+
+    Raises:
+        ValueError: z is not a matrix.
+
+    Example:
+        >>> import jax
+        >>> z = jax.random.rademacher(jax.random.key(0), (20, 30), float)
+        >>> bool(quadratic_constant(z) > 0.5)
+        True
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), Lemma B.7 and eq. B.11 (which has half of this matrix).
+    """
+    return jnp.linalg.eigvalsh(4 * parity_gram(z, size=2))[0] / z.shape[1] ** 2

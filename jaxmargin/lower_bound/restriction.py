@@ -1,0 +1,38 @@
+"""Kernels restricted to the coordinates that carry no label (Lemma B.4)."""
+
+from jaxtyping import Array, Float
+
+from jaxmargin._checks import require_callable
+from jaxmargin.data.synthetic import embed
+from jaxmargin.kernels.closed_form import Kernel
+
+
+def tilde(kernel: Kernel) -> Kernel:
+    """K~(z', z) = K((0, 1, z'), (1, 0, z)): the kernel without its first two coordinates.
+
+    `tilde(k1)` and `tilde(k2)` are the paper's K~1 and K~2.
+
+    Args:
+        kernel: `kernel(x, z)` of rows in d dimensions.
+
+    Returns:
+        `kernel(z, z2=None)` of rows in d - 2 dimensions; z2 None stands for z.
+
+    Raises:
+        TypeError: kernel is not a function.
+
+    Example:
+        >>> from jaxmargin import k1
+        >>> z = jnp.ones((1, 3))
+        >>> bool(tilde(k1)(z)[0, 0] == k1(embed(z, 0, 1), embed(z, 1, 0))[0, 0])
+        True
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), appendix B.1, above Lemma B.2.
+    """
+    require_callable("kernel", kernel, "kernel(x, z=None)")
+
+    def kernel_tilde(z: Array, z2: Array | None = None) -> Float[Array, "n n2"]:
+        return kernel(embed(z, 0, 1), embed(z if z2 is None else z2, 1, 0))
+
+    return kernel_tilde

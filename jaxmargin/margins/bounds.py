@@ -1,0 +1,250 @@
+"""Generalisation bounds of normalised networks, with their constants (section 4.1, appendix D).
+
+They speak of f(.; Theta / |Theta|_F) for networks of depth q without biases, whose activation
+is applied elementwise, 1-Lipschitz and positively homogeneous (relu, leaky relu, the identity).
+By homogeneity and |W_1|_F ... |W_q|_F <= q^(-q/2) |Theta|_F^q (means), these are the networks whose
+layers all have |W_j|_F <= 1 / sqrt(q): the class of Lemma D.3, of which |f(x)| <= q^(-q/2) |x|.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float
+
+from jaxmargin._checks import require_count, require_finite, require_positive
+
+_ROUNDING = 1e-4  # by which a margin may exceed the largest that there is
+
+
+class MarginBound(NamedTuple):
+    """A bound of the test error and its terms. Above 1 it says nothing.
+
+    Attributes:
+        bound: () the sum of the four terms below.
+        gamma: () the margin at which it is taken.
+        margin_loss: () fraction of the samples with a margin below gamma.
+        complexity: () 4 R_n / gamma, with `rademacher_bound` for R_n.
+        uniformity: () sqrt(log log2(4 C / gamma) / n), the price of choosing gamma afterwards.
+        confidence: () sqrt(log(1 / delta) / (2 n)).
+    """
+
+    bound: Float[Array, ""]
+    gamma: Float[Array, ""]
+    margin_loss: Float[Array, ""]
+    complexity: Float[Array, ""]
+    uniformity: Float[Array, ""]
+    confidence: Float[Array, ""]
+
+
+def rademacher_bound(
+    *,
+    n: int | Array,
+    depth: int,
+    radius: float | Float[Array, ""],
+    layer_norms: Float[Array, " depth"] | None = None,
+) -> Float[Array, ""]:
+    """R_n <= radius (sqrt(2 q log 2) + 1) prod_j M_j / sqrt(n), for networks with |W_j|_F <= M_j.
+
+    Free of the widths. The default M_j = 1 / sqrt(q) is the class of normalised networks,
+    |Theta|_F <= 1, and the product q^(-q/2).
+
+    Args:
+        n: number of samples, >= 1.
+        depth: q, the number of weight matrices, >= 1.
+        radius: sup |x| over the data domain: the bound is of the expected complexity, and of the
+            empirical one of every sample. For that of given samples, the root mean square of |x_i|
+            is enough.
+        layer_norms: (q,) the M_j; None takes 1 / sqrt(q) for each.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        ValueError: n or depth below 1, radius not positive, layer_norms not of shape (depth,).
+        TypeError: n or depth not an integer.
+
+    Example:
+        >>> round(float(rademacher_bound(n=100, depth=2, radius=1.0)), 4)
+        0.1333
+
+    Reference:
+        Golowich, Rakhlin, Shamir (2018), Theorem 1; Wei, Lee, Liu, Ma (2019), Lemma D.3.
+    """
+    n, radius = _checked(n, depth, radius, _floating(radius).dtype)
+    product: float | Array = depth ** (-depth / 2)
+    if layer_norms is not None:
+        if layer_norms.shape != (depth,):
+            raise ValueError(
+                f"layer_norms must be (depth,) = ({depth},), got {layer_norms.shape}: one for "
+                "each weight matrix"
+            )
+        product = jnp.prod(layer_norms)
+    return radius * (math.sqrt(2 * depth * math.log(2)) + 1) * product / jnp.sqrt(n)
+
+
+def margin_bound(
+    margin: float | Float[Array, ""],
+    *,
+    n: int | Array,
+    depth: int,
+    radius: float | Float[Array, ""],
+    delta: float | Float[Array, ""],
+) -> MarginBound:
+    """With probability 1 - delta, the test error of every network that separates with this margin.
+
+    L <= 4 R_n / gamma + sqrt(log log2(4 C / gamma) / n) + sqrt(log(1 / delta) / (2 n)), with
+    `rademacher_bound` for R_n, and C = radius q^(-q/2) the largest |f(x)| of a normalised network.
+    (The paper has C = radius, which is larger and holds as well.) With the largest margin gamma* it
+    is the limit lambda -> 0 of Corollary 4.2.
+
+    Args:
+        margin: gamma, the normalised margin on the n training samples, > 0. Under `jit` a margin
+            <= 0 gives inf.
+        n: number of samples, >= 1.
+        depth: q, the number of weight matrices, >= 1; 2 for `two_layer`.
+        radius: sup |x| over the data domain (not only over the samples); a bias that `append_one`
+            makes counts as an entry of x.
+        delta: probability of failure, in (0, 1).
+
+    Returns:
+        `MarginBound`, with margin_loss 0. It is not clipped: above 1 it says nothing.
+
+    Raises:
+        ValueError: a margin <= 0 or above C, delta outside (0, 1), n or depth below 1, radius not
+            positive.
+        TypeError: n or depth not an integer, margin not a number.
+
+    Example:
+        The distribution D in d = 20 dimensions has gamma* = 1/8 and |x|^2 = 19:
+
+        >>> found = margin_bound(1 / 8, n=10**6, depth=2, radius=19**0.5, delta=0.01)
+        >>> [round(float(term), 4) for term in (found.bound, found.complexity)]
+        [0.1887, 0.1859]
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), Proposition D.1 and Corollary 4.2.
+    """
+    if not isinstance(margin, Tracer):
+        if np.ndim(margin) == 0 and margin <= 0:
+            raise ValueError(
+                f"margin must be > 0, got {margin}: these parameters do not separate the samples; "
+                "margin_loss_bound allows for errors"
+            )
+        require_positive("margin", margin)
+    gamma = _floating(margin)
+    n, radius = _checked(n, depth, radius, gamma.dtype)
+    _check_largest("margin", margin, radius, depth)
+    return _sum(jnp.zeros_like(gamma), gamma, n, depth, radius, _checked_delta(delta, gamma.dtype))
+
+
+def margin_loss_bound(
+    margins: Float[Array, " n"],
+    *,
+    depth: int,
+    radius: float | Float[Array, ""],
+    delta: float | Float[Array, ""],
+    gamma: float | Float[Array, ""] | None = None,
+) -> MarginBound:
+    """With probability 1 - delta, the test error of every network, separating or not.
+
+    L <= (1/n) sum_i 1(margin_i < gamma) + 4 R_n / gamma + sqrt(log log2(4 C / gamma) / n)
+    + sqrt(log(1 / delta) / (2 n)), for all gamma > 0 at once: the best may be chosen afterwards.
+    Between two margins the first term stays and the others fall with gamma, so that the best gamma
+    is one of the margins, or C itself.
+
+    R_n is the expected complexity; an empirical estimate of it would need one more term.
+
+    Args:
+        margins: (n,) of the normalised network, as `margin_distribution` gives them, in any order.
+        depth: q, the number of weight matrices, >= 1.
+        radius: sup |x| over the data domain.
+        delta: probability of failure, in (0, 1).
+        gamma: the margin at which to take the bound, > 0; None takes the best.
+
+    Returns:
+        `MarginBound`. It is not clipped: above 1 it says nothing.
+
+    Raises:
+        ValueError: margins not (n,) with n >= 1, NaN or above C; gamma <= 0, delta outside (0, 1),
+            depth below 1, radius not positive.
+        TypeError: depth not an integer, gamma not a number.
+
+    Example:
+        >>> margins = jnp.concatenate([jnp.full(9_900, 0.5), jnp.full(100, -0.5)])
+        >>> found = margin_loss_bound(margins, depth=2, radius=1.0, delta=0.01)
+        >>> [round(float(part), 3) for part in (found.bound, found.gamma, found.margin_loss)]
+        [0.14, 0.5, 0.01]
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), Theorem D.2; Kakade, Sridharan, Tewari (2008), Theorem 2.
+    """
+    if margins.ndim != 1 or not len(margins):
+        raise ValueError(f"margins must be (n,) with n >= 1, got {margins.shape}")
+    if not isinstance(margins, Tracer):
+        require_finite("margins", margins)
+    n, radius = _checked(len(margins), depth, radius, margins.dtype)
+    _check_largest("margins", margins, radius, depth)
+    delta = _checked_delta(delta, margins.dtype)
+    ascending = jnp.sort(margins)
+    if gamma is None:
+        gammas = jnp.append(ascending, radius * depth ** (-depth / 2))
+    else:
+        require_positive("gamma", gamma)
+        gammas = jnp.asarray(gamma, margins.dtype)[None]
+    losses = jnp.searchsorted(ascending, gammas).astype(margins.dtype) / n
+    found = jax.vmap(lambda loss, gamma: _sum(loss, gamma, n, depth, radius, delta))(losses, gammas)
+    best = jnp.argmin(found.bound)
+    return jax.tree.map(lambda leaf: leaf[best], found)
+
+
+def _sum(
+    loss: Array, gamma: Array, n: Array, depth: int, radius: Array, delta: Array
+) -> MarginBound:
+    """Theorem D.2 at one gamma; inf where gamma <= 0, of which it does not speak."""
+    positive = gamma > 0
+    gamma = jnp.where(positive, gamma, 1)
+    complexity = 4 * rademacher_bound(n=n, depth=depth, radius=radius) / gamma
+    # log2(4 C / gamma), and at least the 2 of gamma = C: beyond, every sample counts as an error.
+    octaves = 2 + jnp.maximum(jnp.log2(radius * depth ** (-depth / 2) / gamma), 0)
+    terms = (
+        loss,
+        jnp.where(positive, complexity, jnp.inf),
+        jnp.sqrt(jnp.log(octaves) / n),
+        jnp.sqrt(-jnp.log(delta) / (2 * n)),
+    )
+    return MarginBound(loss + terms[1] + terms[2] + terms[3], gamma, *terms)
+
+
+def _floating(value: float | Array) -> Array:
+    value = jnp.asarray(value)
+    return value if jnp.issubdtype(value.dtype, jnp.inexact) else value.astype(float)
+
+
+def _checked(n: int | Array, depth: int, radius: float | Array, dtype) -> tuple[Array, Array]:
+    """Both numbers as floats."""
+    if not isinstance(n, jax.Array):
+        require_count("n", n)
+    require_count("depth", depth)
+    require_positive("radius", radius)
+    return jnp.asarray(n, dtype), jnp.asarray(radius, dtype)
+
+
+def _checked_delta(delta: float | Array, dtype) -> Array:
+    if not isinstance(delta, Tracer) and not 0 < delta < 1:
+        raise ValueError(f"delta must be in (0, 1), got {delta}: a probability of failure")
+    return jnp.asarray(delta, dtype)
+
+
+def _check_largest(name: str, margins: float | Array, radius: Array, depth: int) -> None:
+    if isinstance(margins, Tracer) or isinstance(radius, Tracer):
+        return
+    largest = float(radius) * depth ** (-depth / 2)
+    if np.max(margins) > largest * (1 + _ROUNDING):
+        raise ValueError(
+            f"{name} must be at most radius * depth**(-depth / 2) = {largest:g}, as those of every "
+            f"normalised network are, got {np.max(margins):g}: normalise them, or correct radius"
+        )

@@ -1,0 +1,286 @@
+"""The path of regularized optima as lambda -> 0, and its normalised margins (Theorem 4.1, C.1).
+
+Below lambda = 2^-20 the objective is as small as lambda and hardly curved; its logarithm is of
+order one and stays so. The path descends log L, from the optimum of the lambda before. A unit that
+a larger lambda has killed gets no gradient: a little of the first parameters is added to bring it
+back, and a second descent starts from them afresh; the better end is kept.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float, PyTree, Shaped
+
+from jaxmargin._arithmetic import as_float64
+from jaxmargin._checks import require_callable, require_count, require_finite, require_positive
+from jaxmargin.errors import DivergenceError
+from jaxmargin.margins.normalized import check_separable_labels, normalized_margin, sample_margins
+from jaxmargin.networks import norms
+from jaxmargin.networks.homogeneity import homogeneity_degree
+from jaxmargin.networks.models import Apply
+from jaxmargin.networks.norms import Norm
+from jaxmargin.networks.objective import Regularized, regularized
+
+_REVIVAL = 0.01  # of the first parameters, added to the optimum before
+_LARGE = 30.0  # margins from which log(1 + e^-z) is e^-z in float64
+_HOMOGENEOUS = 1e-4  # largest residual, of a model that computes in float32
+
+
+class MarginPath(NamedTuple):
+    """One entry for each of s strengths of the regularizer; float64 arrays of NumPy.
+
+    Attributes:
+        lam: (s,) strengths, descending.
+        params: parameters Theta; each leaf has a leading axis s.
+        norm: (s,) norm of Theta.
+        margin: (s,) normalised margin; <= 0 where the training data is not separated.
+        objective: (s,) mean loss + lam * norm**r.
+        gradient_norm: (s,) |g| |Theta|, both Euclidean, with g the mean of the gradients of log
+            objective over the last half of the steps, weighted by their lengths. Near an optimum
+            at a kink single gradients do not vanish, but their mean does.
+        converged: (s,) whether gradient_norm <= tol.
+    """
+
+    lam: Float[np.ndarray, " s"]
+    params: PyTree
+    norm: Float[np.ndarray, " s"]
+    margin: Float[np.ndarray, " s"]
+    objective: Float[np.ndarray, " s"]
+    gradient_norm: Float[np.ndarray, " s"]
+    converged: Bool[np.ndarray, " s"]
+
+
+def margin_path(
+    apply: Apply,
+    params: PyTree,
+    x: Float[Array, "n d"],
+    y: Shaped[Array, " n"],
+    lams: Sequence[float] | np.ndarray,
+    *,
+    r: float = 2.0,
+    norm: Norm = norms.l2,
+    num_steps: int = 5000,
+    learning_rate: float = 0.02,
+    tol: float = 0.05,
+    on_record: Callable[[], None] | None = None,
+) -> MarginPath:
+    """Minimise the mean loss + lam * norm(Theta)**r for each of a descending list of lam.
+
+    The loss is logistic for scores (n,) and cross-entropy for (n, k). As lam -> 0 the normalised
+    margin of the global optimum tends to the largest one, at the rate 1 / log(1/lam). What is
+    found is a local optimum; wide networks with random weights rarely have bad ones (m = 50 units
+    for 10 points on a line), and steps of lam by a factor 4 to 16 help. Where lam is so large that
+    Theta = 0 is optimal the margin says nothing.
+
+    Each descent takes `num_steps` of Adam with a cosine schedule, in float64 whatever the dtype of
+    the arguments. Costs two descents for each lam; compiled once.
+
+    Args:
+        apply: `apply(params, x)` giving (n,) or (n, k), positively homogeneous in params (no
+            biases; append a constant feature).
+        params: pytree of float arrays, random, where the path begins; from 0.1 to 1 times the
+            size of usual initial weights.
+        x: (n, d) inputs.
+        y: (n,) labels: floats -1, +1, or integers in [0, k).
+        lams: strengths, positive and descending, such as `2.0 ** -np.arange(8, 91, 2)`.
+        r: exponent of the norm, > 0.
+        norm: a norm of the parameters.
+        num_steps: steps of each descent.
+        learning_rate: largest step of an entry of params; lower it if the path diverges.
+        tol: of gradient_norm, for `converged`.
+        on_record: called without arguments after each lam (a progress bar).
+
+    Returns:
+        `MarginPath`, an entry for each lam.
+
+    Raises:
+        ValueError: lams not positive and descending; an apply that is not homogeneous; labels of
+            one class only, or opposite labels at one point; NaN in params, x or y; shapes that do
+            not fit; r, tol or learning_rate not positive, num_steps < 1.
+        TypeError: apply, norm or on_record is not a function, num_steps not an integer, class
+            labels that are not integers, or called under `jit`.
+        DivergenceError: an objective that is not finite. (A `ValueError`.)
+
+    Example:
+        >>> from jaxmargin import append_one, data, init_two_layer, two_layer
+        >>> x, y = data.sinusoid(10)
+        >>> start = init_two_layer(jax.random.key(0), d=2, m=50)
+        >>> path = margin_path(two_layer, start, append_one(x), y, [2**-10, 2**-20], num_steps=2000)
+        >>> path.margin.round(4).tolist()  # of at most 0.02503
+        [0.024, 0.0248]
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), Theorems 4.1 and C.1, appendix F.3. The mean of gradients is an
+        element of the subdifferential of Goldstein (1977), "Optimization of Lipschitz continuous
+        functions".
+    """
+    strengths = _check_lams(lams)
+    require_count("num_steps", num_steps)
+    require_positive("learning_rate", learning_rate)
+    require_positive("tol", tol)
+    if on_record is not None:
+        require_callable("on_record", on_record, "on_record()")
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((params, x, y))):
+        raise TypeError("margin_path takes concrete numbers: call it outside jit, vmap and grad")
+    found: list[_End] = []
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):  # as optax needs it
+        params, x, y = jax.tree.map(as_float64, (params, x, y))
+        objective = _check_problem(apply, params, x, y, r, norm)
+        for lam in strengths:
+            warm = params if not found else _revived(found[-1].params, params)
+            end = _descend(objective, num_steps, learning_rate, warm, params, x, y, math.log(lam))
+            if not np.isfinite(end.log_objective):
+                raise DivergenceError(
+                    f"the path diverged at lam = {lam:g}: lower learning_rate, or the scale of "
+                    "params or x",
+                    step=num_steps * (len(found) + 1),
+                )
+            found.append(jax.tree.map(np.asarray, end))
+            if on_record is not None:
+                on_record()
+    return _stacked(strengths, found, tol)
+
+
+class _End(NamedTuple):
+    """Where a descent ended."""
+
+    params: PyTree
+    log_objective: Array
+    norm: Array
+    margin: Array
+    gradient_norm: Array
+
+
+def _stacked(strengths: np.ndarray, found: list[_End], tol: float) -> MarginPath:
+    ends = jax.tree.map(lambda *leaves: np.stack(leaves), *found)
+    return MarginPath(
+        lam=strengths,
+        params=ends.params,
+        norm=ends.norm,
+        margin=ends.margin,
+        objective=np.exp(ends.log_objective),
+        gradient_norm=ends.gradient_norm,
+        converged=ends.gradient_norm <= tol,
+    )
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _descend(
+    objective: Regularized,
+    num_steps: int,
+    learning_rate: Array,
+    warm: PyTree,
+    fresh: PyTree,
+    x: Array,
+    y: Array,
+    log_lam: Array,
+) -> _End:
+    """The better of two descents, from the optimum before and from the first parameters."""
+    log_value = partial(_log_objective, objective, x, y, log_lam)
+    adam = optax.scale_by_adam(b2=0.99)
+
+    def descent(start: PyTree) -> _End:
+        def step(i: Array, carry: tuple) -> tuple:
+            params, state, mean, total = carry
+            grad = jax.grad(log_value)(params)
+            direction, state = adam.update(grad, state)
+            rate = learning_rate * (1 + jnp.cos(jnp.pi * i.astype(jnp.float64) / num_steps)) / 2
+            params = jax.tree.map(lambda p, d: p - rate * d, params, direction)
+            weight = jnp.where(i >= num_steps // 2, rate, 0.0)
+            mean = jax.tree.map(lambda m, g: m + weight * g, mean, grad)
+            return params, state, mean, total + weight
+
+        zero = jax.tree.map(jnp.zeros_like, start)
+        carry = (start, adam.init(start), zero, 0.0)
+        params, _, mean, total = jax.lax.fori_loop(0, num_steps, step, carry)
+        return _End(
+            params,
+            log_value(params),
+            objective.norm(params),
+            normalized_margin(objective.apply, params, x, y, norm=objective.norm),
+            norms.l2(mean) / total * norms.l2(params),
+        )
+
+    starts = jax.tree.map(lambda a, b: jnp.stack([a, b]), warm, fresh)
+    ends = jax.lax.map(descent, starts)
+    best = jnp.nanargmin(ends.log_objective)
+    return jax.tree.map(lambda leaf: leaf[best], ends)
+
+
+def _log_objective(
+    objective: Regularized, x: Array, y: Array, log_lam: Array, params: PyTree
+) -> Array:
+    """log(mean loss + lam * penalty), exact where either is far below the least float."""
+    log_loss = _log_mean_loss(objective.apply(params, x), y)
+    scale = jax.lax.stop_gradient(jnp.maximum(log_loss, log_lam))
+    parts = jnp.exp(log_loss - scale) + jnp.exp(log_lam - scale) * objective.penalty(params)
+    return scale + jnp.log(parts)
+
+
+def _log_mean_loss(scores: Array, y: Array) -> Array:
+    """Log of the mean logistic or cross-entropy loss, both log(1 + e^-z) of a margin z."""
+    if scores.ndim == 1:
+        z = sample_margins(scores, y)
+    else:
+        own = jax.nn.one_hot(y, scores.shape[-1], dtype=bool)
+        own_score = jnp.sum(jnp.where(own, scores, 0.0), axis=-1, keepdims=True)
+        z = -jax.nn.logsumexp(scores - own_score, axis=-1, where=~own)
+    near = jnp.log(jax.nn.softplus(-jnp.minimum(z, _LARGE)))
+    return jax.nn.logsumexp(jnp.where(z < _LARGE, near, -z)) - math.log(len(y))
+
+
+def _revived(optimum: PyTree, first: PyTree) -> PyTree:
+    """The optimum, with a little of the first parameters at the larger one's scale."""
+    ratio = float(norms.l2(optimum) / norms.l2(first))
+    return jax.tree.map(lambda a, b: a + _REVIVAL * max(1.0, ratio) * b, optimum, first)
+
+
+def _check_lams(lams: Sequence[float] | np.ndarray) -> np.ndarray:
+    strengths = np.asarray(lams, np.float64)
+    if strengths.ndim != 1 or not len(strengths):
+        raise ValueError(f"lams must be a list of numbers, got shape {strengths.shape}")
+    for lam in strengths:
+        require_positive("each of lams", float(lam))
+    rising = np.flatnonzero(np.diff(strengths) >= 0)
+    if len(rising):
+        i = rising[0]
+        raise ValueError(
+            f"lams must descend, got {strengths[i]:g} before {strengths[i + 1]:g}: sort them, "
+            "largest first"
+        )
+    return strengths
+
+
+def _check_problem(
+    apply: Apply, params: PyTree, x: Array, y: Array, r: float, norm: Norm
+) -> Regularized:
+    """The objective without lam, once everything fits it."""
+    require_callable("apply", apply, "apply(params, x)")
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        require_finite("params" + jax.tree_util.keystr(path), leaf)
+    require_finite("x", x)
+    scores = jax.eval_shape(apply, params, x)
+    loss = "logistic" if scores.ndim == 1 else "cross_entropy"
+    objective = regularized(apply, loss, lam=1.0, r=r, norm=norm)
+    if y.shape != x.shape[:1] or scores.ndim not in (1, 2) or scores.shape[:1] != y.shape:
+        raise ValueError(
+            "x must be (n, d), y (n,) and apply(params, x) (n,) or (n, k), got "
+            f"{x.shape}, {y.shape} and {scores.shape}"
+        )
+    objective.check_labels(scores, y)
+    check_separable_labels(x, y)
+    degree, residual = homogeneity_degree(apply, params, x)
+    if not residual <= _HOMOGENEOUS:
+        raise ValueError(
+            "apply must be positively homogeneous and not 0 at params, f(x; c Theta) = c^a f(x; "
+            f"Theta), but its best degree is {float(degree):.3g} with an error of "
+            f"{float(residual):.2g}: remove biases (append_one(x) gives one) and normalisation"
+        )
+    return objective

@@ -1,0 +1,347 @@
+"""Wasserstein gradient flow of particles, plain and perturbed (section 3.2, eq. 3.1, 3.2, E.21).
+
+    rho_{t+1} = rho_t + eta (-sigma rho_t + sigma U^d - div(v[rho_t] rho_t))
+
+Each step moves the particles by eta v, and then applies the perturbation. That one would add a
+continuum of particles; what is done instead has the same expectation for every 2-homogeneous test
+function, at a fixed number of particles.
+
+A flow is a bundle of functions, and a pytree: `run` compiles once for all problems, step sizes and
+noises whose shapes agree.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.flatten_util import ravel_pytree
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from jaxmargin._checks import require_count, require_positive
+from jaxmargin.mean_field._particles import check_measure, integrate, regularizer, variation_of_dual
+from jaxmargin.mean_field._schemes import SCHEMES
+from jaxmargin.mean_field.measure import Measure
+from jaxmargin.mean_field.problem import MeanField, energy
+
+AXIS = "particles"
+HALVINGS = 30  # of a step that does not decrease the energy, at most
+REGROWTH = 1.2  # of the step size after each step of the safeguard
+
+
+class FlowState(NamedTuple):
+    """What the next step needs.
+
+    Attributes:
+        measure: the particles.
+        step: number of steps taken.
+        step_size: that of the next step, under the safeguard; else the flow's own.
+    """
+
+    measure: Measure
+    step: Int[Array, ""]
+    step_size: Float[Array, ""]
+
+
+class FlowInfo(NamedTuple):
+    """What a step has seen.
+
+    Attributes:
+        energy: L[rho] before the step.
+        step_size: eta of the step.
+    """
+
+    energy: Float[Array, ""]
+    step_size: Float[Array, ""]
+
+
+class Flow(NamedTuple):
+    """A flow on particles.
+
+    Attributes:
+        init: `init(measure) -> state`; checks the measure.
+        step: `step(key, state) -> (state, info)`; pure, for your own loops.
+    """
+
+    init: Callable[[Measure], FlowState]
+    step: Callable[[PRNGKeyArray, FlowState], tuple[FlowState, FlowInfo]]
+
+
+def wasserstein_flow(
+    problem: MeanField,
+    *,
+    step_size: float,
+    safeguard: bool = False,
+    devices: Sequence | None = None,
+) -> Flow:
+    """The Wasserstein gradient flow d rho/dt = -div(v[rho] rho), by Euler steps (eq. 3.1).
+
+    For a measure of m particles of mass 1/m this is gradient descent on a network of m units. It
+    stops at the first stationary measure, which need not be a global optimum.
+
+    Args:
+        problem: `MeanField`.
+        step_size: eta, > 0.
+        safeguard: halve a step until the energy does not increase; later steps grow again, up to
+            step_size. One more pass over the particles for each trial.
+        devices: share the particles out to these; None leaves them where they are.
+
+    Returns:
+        `Flow(init, step)`.
+
+    Raises:
+        ValueError: step_size not positive; by `init`: an empty measure, NaN, a negative mass, or
+            particles that do not fit the problem.
+        TypeError: step_size is no number; by `init`: not floats of one dtype, that of the problem.
+
+    Example:
+        >>> from jaxmargin import two_layer_problem, sample_sphere
+        >>> problem = two_layer_problem(jnp.eye(2), jnp.array([1.0, -1.0]), "logistic", lam=0.1)
+        >>> flow = wasserstein_flow(problem, step_size=0.1)
+        >>> state = flow.init(Measure(sample_sphere(jax.random.key(0), 8, 3), jnp.full(8, 1 / 8)))
+        >>> state, info = flow.step(jax.random.key(1), state)
+        >>> bool(flow.step(jax.random.key(1), state)[1].energy < info.energy)
+        True
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), eq. 3.1; Chizat, Bach (2018).
+    """
+    return _flow(problem, step_size, 0.0, _Scheme(), safeguard, devices)
+
+
+def perturbed_flow(
+    problem: MeanField,
+    *,
+    step_size: float,
+    noise: float,
+    scheme: str = "reinitialize",
+    reserve: int | None = None,
+    safeguard: bool = False,
+    devices: Sequence | None = None,
+) -> Flow:
+    """The perturbed Wasserstein gradient flow (eq. 3.2), which finds global optima (Theorem 3.3).
+
+    After each Euler step of the plain flow, mass eta sigma of the measure is replaced by the
+    uniform distribution on the sphere, in one of two ways that are right in expectation:
+
+    - "reinitialize": each particle becomes a fresh uniform one with probability eta sigma. The
+      paper's own reading ("re-initializing a very small fraction of the neurons").
+    - "weighted": all masses shrink by 1 - eta sigma, and a fresh particle of mass eta sigma joins.
+      Then of the two particles of least weight mass |theta|^2 one survives, with a probability
+      proportional to its weight, and takes the weight of both. This needs slots for light
+      particles, since newborn ones must have time to grow: `reserve`. All particles are kept on
+      the unit sphere, where the mass is the weight.
+
+    Args:
+        problem: `MeanField`.
+        step_size: eta, > 0.
+        noise: sigma >= 0, with eta sigma <= 1.
+        scheme: "reinitialize" or "weighted".
+        reserve: empty slots that `init` adds to the measure, for "weighted"; None adds one for
+            each particle.
+        safeguard: halve a step until the transport does not increase the energy; later steps grow
+            again, up to step_size.
+        devices: share the particles out to these; None leaves them where they are. The results are
+            the same to rounding. Empty slots are added to make the shares equal; "weighted" uses
+            them as a reserve, so that its results are the same for equal numbers of slots.
+
+    Returns:
+        `Flow(init, step)`.
+
+    Raises:
+        ValueError: a number out of range, an unknown scheme, reserve without "weighted"; by
+            `init`: an empty measure, NaN, a negative mass, no mass at all, or particles that do
+            not fit the problem.
+        TypeError: a number that is none, reserve not an integer; by `init`: not floats of one
+            dtype, that of the problem.
+
+    Example:
+        >>> from jaxmargin import two_layer_problem, run_flow
+        >>> problem = two_layer_problem(jnp.eye(2), jnp.array([1.0, -1.0]), "logistic", lam=0.1)
+        >>> collapsed = Measure(jnp.tile(jnp.array([0.1, 0.1, 0.0]), (16, 1)), jnp.full(16, 1 / 16))
+        >>> flow = perturbed_flow(problem, step_size=0.05, noise=0.01)
+        >>> key = jax.random.key(0)
+        >>> _, history = run_flow(key, flow, flow.init(collapsed), num_steps=2_000)
+        >>> plain = wasserstein_flow(problem, step_size=0.05)
+        >>> _, stuck = run_flow(key, plain, plain.init(collapsed), num_steps=2_000)
+        >>> bool(history.lowest[-1] < 0.9 * stuck.lowest[-1])
+        True
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), eq. 3.2, Theorem 3.3, and E.21 for the discrete steps.
+    """
+    require_positive("noise", noise, zero=True)
+    if scheme not in SCHEMES:
+        raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
+    if reserve is not None:
+        require_count("reserve", reserve, least=0)
+        if scheme != "weighted":
+            raise ValueError(f'reserve belongs to scheme "weighted", got scheme {scheme!r}')
+    chosen = _Scheme(SCHEMES[scheme], reserve, doubles=scheme == "weighted")
+    return _flow(problem, step_size, noise, chosen, safeguard, devices)
+
+
+@dataclass(frozen=True)
+class _Scheme:
+    """How a flow is perturbed: hashable, so that equal flows share a compilation."""
+
+    perturb: Callable | None = None
+    reserve: int | None = None
+    doubles: bool = False
+
+    def slots(self, m: int) -> int:
+        """Slots for a measure of m particles."""
+        return m + (self.reserve if self.reserve is not None else m if self.doubles else 0)
+
+
+def _flow(
+    problem: MeanField,
+    step_size: float,
+    noise: float,
+    scheme: _Scheme,
+    safeguard: bool,
+    devices: Sequence | None,
+) -> Flow:
+    require_positive("step_size", step_size)
+    if not isinstance(step_size * noise, Tracer) and step_size * noise > 1:
+        raise ValueError(
+            f"step_size * noise must be at most 1, got {step_size} * {noise}: it is the share of "
+            "the measure that each step replaces"
+        )
+    mesh = None
+    if devices is not None:
+        require_count("the number of devices", len(devices))
+        mesh = jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=list(devices))
+        problem = jax.device_put(problem, NamedSharding(mesh, PartitionSpec()))
+    numbers = (jnp.asarray(step_size, float), jnp.asarray(noise, float))
+    return Flow(
+        jax.tree_util.Partial(_Init(scheme, mesh), problem, numbers[0]),
+        jax.tree_util.Partial(_Step(scheme, mesh, safeguard), problem, *numbers),
+    )
+
+
+@dataclass(frozen=True)
+class _Init:
+    scheme: _Scheme
+    mesh: Mesh | None
+
+    def __call__(self, problem: MeanField, step_size: Array, measure: Measure) -> FlowState:
+        theta, mass = check_measure(problem, measure)
+        dtype = jax.eval_shape(energy, problem, measure).dtype
+        if dtype != theta.dtype:
+            raise TypeError(
+                f"problem and measure must hold floats of one dtype, got {dtype} and {theta.dtype}"
+            )
+        concrete = not isinstance(mass, Tracer)
+        if concrete and self.scheme.perturb is not None and not np.any(np.asarray(mass) > 0):
+            raise ValueError("measure.mass must not be all 0: a probability measure has 1/m each")
+        m = len(mass)
+        empty = self.scheme.slots(m) - m
+        if self.mesh is not None:
+            empty += -(m + empty) % self.mesh.size
+        padded = Measure(jnp.pad(theta, ((0, empty), (0, 0))), jnp.pad(mass, (0, empty)))
+        step_size = jnp.asarray(step_size, theta.dtype)
+        state = FlowState(padded, jnp.zeros((), int), step_size)
+        if self.mesh is None:
+            return state
+        return jax.device_put(state, _shardings(self.mesh))
+
+
+def _shardings(mesh: Mesh) -> FlowState:
+    shared: Any = NamedSharding(mesh, PartitionSpec(AXIS))
+    everywhere: Any = NamedSharding(mesh, PartitionSpec())
+    return FlowState(Measure(shared, shared), everywhere, everywhere)
+
+
+@dataclass(frozen=True)
+class _Step:
+    scheme: _Scheme
+    mesh: Mesh | None
+    safeguard: bool
+
+    def __call__(
+        self, problem: MeanField, largest: Array, noise: Array, key: PRNGKeyArray, state: FlowState
+    ) -> tuple[FlowState, FlowInfo]:
+        largest, noise = (jnp.asarray(a, state.step_size.dtype) for a in (largest, noise))
+        forces = self._shared(_forces, problem, state.measure)
+        moved, step_size = self._transport(problem, state, largest, forces)
+        if self.scheme.perturb is not None:
+            moved = self.scheme.perturb(key, moved, step_size * noise, forces.total_mass, self.mesh)
+        following = jnp.minimum(REGROWTH * step_size, largest) if self.safeguard else largest
+        new = FlowState(moved, state.step + 1, following)
+        if self.mesh is not None:
+            new = jax.lax.with_sharding_constraint(new, _shardings(self.mesh))
+        return new, FlowInfo(forces.energy, step_size)
+
+    def _transport(
+        self, problem: MeanField, state: FlowState, largest: Array, forces: "_Forces"
+    ) -> tuple[Measure, Array]:
+        """The particles moved by eta v, and eta."""
+
+        def move(step_size: Array) -> Measure:
+            return state.measure._replace(theta=state.measure.theta - step_size * forces.slopes)
+
+        if not self.safeguard:
+            return move(largest), largest
+        rounding = 4 * jnp.finfo(state.step_size.dtype).eps * jnp.abs(forces.energy)
+
+        def too_long(trial: tuple[Array, Array]) -> Array:
+            step_size, halvings = trial
+            value = self._shared(_energy, problem, move(step_size))
+            return ~(value <= forces.energy + rounding) & (halvings < HALVINGS)
+
+        def halve(trial: tuple[Array, Array]) -> tuple[Array, Array]:
+            return trial[0] / 2, trial[1] + 1
+
+        first = jnp.minimum(state.step_size, largest)
+        step_size, _ = jax.lax.while_loop(too_long, halve, (first, jnp.asarray(0)))
+        return move(step_size), step_size
+
+    def _shared(self, function: Callable, problem: MeanField, measure: Measure) -> Any:
+        """function(problem, measure, axis_name), on each device for its own particles."""
+        if self.mesh is None:
+            return function(problem, measure, None)
+        own: Any = PartitionSpec(AXIS)
+        everywhere: Any = PartitionSpec()
+        out = _Forces(everywhere, own, everywhere) if function is _forces else everywhere
+        return jax.shard_map(
+            partial(function, axis_name=AXIS),
+            mesh=self.mesh,
+            in_specs=(everywhere, own),
+            out_specs=out,
+            check_vma=False,
+        )(problem, measure)
+
+
+class _Forces(NamedTuple):
+    energy: Float[Array, ""]
+    slopes: Float[Array, "m dim"]  # grad L'[rho] at the particles
+    total_mass: Float[Array, ""]
+
+
+def _sums(
+    problem: MeanField, measure: Measure, axis_name: str | None
+) -> tuple[Array, Array, Array]:
+    """The outputs, int V drho and int drho: one sum over the devices, of one vector."""
+    own = (integrate(problem.phi, measure), regularizer(problem, measure), jnp.sum(measure.mass))
+    if axis_name is None:
+        return own
+    flat, unravel = ravel_pytree(own)
+    return unravel(jax.lax.psum(flat, axis_name))
+
+
+def _forces(problem: MeanField, measure: Measure, axis_name: str | None) -> _Forces:
+    outputs, penalty, total_mass = _sums(problem, measure, axis_name)
+    risk, dual = jax.value_and_grad(problem.loss)(outputs)
+    _, slopes = variation_of_dual(problem, dual, measure.theta)
+    return _Forces(risk + penalty, slopes, total_mass)
+
+
+def _energy(problem: MeanField, measure: Measure, axis_name: str | None) -> Array:
+    outputs, penalty, _ = _sums(problem, measure, axis_name)
+    return problem.loss(outputs) + penalty

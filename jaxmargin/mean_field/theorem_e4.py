@@ -1,0 +1,430 @@
+"""The constants of Theorem E.4: which noise its proof allows, and how long it then takes.
+
+The theorem says sigma = exp(-d log(1/eps) poly) and t_eps = d^2/eps^4 poly. The polynomials are
+never written out, but the proof can be followed with numbers. Where its text cannot be taken
+literally, this is what is computed instead:
+
+- Lemma E.5 needs t < b_V / (sigma B_L), where W_t^2 <= (L[rho_0] + sigma t B_L) / (b_V - sigma t
+  B_L) is finite. It is printed as t <= sigma B_L / b_V.
+- Lemma E.14 needs |grad h| <= M on the sphere, radial part included; a Lipschitz constant on the
+  sphere bounds only the tangential part (the radial one is 2 h). M_Phi here bounds the whole
+  gradient, and with it the differences.
+- Lemma E.16 bounds the cap of radius r = delta / c2 by r^(2d). That is false for r near 1. The
+  lemma that it cites (Ball, Lemma 2.3) says (r/2)^d / 2 for 0 <= r <= 2, which is used.
+- In the proof of Theorem E.4 the interval l is said to satisfy Lemma E.8, whose l has, at
+  tau = eps / (2 W^2), twice the term 2d log(4 W^2 c2 / eps), and 1 more. Here l is that of
+  Lemma E.8 with the cap above.
+- Claim E.20 prints (1 + 2 tau ds) where (1 + tau ds) is proved and used; the proof of Lemma E.8
+  prints W for W^2; Lemma E.7 has 4 E[L']^2 / W^2 by its own argument, of which it keeps one.
+- R = sum (a - y)^2 is not Lipschitz: M_R holds on the sublevel set {R <= 2 L[rho_0]}, and
+  that L[rho_t] stays there is one more condition on the noise.
+
+What comes out: the noise must be small like a power of eps and of 1/d only. Nothing in the
+proof needs it to be exponentially small: sigma enters l through log(1/sigma) alone, and all
+other terms are sigma times polynomials.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxmargin._checks import require_count, require_finite, require_positive
+from jaxmargin.mean_field._particles import check_measure
+from jaxmargin.mean_field.measure import Measure
+from jaxmargin.mean_field.problem import MeanField, energy
+from jaxmargin.mean_field.risks import CrossEntropyRisk, LogisticRisk, SquaredRisk
+from jaxmargin.mean_field.two_layer import SmoothTwoLayerFeatures, SquaredNorm, TwoLayerFeatures
+
+SMALLEST = 2.0**-1022  # positive float64
+ROUNDING_UP = 1 + 1e-12  # of singular values and norms in float64
+
+
+class Regularity(NamedTuple):
+    """Constants of Assumptions E.1 to E.3 and of Theorem E.21, on the unit sphere.
+
+    All are upper bounds but for b_V, a lower one.
+
+    Attributes:
+        k: outputs of Phi: n, or n times the classes.
+        M_R: |grad R|, where R <= level.
+        C_R: operator norm of the Hessian of R.
+        B_Phi: |Phi|.
+        M_Phi: |grad Phi_i| of each output, hence Lipschitz constant of Phi_i on the sphere.
+        b_V: V from below, > 0.
+        B_V: V from above.
+        M_V: |grad V|.
+        C_Phi: Lipschitz constant of grad Phi_i; inf for relu, where Phi has kinks.
+        C_V: Lipschitz constant of grad V.
+        level: M_R holds where R <= level; inf if it holds everywhere.
+    """
+
+    k: int
+    M_R: float
+    C_R: float
+    B_Phi: float
+    M_Phi: float
+    b_V: float  # noqa: N815
+    B_V: float
+    M_V: float
+    C_Phi: float = math.inf
+    C_V: float = math.inf
+    level: float = math.inf
+
+
+class TheoreticalRate(NamedTuple):
+    """What the proof of Theorem E.4 guarantees; `print` it for a summary.
+
+    Attributes:
+        log10_noise: log10 of sigma.
+        log10_time: log10 of t_eps, after which min_t L[rho_t] <= inf L + 2 epsilon.
+        interval: l. Over 2 l, L falls by min(delta_1, delta_2) while it is above that.
+        log10_delta_1: log10 of the fall when some direction has L' <= -tau.
+        log10_delta_2: log10 of the fall when the mean of L' is >= epsilon / 2.
+        second_moment: W_eps^2, which int |theta|^2 drho_t never exceeds.
+        tau: epsilon / (2 W_eps^2).
+        B_L: M_R B_Phi + B_V >= |L'| on the sphere.
+        c1: max(k C_R B_Phi^2, k C_R B_Phi M_Phi, B_L).
+        c2: sqrt(k) M_R M_Phi + M_V, Lipschitz constant of L' on the sphere.
+        epsilon: half of the excess that is reached.
+        energy: L[rho_0].
+        dim: D, entries of a particle (the paper's d + 1).
+        regularity: the constants it rests on.
+    """
+
+    log10_noise: float
+    log10_time: float
+    interval: float
+    log10_delta_1: float
+    log10_delta_2: float
+    second_moment: float
+    tau: float
+    B_L: float
+    c1: float
+    c2: float
+    epsilon: float
+    energy: float
+    dim: int
+    regularity: Regularity
+
+    @property
+    def noise(self) -> float:
+        """Sigma; 0 where it underflows."""
+        return _power_of_ten(self.log10_noise)
+
+    @property
+    def time(self) -> float:
+        """t_eps; inf where it overflows."""
+        return _power_of_ten(self.log10_time)
+
+    def log10_steps(self, step_size: float) -> float:
+        """Log10 of the number of steps of that size within t_eps.
+
+        The error that such steps make is not bounded here: Theorem E.21 omits its proof.
+        """
+        require_positive("step_size", step_size)
+        return self.log10_time - math.log10(step_size)
+
+    def __str__(self) -> str:
+        delta = min(self.log10_delta_1, self.log10_delta_2)
+        return (
+            f"Theorem E.4, L[rho_0] = {self.energy:.4g}, D = {self.dim}: "
+            f"noise {_scientific(self.log10_noise)} for time {_scientific(self.log10_time)} "
+            f"reaches 2 epsilon = {2 * self.epsilon:.4g} above the optimum\n"
+            f"  second moment <= {self.second_moment:.4g}; while above, L falls by "
+            f"{_scientific(delta)} in each time 2 l = {2 * self.interval:.4g}\n"
+            f"  B_L = {self.B_L:.4g}, c1 = {self.c1:.4g}, c2 = {self.c2:.4g}, "
+            f"tau = {self.tau:.4g}"
+        )
+
+
+def regularity(problem: MeanField, dim: int, *, level: float | None = None) -> Regularity:
+    """The constants of Assumptions E.1 to E.3 of a ready two-layer problem.
+
+    With sigma_max the largest singular value of x, relu features have
+    |Phi| <= |w| |x u| <= sigma_max / 2 and |grad Phi_i| <= |x_i|. (Relu is not differentiable,
+    footnote 3 of the paper; the bound holds for every subgradient, so that Phi is Lipschitz.)
+    Smooth features of width s have |Phi| <= sigma_max / 2 + s sqrt(n) / 2, |grad Phi_i| <=
+    |x_i| + s, and a Hessian of at most |x_i| + h + h^2 / (2 s) with h^2 = |x_i|^2 + s^2.
+    |grad R| is at most sqrt(n), sqrt(2 n), or 2 sqrt(level); the Hessian of R at most 1/4, 1/2, or
+    2, for the logistic loss, cross-entropy, squared loss.
+
+    Args:
+        problem: from `logistic_two_layer`, `cross_entropy_two_layer` or `squared_two_layer`.
+        dim: D, entries of a particle.
+        level: the squared loss is not Lipschitz, and its M_R is that on {R <= level}; the other
+            losses ignore it.
+
+    Returns:
+        `Regularity` of floats.
+
+    Raises:
+        ValueError: dim does not fit the problem; squared loss without level; level not positive.
+        TypeError: another problem, whose constants are yours to give; dim is no integer.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmargin import two_layer_problem
+        >>> problem = two_layer_problem(jnp.eye(2), jnp.array([1.0, -1.0]), "logistic", lam=0.25)
+        >>> found = regularity(problem, 3)
+        >>> round(found.M_R, 4), found.C_R, round(found.B_Phi, 4), found.b_V, found.M_V
+        (1.4142, 0.25, 0.5, 0.25, 0.5)
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), Assumptions E.1, E.2, E.3.
+    """
+    require_count("dim", dim)
+    risk, phi, potential = _ready_parts(problem)
+    x = np.asarray(phi.x, np.float64)
+    require_finite("problem.phi.x", x)
+    n = len(x)
+    output = jax.eval_shape(phi, jax.ShapeDtypeStruct((dim,), phi.x.dtype))
+    jax.eval_shape(risk, output)  # raises where dim does not fit the labels
+    slope, curvature, valid = _risk_bounds(risk, n, level)
+    lam = float(potential.lam)
+    width = float(phi.width) if isinstance(phi, SmoothTwoLayerFeatures) else 0.0
+    largest = float(np.linalg.norm(x, 2)) * ROUNDING_UP
+    longest = float(np.linalg.norm(x, axis=1).max()) * ROUNDING_UP
+    hypotenuse = math.hypot(longest, width)
+    kinks = longest + hypotenuse + hypotenuse**2 / (2 * width) if width else math.inf
+    return Regularity(
+        k=output.size,
+        M_R=slope,
+        C_R=curvature,
+        B_Phi=largest / 2 + width * n**0.5 / 2,
+        M_Phi=longest + width,
+        b_V=lam,
+        B_V=lam,
+        M_V=2 * lam,
+        C_Phi=kinks,
+        C_V=2 * lam,
+        level=valid,
+    )
+
+
+def _ready_parts(problem: MeanField) -> tuple[Any, Any, SquaredNorm]:
+    risk, phi, potential = problem.loss, problem.phi, problem.potential
+    if (
+        not isinstance(risk, LogisticRisk | CrossEntropyRisk | SquaredRisk)
+        or not isinstance(phi, TwoLayerFeatures | SmoothTwoLayerFeatures)
+        or not isinstance(potential, SquaredNorm)
+    ):
+        raise TypeError(
+            "problem must be one of logistic_two_layer, cross_entropy_two_layer and "
+            "squared_two_layer; for your own, give theoretical_rate a Regularity"
+        )
+    return risk, phi, potential
+
+
+def _risk_bounds(risk: Any, n: int, level: float | None) -> tuple[float, float, float]:
+    """Bounds of |grad R| and of the Hessian of R, and where R must stay below."""
+    if isinstance(risk, LogisticRisk):
+        return n**0.5, 0.25, math.inf
+    if isinstance(risk, CrossEntropyRisk):
+        return (2 * n) ** 0.5, 0.5, math.inf
+    if level is None:
+        raise ValueError("the squared loss is Lipschitz only on {R <= level}: give level")
+    require_positive("level", level)
+    return 2 * float(level) ** 0.5 * ROUNDING_UP, 2.0, float(level)
+
+
+def theoretical_rate(
+    problem: MeanField,
+    measure: Measure,
+    *,
+    epsilon: float,
+    noise: float | None = None,
+    constants: Regularity | None = None,
+) -> TheoreticalRate:
+    """The noise that the proof of Theorem E.4 allows, and the time that it then needs.
+
+    The proof is followed with numbers (see the module for what had to be repaired): with
+    W^2 = (L_0 + sigma t B_L) / (b_V - sigma t B_L), tau = epsilon / (2 W^2) and, for d = D - 1,
+
+        l       = [log(W^2 / sigma) + d log(4 c2 / tau) + log 2] / (tau - sigma) + 1,
+        delta_1 = (tau / 4 - sigma l c1 (W^2 + 1))^2 / (c1^2 W^2 l) - 3 sigma l c1 (W^2 + 1),
+        delta_2 = l epsilon^2 / (4 W^2) - 2 sigma l B_L (W^2 + 1),
+
+    L falls by min(delta_1, delta_2) in each time 2 l while it is 2 epsilon above the infimum, which
+    is >= 0. So t = 2 l ((L_0 - 2 epsilon) / min(delta_1, delta_2) + 1) is enough, and it must be
+    the t within W^2: a fixed point. Computed with logarithms: nothing underflows.
+
+    Args:
+        problem: `MeanField`.
+        measure: rho_0, particles (m, D) with masses (m,).
+        epsilon: half of the excess to reach, > 0.
+        noise: sigma; None takes the largest that the proof allows, to one part in a million.
+        constants: of a problem of your own; None takes `regularity`.
+
+    Returns:
+        `TheoreticalRate`. For relu the existence of the flow is a further assumption of the paper.
+
+    Raises:
+        ValueError: epsilon so large that nothing is to be shown, or not positive; a noise that the
+            proof does not allow; constants below 0, or b_V = 0.
+        TypeError: a problem without ready constants.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmargin import two_layer_problem
+        >>> problem = two_layer_problem(jnp.eye(2), jnp.array([1.0, -1.0]), "logistic", lam=0.1)
+        >>> start = Measure(jnp.ones((1, 3)), jnp.ones(1))
+        >>> print(theoretical_rate(problem, start, epsilon=0.05))
+        Theorem E.4, L[rho_0] = 1.927, D = 3: noise ... for time ...
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), Theorem E.4 and its proof.
+    """
+    measure = check_measure(problem, measure)
+    require_positive("epsilon", epsilon)
+    start = float(energy(problem, measure))
+    if 2 * epsilon >= start:
+        raise ValueError(
+            f"epsilon must be below L[rho_0] / 2 = {start / 2:g}, got {epsilon}: the start is "
+            "within 2 epsilon of the infimum, which is >= 0"
+        )
+    dim = measure.theta.shape[1]
+    if constants is None:
+        constants = regularity(problem, dim, level=2 * start)
+    _check_constants(constants)
+    proof = _Proof(constants, start, float(epsilon), dim)
+    if noise is None:
+        return proof.report(proof.largest_log_noise())
+    require_positive("noise", noise)
+    if proof.settle(math.log(noise)) is None:
+        limit = proof.largest_log_noise() / math.log(10)
+        raise ValueError(
+            f"noise must be at most {_scientific(limit)} for the proof to hold, got {noise}"
+        )
+    return proof.report(math.log(noise))
+
+
+def _check_constants(constants: Regularity) -> None:
+    require_count("constants.k", constants.k)
+    for name in ("M_R", "C_R", "B_Phi", "M_Phi", "M_V"):
+        require_positive(f"constants.{name}", getattr(constants, name), zero=True)
+    for name in ("b_V", "B_V"):
+        require_positive(f"constants.{name}", getattr(constants, name))
+
+
+class _Decrease(NamedTuple):
+    """The proof at one noise and one bound of sigma t B_L."""
+
+    second_moment: float
+    log_tau: float
+    log_interval: float
+    log_delta_1: float
+    log_delta_2: float
+    log_time: float
+
+
+class _Proof:
+    """The proof of Theorem E.4 with numbers, as a function of log(sigma)."""
+
+    def __init__(self, constants: Regularity, start: float, epsilon: float, dim: int):
+        k, M_R, C_R, B_Phi, M_Phi, self.b_V, B_V, M_V, *_ = constants
+        self.constants, self.start, self.epsilon, self.dim = constants, start, epsilon, dim
+        self.B_L = M_R * B_Phi + B_V
+        self.c1 = max(k * C_R * B_Phi**2, k * C_R * B_Phi * M_Phi, self.B_L)
+        self.c2 = max(k**0.5 * M_R * M_Phi + M_V, SMALLEST)
+
+    def decrease(self, log_noise: float, drift: float) -> _Decrease | None:
+        """With sigma t B_L <= drift; None if L need not fall."""
+        W2 = (self.start + drift) / (self.b_V - drift)
+        log_tau = math.log(self.epsilon) - math.log(2 * W2)
+        log_rate = _log_minus(log_tau, log_noise)
+        if log_rate == -math.inf or self.start + drift * (W2 + 1) > self.constants.level:
+            return None
+        log_radius = min(log_tau - math.log(2 * self.c2), math.log(2))
+        log_cap = (self.dim - 1) * (log_radius - math.log(2)) - math.log(2)
+        growth = max(math.log(W2) - log_noise - log_cap, SMALLEST)
+        log_l = float(np.logaddexp(math.log(growth) - log_rate, 0))
+        log_drop = _log_minus(
+            log_tau - math.log(4), log_noise + log_l + math.log(self.c1 * (W2 + 1))
+        )
+        delta_1 = _log_minus(
+            2 * log_drop - 2 * math.log(self.c1) - math.log(W2) - log_l,
+            log_noise + log_l + math.log(3 * self.c1 * (W2 + 1)),
+        )
+        delta_2 = log_l + _log_minus(
+            2 * (math.log(self.epsilon) - math.log(2)) - math.log(W2),
+            log_noise + math.log(2 * self.B_L * (W2 + 1)),
+        )
+        least = min(delta_1, delta_2)
+        if least == -math.inf:
+            return None
+        windows = np.logaddexp(math.log(self.start - 2 * self.epsilon) - least, 0)
+        log_time = math.log(2) + log_l + float(windows)
+        return _Decrease(W2, log_tau, log_l, delta_1, delta_2, log_time)
+
+    def settle(self, log_noise: float) -> _Decrease | None:
+        """The proof at the least drift >= sigma t B_L; None if there is none, or a hard one."""
+        drift = 0.0
+        for _ in range(1000):
+            found = self.decrease(log_noise, drift)
+            if found is None:
+                return None
+            log_drift = log_noise + found.log_time + math.log(self.B_L)
+            if log_drift >= math.log(self.b_V):
+                return None
+            needed = math.exp(log_drift) * (1 + 1e-9)  # rounding
+            if needed <= drift or needed == 0:
+                return found
+            if needed >= self.b_V:
+                return None
+            drift = needed
+        return None
+
+    def largest_log_noise(self) -> float:
+        """By bisection; a smaller noise only helps."""
+        high = math.log(self.epsilon) - math.log(self.start / self.b_V)  # 2 tau, too much
+        gap = 1.0
+        while self.settle(high - gap) is None:
+            gap *= 2
+        low = high - gap
+        while high - low > 1e-6:
+            middle = (low + high) / 2
+            low, high = (low, middle) if self.settle(middle) is None else (middle, high)
+        return low
+
+    def report(self, log_noise: float) -> TheoreticalRate:
+        """Of an admissible noise."""
+        found = self.settle(log_noise)
+        if found is None:
+            raise ValueError(f"the proof does not hold at noise exp({log_noise})")
+        ten = math.log(10)
+        return TheoreticalRate(
+            log_noise / ten,
+            found.log_time / ten,
+            _power_of_ten(found.log_interval / ten),
+            found.log_delta_1 / ten,
+            found.log_delta_2 / ten,
+            found.second_moment,
+            _power_of_ten(found.log_tau / ten),
+            self.B_L,
+            self.c1,
+            self.c2,
+            self.epsilon,
+            self.start,
+            self.dim,
+            self.constants,
+        )
+
+
+def _log_minus(a: float, b: float) -> float:
+    """log(e^a - e^b), -inf where that is not positive."""
+    return a + math.log1p(-math.exp(b - a)) if b < a else -math.inf
+
+
+def _power_of_ten(exponent: float) -> float:
+    return 10.0**exponent if exponent < 308 else math.inf
+
+
+def _scientific(log10: float) -> str:
+    """10**log10 to two digits, whatever its size."""
+    exponent = math.floor(log10)
+    mantissa = 10 ** (log10 - exponent)
+    if mantissa >= 9.95:  # 10.0 is 1.0 of the next
+        mantissa, exponent = 1.0, exponent + 1
+    return f"{mantissa:.1f}e{exponent:+03d}"

@@ -1,0 +1,67 @@
+"""Networks and how they are trained (sections 2, 4.1 to 4.3 and D.1).
+
+Positively homogeneous networks, the norms and losses of the objective
+mean loss + lam * ||Theta||^r (eq. 2.2, 4.1), what homogeneity gives (balanced layers, wider
+networks of the same margin, Theorem 4.3), and gradient descent with any optax optimizer.
+"""
+
+from jaxmargin.networks import norms
+from jaxmargin.networks.homogeneity import Homogeneity, balance, homogeneity_degree, widen
+from jaxmargin.networks.losses import (
+    cross_entropy_loss,
+    logistic_loss,
+    squared_loss,
+    truncated_squared_loss,
+)
+from jaxmargin.networks.models import (
+    Activation,
+    Apply,
+    Mlp,
+    Network,
+    TwoLayer,
+    activation_pattern,
+    append_one,
+    init_mlp,
+    init_two_layer,
+    mlp,
+    pattern_change,
+    two_layer,
+)
+from jaxmargin.networks.objective import Loss, Regularized, regularized
+from jaxmargin.networks.training import History, Metrics, Minibatch, Objective, Trained, train
+from jaxmargin.networks.unit_perturbation import PerturbUnitsState, perturb_units
+
+__all__ = [
+    "Activation",
+    "Apply",
+    "History",
+    "Homogeneity",
+    "Loss",
+    "Metrics",
+    "Minibatch",
+    "Mlp",
+    "Network",
+    "Objective",
+    "PerturbUnitsState",
+    "Regularized",
+    "Trained",
+    "TwoLayer",
+    "activation_pattern",
+    "append_one",
+    "balance",
+    "cross_entropy_loss",
+    "homogeneity_degree",
+    "init_mlp",
+    "init_two_layer",
+    "logistic_loss",
+    "mlp",
+    "norms",
+    "pattern_change",
+    "perturb_units",
+    "regularized",
+    "squared_loss",
+    "train",
+    "truncated_squared_loss",
+    "two_layer",
+    "widen",
+]

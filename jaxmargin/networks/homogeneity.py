@@ -1,0 +1,156 @@
+"""What homogeneity gives: layers balanced, networks widened, and its degree measured (D.1, 4.3)."""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxmargin._checks import require_count
+from jaxmargin.networks import norms
+from jaxmargin.networks.models import Apply, Network, TwoLayer
+
+
+def balance(params: Network) -> Network:
+    """Rescale the layers to equal Frobenius norms without changing the function.
+
+    W_j becomes (prod_i ||W_i||)^(1/q) W_j / ||W_j||; by the inequality of arithmetic and
+    geometric means the norm of all parameters does not grow. A zero layer makes all zero.
+
+    Args:
+        params: `TwoLayer` or the matrices of an `mlp` with a 1-homogeneous activation.
+
+    Returns:
+        Parameters of the same type and shapes.
+
+    Example:
+        >>> params = TwoLayer(u=jnp.array([[8.0]]), w=jnp.array([2.0]))
+        >>> [float(leaf.item()) for leaf in balance(params)]
+        [4.0, 4.0]
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), proof of Proposition D.1 (its exponent read as 1/q).
+    """
+    layer_norms = jnp.stack([norms.l2(layer) for layer in params])
+    alive = jnp.all(layer_norms > 0)
+    safe_norms = jnp.where(layer_norms > 0, layer_norms, 1.0)
+    common = jnp.where(alive, jnp.exp(jnp.mean(jnp.log(safe_norms))), 0.0)
+    layers = [layer / norm * common for layer, norm in zip(params, safe_norms, strict=True)]
+    if isinstance(params, TwoLayer):
+        return TwoLayer(*layers)
+    return tuple(layers)
+
+
+def widen(params: Network, widths: int | Sequence[int]) -> Network:
+    """The same function, norm and margin in a wider architecture (Theorem 4.3).
+
+    Units with zero weights are added, as in the theorem's proof. They receive no gradient; to
+    train on, add noise to them.
+
+    Args:
+        params: `TwoLayer` or the matrices of an `mlp`.
+        widths: new hidden widths (m_1, ..., m_{q-1}), none below the present one; a number
+            stands for all of them.
+
+    Returns:
+        Parameters of the same type.
+
+    Raises:
+        ValueError: wrong number of widths, or one below the present width.
+        TypeError: a width that is not an integer.
+
+    Example:
+        >>> from jaxmargin import init_two_layer
+        >>> wide = widen(init_two_layer(jax.random.key(0), d=3, m=4), 10)
+        >>> wide.u.shape, wide.w.shape
+        ((10, 3), (10,))
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), Theorem 4.3.
+    """
+    present = [layer.shape[0] for layer in params[:-1]]
+    target = list(widths) if isinstance(widths, Sequence) else [widths] * len(present)
+    for width in target:
+        require_count("each of widths", width)
+    grown = [new - old for new, old in zip(target, present, strict=False)]
+    if len(target) != len(present) or min(grown, default=0) < 0:
+        raise ValueError(
+            f"widths must be {len(present)} hidden widths of at least {tuple(present)}, "
+            f"got {widths}"
+        )
+    if isinstance(params, TwoLayer):
+        tail = [(0, 0)] * (params.w.ndim - 1)
+        return TwoLayer(
+            u=jnp.pad(params.u, [(0, *grown), (0, 0)]), w=jnp.pad(params.w, [(0, *grown), *tail])
+        )
+    extra = [0, *grown, 0]
+    return tuple(
+        jnp.pad(matrix, [(0, extra[i + 1]), (0, extra[i])]) for i, matrix in enumerate(params)
+    )
+
+
+class Homogeneity(NamedTuple):
+    """What `homogeneity_degree` measured.
+
+    Attributes:
+        degree: the best a in f(x; c Theta) = c^a f(x; Theta).
+        residual: largest relative error of that equation over the scales tried.
+    """
+
+    degree: Float[Array, ""]
+    residual: Float[Array, ""]
+
+
+def homogeneity_degree(apply: Apply, params: PyTree, x: Float[Array, "n d"]) -> Homogeneity:
+    """Measure a in f(x; c Theta) = c^a f(x; Theta), and by how much the equation fails.
+
+    The degree is the least-squares slope of log ||f(x; c Theta)|| against log c over c = 1/4,
+    1/2, 2, 4 (exact scalings in floating point). The residual is the largest value of
+    ||f_c - c^a f_1|| / max(||f_c||, ||c^a f_1||): rounding for a homogeneous model, of order 1
+    for one with, say, a bias.
+
+    Args:
+        apply: `apply(params, x)`.
+        params: any pytree of float arrays.
+        x: inputs that `apply` takes, on which f is not identically zero.
+
+    Returns:
+        `(degree, residual)`, both NaN if f vanishes on x at every scale.
+
+    Example:
+        >>> from jaxmargin import init_mlp, mlp
+        >>> params = init_mlp(jax.random.key(0), (3, 8, 8, 1))
+        >>> degree, residual = homogeneity_degree(mlp, params, jnp.ones((5, 3)))
+        >>> round(float(degree), 3), float(residual) < 1e-5
+        (3.0, True)
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 4 (a-positive-homogeneous).
+    """
+
+    def scaled(c: float) -> Array:
+        return jnp.ravel(apply(jax.tree.map(lambda leaf: c * leaf, params), x))
+
+    scales = (0.25, 0.5, 2.0, 4.0)
+    logs = [math.log(c) for c in scales]
+    reference = scaled(1.0)
+    outputs = [scaled(c) for c in scales]
+    size = jnp.linalg.norm(reference)
+    slopes = [
+        log * jnp.log(jnp.linalg.norm(output) / size)
+        for log, output in zip(logs, outputs, strict=True)
+    ]
+    degree = functools.reduce(jnp.add, slopes) / sum(log**2 for log in logs)
+    errors = [
+        _relative_error(output, c**degree * reference)
+        for c, output in zip(scales, outputs, strict=True)
+    ]
+    return Homogeneity(degree, functools.reduce(jnp.maximum, errors))
+
+
+def _relative_error(a: Array, b: Array) -> Array:
+    """||a - b|| / max(||a||, ||b||)."""
+    return jnp.linalg.norm(a - b) / jnp.maximum(jnp.linalg.norm(a), jnp.linalg.norm(b))

@@ -1,0 +1,187 @@
+"""Norms of a pytree of parameters (section 4: Theta is measured in a general norm).
+
+A norm here is any function `pytree -> scalar`; it sees the parameters as one long vector. Each
+one is exact for entries of 1e30 or 1e-30 in float32 and has derivative 0 at the zero vector;
+NaN and infinite entries show in the result.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxmargin._arithmetic import safe_power, scaled_power_sum
+
+Norm = Callable[[PyTree], Float[Array, ""]]
+
+
+def _leaves(params: PyTree) -> list[Array]:
+    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(params)]
+    if not leaves:
+        raise ValueError("params has no array leaves: a norm needs at least one parameter")
+    return leaves
+
+
+def _absolute(leaf: Array) -> Array:
+    """|leaf|, with derivative 0 at 0 (jnp.abs has 1 there, and would move a zero weight)."""
+    return leaf * jnp.sign(leaf)
+
+
+def l1(params: PyTree) -> Float[Array, ""]:
+    """Sum of absolute values over every leaf.
+
+    Args:
+        params: pytree of arrays, any shapes.
+
+    Returns:
+        Scalar >= 0.
+
+    Raises:
+        ValueError: the pytree has no array.
+
+    Example:
+        >>> float(l1({"a": jnp.array([1.0, -2.0]), "b": jnp.array(3.0)}))
+        6.0
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 4 (general norm).
+    """
+    return functools.reduce(jnp.add, [jnp.sum(_absolute(leaf)) for leaf in _leaves(params)])
+
+
+def linf(params: PyTree) -> Float[Array, ""]:
+    """Largest absolute value over every leaf.
+
+    Args:
+        params: pytree of arrays, any shapes.
+
+    Returns:
+        Scalar >= 0.
+
+    Raises:
+        ValueError: the pytree has no array.
+
+    Example:
+        >>> float(linf({"a": jnp.array([1.0, -2.0]), "b": jnp.array(3.0)}))
+        3.0
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 4 (general norm).
+    """
+    peaks = [jnp.max(_absolute(leaf), initial=0.0) for leaf in _leaves(params)]
+    return functools.reduce(jnp.maximum, peaks)
+
+
+def lp(p: float) -> Norm:
+    """The l_p norm, (sum_i |theta_i|^p)^(1/p), as a function of a pytree.
+
+    Args:
+        p: exponent in [1, inf].
+
+    Returns:
+        A norm `pytree -> scalar`; `lp(1)` is `l1` and `lp(inf)` is `linf`.
+
+    Raises:
+        ValueError: p < 1 (no triangle inequality) or NaN.
+
+    Example:
+        >>> round(float(lp(3)(jnp.array([1.0, 2.0, 2.0]))), 4)
+        2.5713
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 4 (general norm).
+    """
+    if not p >= 1:
+        raise ValueError(f"p must be in [1, inf] for l_p to be a norm, got {p}")
+    if p == 1:
+        return l1
+    if math.isinf(p):
+        return linf
+
+    def norm(params: PyTree) -> Float[Array, ""]:
+        peak = jax.lax.stop_gradient(linf(params))
+        # c * (sum |x/c|^p)^(1/p) does not depend on c, so its derivative in c may be dropped.
+        # An infinite peak would make NaN of itself: inf / inf.
+        scale = jnp.where((peak > 0) & (peak < jnp.inf), peak, jnp.ones_like(peak))
+        powers = [scaled_power_sum(leaf, scale, p) for leaf in _leaves(params)]
+        return scale * safe_power(functools.reduce(jnp.add, powers), 1 / p)
+
+    norm.__name__ = norm.__qualname__ = f"l{p:g}"
+    return norm
+
+
+_euclidean = lp(2)
+
+
+def l2(params: PyTree) -> Float[Array, ""]:
+    """Euclidean norm of all parameters as one vector (Frobenius norm of a matrix).
+
+    Args:
+        params: pytree of arrays, any shapes.
+
+    Returns:
+        Scalar >= 0.
+
+    Raises:
+        ValueError: the pytree has no array.
+
+    Example:
+        >>> float(l2({"a": jnp.array([3.0, 0.0]), "b": jnp.array(4.0)}))
+        5.0
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), eq. 2.2 (||Theta||_F).
+    """
+    return _euclidean(params)
+
+
+def sum_of_squares(params: PyTree) -> Float[Array, ""]:
+    """l2(params)**2, as the plain sum: one pass, and smooth at zero.
+
+    Args:
+        params: pytree of arrays, any shapes.
+
+    Returns:
+        Scalar >= 0; overflows where an entry exceeds the square root of the largest float.
+
+    Raises:
+        ValueError: the pytree has no array.
+
+    Example:
+        >>> float(sum_of_squares((jnp.array([3.0]), jnp.array([4.0]))))
+        25.0
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), eq. 2.2 (the penalty ||Theta||_F^2).
+    """
+    return functools.reduce(jnp.add, [jnp.sum(leaf * leaf) for leaf in _leaves(params)])
+
+
+def per_layer(inner: Norm, outer: Norm) -> Norm:
+    """The outer norm of the vector of the leaves' inner norms.
+
+    `per_layer(l2, linf)` is the largest Frobenius norm of a layer: the constraint of Lemma D.3.
+
+    Args:
+        inner: norm taken of each leaf (layer) by itself.
+        outer: norm taken of the resulting vector, one entry a layer.
+
+    Returns:
+        A norm `pytree -> scalar`.
+
+    Example:
+        >>> layers = (jnp.array([[3.0, 4.0]]), jnp.array([[1.0]]))
+        >>> float(per_layer(l2, linf)(layers)), float(per_layer(l2, l1)(layers))
+        (5.0, 6.0)
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), Lemma D.3; Golowich, Rakhlin, Shamir (2018), Theorem 1.
+    """
+
+    def norm(params: PyTree) -> Float[Array, ""]:
+        return outer(jnp.stack([inner(leaf) for leaf in _leaves(params)]))
+
+    return norm

@@ -1,0 +1,114 @@
+"""The regularized objective, mean loss + lam * ||Theta||^r (eq. 2.2, 4.1)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxmargin._arithmetic import safe_power
+from jaxmargin._checks import (
+    check_class_labels,
+    check_classes,
+    check_signs,
+    require_callable,
+    require_positive,
+)
+from jaxmargin.networks import norms
+from jaxmargin.networks.losses import (
+    check_same_shape,
+    cross_entropy_loss,
+    logistic_loss,
+    squared_loss,
+)
+from jaxmargin.networks.models import Apply
+from jaxmargin.networks.norms import Norm
+
+Loss = Callable[[Array, Array], Array]
+
+
+def _logistic_of_scores(scores: Array, y: Array) -> Array:
+    check_same_shape(scores, y)
+    return logistic_loss(y * scores)
+
+
+LOSSES: dict[str, Loss] = {
+    "logistic": _logistic_of_scores,
+    "cross_entropy": cross_entropy_loss,
+    "squared": squared_loss,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Regularized:
+    """objective(params, x, y): mean loss + lam * norm(params)**r; made by `regularized`."""
+
+    apply: Apply
+    loss: str | Loss
+    lam: float
+    r: float
+    norm: Norm
+
+    def __call__(self, params: PyTree, x: Array, y: Array) -> Float[Array, ""]:
+        """Value of the objective on the samples x (n, d) and labels y (n,)."""
+        loss = self.loss if callable(self.loss) else LOSSES[self.loss]
+        return jnp.mean(loss(self.apply(params, x), y)) + self.lam * self.penalty(params)
+
+    def penalty(self, params: PyTree) -> Float[Array, ""]:
+        """norm(params)**r."""
+        if self.norm is norms.l2 and self.r == 2:
+            return norms.sum_of_squares(params)
+        return safe_power(self.norm(params), self.r)
+
+    def check_labels(self, scores: Array | jax.ShapeDtypeStruct, y: Array) -> None:
+        """Raise unless concrete labels are what the named loss takes of scores of this shape."""
+        if self.loss == "logistic":
+            check_signs(y)
+        elif self.loss == "cross_entropy":
+            check_class_labels(scores, y)
+            check_classes(y, scores.shape[-1])
+
+
+def regularized(
+    apply: Apply, loss: str | Loss, *, lam: float, r: float = 2.0, norm: Norm = norms.l2
+) -> Regularized:
+    """L(Theta) = (1/n) sum_i loss(f(x_i; Theta), y_i) + lam ||Theta||^r (eq. 2.2, 4.1).
+
+    Args:
+        apply: `apply(params, x)`, from any library.
+        loss: "logistic" (labels -1, +1), "cross_entropy" (labels 0..k-1), "squared", or a
+            function `(scores, y) -> losses`.
+        lam: strength of the regularizer, >= 0.
+        r: its exponent, > 0.
+        norm: a norm of the parameters, from `jaxmargin.norms` or `pytree -> scalar`.
+
+    Returns:
+        `objective(params, x, y) -> scalar`, differentiable in params (derivative 0 of the
+        penalty at Theta = 0).
+
+    Raises:
+        ValueError: unknown loss, lam negative or r not positive; shapes that do not fit, at
+            the call.
+        TypeError: apply or norm is not a function, lam or r no number; class labels that are
+            not integers, at the call.
+
+    Example:
+        >>> from jaxmargin import TwoLayer, two_layer
+        >>> objective = regularized(two_layer, "logistic", lam=0.5)
+        >>> params = TwoLayer(u=jnp.zeros((1, 2)), w=jnp.ones(1))
+        >>> round(float(objective(params, jnp.ones((3, 2)), jnp.ones(3))), 4)
+        1.1931
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), eq. 4.1; appendix C.1 for cross-entropy.
+    """
+    require_callable("apply", apply, "apply(params, x)")
+    require_callable("norm", norm, "norm(params)")
+    if not callable(loss) and loss not in LOSSES:
+        raise ValueError(
+            f"loss must be one of {', '.join(LOSSES)} or a function (scores, y), got {loss!r}"
+        )
+    require_positive("lam", lam, zero=True)
+    require_positive("r", r)
+    return Regularized(apply, loss, lam, r, norm)

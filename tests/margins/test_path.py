@@ -1,0 +1,191 @@
+"""The path lambda -> 0 against convex programs that are solved to the last digit."""
+
+import cvxpy as cp
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxmargin as jm
+from benchmarks import cone_program
+from jaxmargin import data
+from jaxmargin.networks import norms
+
+KEY = jax.random.key(0)
+
+
+def linear(w, x):
+    return x @ w
+
+
+def on_a_line(points, labels) -> tuple[np.ndarray, np.ndarray]:
+    """Samples (n, 2) with the constant feature, and their labels."""
+    points = np.asarray(points, np.float64).ravel()
+    return np.c_[points, np.ones(len(points))], np.asarray(labels, np.float64)
+
+
+def sinusoid() -> tuple[np.ndarray, np.ndarray]:
+    return on_a_line(*data.sinusoid(10))
+
+
+def network_path(x: np.ndarray, y: np.ndarray, lams, **settings) -> jm.margins.MarginPath:
+    start = jm.init_two_layer(KEY, d=2, m=50)
+    return jm.margin_path(jm.two_layer, start, jnp.asarray(x), jnp.asarray(y), lams, **settings)
+
+
+def blobs(k: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Twelve samples of k classes around different means, and their class."""
+    rng = np.random.default_rng(3)
+    labels = np.arange(12) % k
+    return rng.normal(size=(12, 3)) + 4 * np.eye(3)[labels], labels
+
+
+# Networks --------------------------------------------------------------------------------------
+
+
+def test_the_margin_at_each_lambda_is_that_of_the_convex_optimum():
+    x, y = sinusoid()
+    exponents = np.array([8, 10, 14, 20, 30, 45, 60, 75, 90])
+    path = network_path(x, y, 2.0**-exponents)
+    assert path.converged.all()
+    best = cone_program.max_margin(x, y)
+    for lam, margin, objective in zip(path.lam, path.margin, path.objective, strict=True):
+        expected, log_objective = cone_program.margin_at(x, y, lam=lam)
+        assert margin == pytest.approx(expected, rel=1e-3)
+        assert np.log(objective) == pytest.approx(log_objective, abs=1e-4)
+        assert margin < best
+    assert path.margin[exponents == 14] > 0.94 * best
+    assert path.margin[exponents == 60] > 0.99 * best
+
+
+LABELS = ["++--+-++--", "+-+++--+--", "---++++-++", "++++-----+", "+--++--++-"]
+EXPONENTS = np.array([10, 14, 18, 24, 30, 40, 50, 60])
+
+
+@pytest.mark.parametrize("labels", LABELS)
+def test_other_labels_reach_the_convex_optimum_too(labels: str):
+    x, y = on_a_line(data.sinusoid(10)[0], [1 if sign == "+" else -1 for sign in labels])
+    path = network_path(x, y, 2.0**-EXPONENTS)
+    for lam, margin, objective in zip(path.lam, path.margin, path.objective, strict=True):
+        expected, log_objective = cone_program.margin_at(x, y, lam=lam)
+        if expected > 0:  # at 2^-10 the optimum need not separate all labels
+            assert margin == pytest.approx(expected, rel=1e-2)
+        assert np.log(objective) == pytest.approx(log_objective, abs=1e-2)
+
+
+def test_random_points_reach_the_convex_optimum_too():
+    points = np.sort(np.random.default_rng(0).uniform(-1, 1, 20))
+    x, y = on_a_line(points, np.sign(np.sin(1.5 * np.pi * (points + 1))))
+    path = network_path(x, y, 2.0**-EXPONENTS)
+    expected = [cone_program.margin_at(x, y, lam=lam)[0] for lam in path.lam]
+    np.testing.assert_allclose(path.margin, expected, rtol=1e-2)
+
+
+def test_units_that_a_large_lambda_kills_come_back():
+    x, y = sinusoid()
+    path = network_path(x, y, [1.0, 2.0**-14], num_steps=3000)
+    assert path.norm[0] < 1e-3  # Theta = 0 is optimal
+    assert path.margin[1] == pytest.approx(cone_program.margin_at(x, y, lam=2.0**-14)[0], rel=1e-2)
+
+
+def test_three_layers_of_one_unit_against_a_scalar_problem():
+    """f = a b c x on x = +-1: |Theta|^2 = 3 t^2 at a = b = c = t, the margin t^3 / |Theta|^3."""
+
+    def product(theta, x):
+        return jnp.prod(theta) * x[:, 0]
+
+    x, y = jnp.array([[1.0], [-1.0]]), jnp.array([1.0, -1.0])
+    for r in (1.0, 3.0):
+        path = jm.margin_path(product, jnp.ones(3), x, y, [1e-3, 1e-9], r=r, num_steps=2000)
+        np.testing.assert_allclose(path.margin, 3**-1.5, rtol=1e-3)
+        t = np.linspace(0.01, 10, 10**6)
+        for lam, objective in zip(path.lam, path.objective, strict=True):
+            best = np.min(np.logaddexp(0, -(t**3)) + lam * (3 * t**2) ** (r / 2))
+            assert objective == pytest.approx(best, rel=1e-4)
+
+
+# Linear models, in any norm --------------------------------------------------------------------
+
+CONVEX_NORMS = {1: norms.l1, 2: norms.l2, "inf": norms.linf}
+
+
+@pytest.mark.parametrize("p", CONVEX_NORMS)
+@pytest.mark.parametrize("r", [1.0, 2.0])
+def test_a_linear_model_in_any_norm_against_a_convex_program(p, r: float):
+    x, labels = blobs()
+    y = 2.0 * labels - 1
+    lams = [1e-2, 1e-4]
+    path = jm.margin_path(
+        linear, 0.1 * jnp.ones(3), jnp.asarray(x), jnp.asarray(y), lams, r=r, norm=CONVEX_NORMS[p]
+    )
+    for i, lam in enumerate(lams):
+        w = cp.Variable(3)
+        loss = cp.sum(cp.logistic(cp.multiply(-y, x @ w))) / len(y)
+        program = cp.Problem(cp.Minimize(loss + lam * cp.power(cp.norm(w, p), int(r))))
+        program.solve(solver=cp.CLARABEL)
+        assert path.objective[i] == pytest.approx(program.value, rel=1e-4)
+        assert w.value is not None
+        margin = np.min(y * (x @ w.value)) / np.linalg.norm(w.value, p if p != "inf" else np.inf)
+        assert path.margin[i] == pytest.approx(margin, rel=1e-2)
+
+
+def test_a_linear_model_tends_to_the_hard_margin_svm():
+    x, labels = blobs()
+    y = 2.0 * labels - 1
+    path = jm.margin_path(
+        linear, 0.1 * jnp.ones(3), jnp.asarray(x), jnp.asarray(y), 2.0 ** -np.arange(10, 61, 10)
+    )
+    w = cp.Variable(3)
+    cp.Problem(cp.Minimize(cp.norm(w)), [cp.multiply(y, x @ w) >= 1]).solve()
+    assert w.value is not None
+    best = 1 / np.linalg.norm(w.value)
+    assert np.all(np.diff(path.margin) > 0)
+    assert 0.98 * best < path.margin[-1] < best
+
+
+def test_three_classes_against_a_convex_program():
+    x, labels = blobs(3)
+    lam = 2.0**-12
+    start = 0.1 * jax.random.normal(KEY, (3, 3))
+    path = jm.margin_path(linear, start, jnp.asarray(x), jnp.asarray(labels), [lam])
+    w = cp.Variable((3, 3))
+    scores = x @ w
+    own = cp.sum(cp.multiply(np.eye(3)[labels], scores), axis=1)
+    loss = cp.sum(cp.log_sum_exp(scores, axis=1) - own) / len(labels)
+    program = cp.Problem(cp.Minimize(loss + lam * cp.sum_squares(w)))
+    program.solve(solver=cp.CLARABEL)
+    assert path.objective[0] == pytest.approx(program.value, rel=1e-5)
+    expected = jm.normalized_margin(
+        linear, jnp.asarray(w.value, jnp.float32), jnp.asarray(x, jnp.float32), jnp.asarray(labels)
+    )
+    assert path.margin[0] == pytest.approx(float(expected), rel=1e-3)
+
+
+# What is returned ------------------------------------------------------------------------------
+
+
+def test_the_fields_belong_to_the_parameters():
+    x, y = sinusoid()
+    ticks = []
+    path = network_path(x, y, [2.0**-10, 2.0**-14], num_steps=50, on_record=lambda: ticks.append(1))
+    assert len(ticks) == 2
+    assert path.params.u.shape == (2, 50, 2)
+    assert {leaf.dtype for leaf in jax.tree.leaves(path._replace(converged=path.lam))} == {
+        np.dtype("float64")
+    }
+    with jax.enable_x64(True):
+        for i, lam in enumerate(path.lam):
+            params = jm.TwoLayer(*(jnp.asarray(leaf[i]) for leaf in path.params))
+            objective = jm.regularized(jm.two_layer, "logistic", lam=lam)
+            arrays = params, jnp.asarray(x), jnp.asarray(y)
+            assert path.objective[i] == pytest.approx(float(objective(*arrays)), rel=1e-12)
+            assert path.norm[i] == pytest.approx(float(norms.l2(params)), rel=1e-12)
+            margin = jm.normalized_margin(jm.two_layer, *arrays)
+            assert path.margin[i] == pytest.approx(float(margin), rel=1e-12)
+    assert jnp.ones(1).dtype == jnp.float32  # float64 is off again
+
+
+def test_a_path_cut_short_has_not_converged():
+    x, y = sinusoid()
+    path = network_path(x, y, [2.0**-10, 2.0**-14], num_steps=50)
+    assert not path.converged.any()

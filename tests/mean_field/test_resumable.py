@@ -1,0 +1,177 @@
+"""Runs that are killed and taken up, and runs of several processes."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxmargin as jm
+from tests.mean_field import flow_process
+
+KEY = jax.random.key(2)
+
+
+def process(archive: Path, steps: int, *distributed: str) -> subprocess.Popen:
+    script = Path(flow_process.__file__)
+    path = os.pathsep.join([str(script.parents[1]), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        [sys.executable, str(script), str(archive), str(steps), *distributed],
+        env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(one: subprocess.Popen) -> str:
+    output, _ = one.communicate(timeout=120)
+    assert one.returncode == 0, output
+    return output
+
+
+def arrays(archive: Path) -> dict[str, np.ndarray]:
+    with np.load(archive) as stored:
+        return dict(stored)
+
+
+def wait_for(archive: Path, one: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 60
+    while not archive.exists():
+        assert one.poll() is None, one.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path):
+    steps = 200_000
+    killed, whole = tmp_path / "killed.npz", tmp_path / "whole.npz"
+    first = process(killed, steps)
+    wait_for(killed, first)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    assert first.returncode == -signal.SIGKILL
+    reached = int(arrays(killed)["leaf_2"])
+    assert 0 < reached < steps
+    assert reached % flow_process.SAVE_EVERY == 0
+    # Not to the end, which would take a while: to some saves beyond the kill.
+    goal = reached + 3 * flow_process.SAVE_EVERY
+    finish(process(killed, goal))
+    finish(process(whole, goal))
+    resumed, unbroken = arrays(killed), arrays(whole)
+    assert resumed.keys() == unbroken.keys()
+    for name, expected in unbroken.items():
+        assert resumed[name].tobytes() == expected.tobytes(), name
+
+
+def test_two_processes_are_one_run(tmp_path: Path):
+    """60 particles on two processes of two devices each, against one process here."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        coordinator = f"localhost:{free.getsockname()[1]}"
+    archive = tmp_path / "two.npz"
+    both = [process(archive, 500, coordinator, "2", str(i)) for i in range(2)]
+    printed = [finish(one).splitlines()[-1].split() for one in both]
+    assert printed[0] == printed[1]
+    assert printed[0][2] == "4"
+    state, history = flow_process.run(str(tmp_path / "one.npz"), 500)
+    assert float(printed[0][1]) == pytest.approx(float(history.lowest[-1]), rel=1e-5)
+    np.testing.assert_allclose(arrays(archive)["leaf_0"], state.measure.theta, atol=1e-4)
+
+
+def test_saved_history_is_that_of_a_run(tmp_path: Path):
+    flow = flow_process.flow()
+    start = flow.init(flow_process.start())
+
+    def second_moment(measure: jm.Measure):
+        return {"W^2": jm.second_moment(measure)}
+
+    def saved(steps: int):
+        return jm.resumable_run(
+            tmp_path / "flow.npz", KEY, flow, start,
+            num_steps=steps, save_every=100, record=50, metrics=second_moment,
+        )  # fmt: skip
+
+    saved(100)
+    state, history = saved(330)
+    again, same = saved(330)
+    expected, whole = jm.run_flow(KEY, flow, start, num_steps=330, record=50, metrics=second_moment)
+    assert history.step.tolist() == [0, 50, 100, 150, 200, 250, 300, 330]
+    for found in ((state, history), (again, same)):
+        jax.tree.map(np.testing.assert_array_equal, found, (expected, whole))
+
+
+def test_a_stopped_run_stays_stopped(tmp_path: Path):
+    flow = flow_process.flow()
+    start = flow.init(flow_process.start())
+
+    def saved():
+        return jm.resumable_run(
+            tmp_path / "flow.npz", KEY, flow, start,
+            num_steps=1000, save_every=200, stop=lambda record: record.step >= 300,
+        )  # fmt: skip
+
+    for _ in range(2):
+        state, history = saved()
+        assert int(state.step) == 300
+        assert history.step.tolist() == [0, 100, 200, 300]
+
+
+def test_sharded_state_is_saved_and_placed_again(tmp_path: Path):
+    devices = jax.devices()[:4]
+    for steps in (500, 1000):
+        state, _ = flow_process.run(str(tmp_path / "flow.npz"), steps, devices)
+        assert state.measure.theta.sharding.device_set == set(devices)
+    expected, _ = flow_process.run(str(tmp_path / "whole.npz"), 1000, devices)
+    np.testing.assert_array_equal(state.measure.theta, expected.measure.theta)
+
+
+def call(path: Path, *, key=KEY, **settings):
+    flow = flow_process.flow()
+    state = flow.init(flow_process.start())
+    options: dict[str, Any] = {"num_steps": 100} | settings
+    return jm.resumable_run(path, key, flow, state, **options)
+
+
+def test_another_run_is_refused(tmp_path: Path):
+    path = tmp_path / "flow.npz"
+    call(path)
+    before = path.read_bytes()
+    with pytest.raises(
+        ValueError, match=r"holds another run .*: choose another path, or remove it"
+    ):
+        call(path, key=jax.random.key(3))
+    with pytest.raises(ValueError, match="holds another run"):
+        call(path, metrics=jm.second_moment)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bad_archives_and_folders(tmp_path: Path):
+    path = tmp_path / "flow.npz"
+    for content in (b"", b"not an archive"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="is not an archive of a run: choose another path"):
+            call(path)
+    np.savez(path, theta=np.zeros(3))
+    with pytest.raises(ValueError, match="is not an archive of a run"):
+        call(path)
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*missing .*: make it first"):
+        call(tmp_path / "missing" / "flow.npz")
+    with pytest.raises(ValueError, match="multiple of record = 100, got 150"):
+        call(tmp_path / "other.npz", save_every=150)
+    with pytest.raises(TypeError, match="num_steps must be an integer"):
+        call(tmp_path / "other.npz", num_steps=1.5)
+    diverging = jm.wasserstein_flow(flow_process.problem(), step_size=1e6)
+    start = diverging.init(jm.Measure(jnp.ones((2, 3)), jnp.ones(2)))
+    with pytest.raises(jm.DivergenceError, match="the flow diverged"):
+        jm.resumable_run(tmp_path / "other.npz", KEY, diverging, start, num_steps=100)
+    assert not (tmp_path / "other.npz").exists()

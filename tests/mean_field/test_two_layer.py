@@ -1,0 +1,239 @@
+"""Two-layer problems: the network they are, conjugates, smooth features, and what is not one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxmargin as jm
+from jaxmargin.mean_field.risks import CrossEntropyRisk, LogisticRisk, SquaredRisk
+from jaxmargin.mean_field.two_layer import SmoothTwoLayerFeatures, TwoLayerFeatures
+from tests.mean_field.problems import LAM, PROBLEMS, D, N, measure, normal, outputs, points
+
+Y = np.resize([1.0, -1.0], N)
+LABELS = np.resize([0, 2, 1, 1], N)
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def close(actual, expected, tolerance: float = 1e-12):
+    scale = float(np.max(np.abs(expected), initial=1.0))
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("k", [None, 1, 3])
+def test_a_measure_and_its_network_have_the_same_outputs(k: int | None):
+    rho = jm.Measure(normal(7, (k or 1) + D, dtype="float64"), jnp.linspace(0.0, 0.4, 7))
+    x = normal(N, D, dtype="float64", seed=4)
+    network = jm.as_network(rho, k=k)
+    total = np.zeros((N, k or 1))
+    for theta, s in zip(*map(np.asarray, rho), strict=True):
+        total += s * np.outer(np.maximum(x @ theta[k or 1 :], 0), theta[: k or 1])
+    close(jm.two_layer(network, x), total[:, 0] if k is None else total)
+    close(jm.norms.sum_of_squares(network), jm.second_moment(rho))
+    again = jm.from_network(network)
+    close(again.mass, np.full(7, 1 / 7))
+    close(jm.second_moment(again), jm.second_moment(rho))
+    jax.tree.map(close, jm.as_network(again, k=k), network)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [("logistic", "logistic"), ("cross-entropy", "cross_entropy"), ("squared", "squared")],
+)
+def test_the_energy_is_n_times_the_objective_of_the_network(name: str, loss: str):
+    """R is the sum over samples, the objective's loss the mean: lam of the problem is n lam."""
+    problem, k = PROBLEMS[name]("float64"), outputs(name)
+    network = jm.init_two_layer(jax.random.key(0), D, 5, k=None if k == 1 else k)
+    objective = jm.regularized(jm.two_layer, loss, lam=LAM / N)
+    y = problem.loss.labels if loss == "cross_entropy" else problem.loss.y
+    found = jm.energy(problem, jm.from_network(network))
+    close(found, N * objective(network, problem.phi.x, y))
+
+
+def test_a_unit_without_mass_has_no_infinite_derivative():
+    rho = jm.Measure(jnp.ones((2, 3)), jnp.array([0.0, 0.25]))
+    slope = jax.grad(lambda rho: jnp.sum(jm.as_network(rho).w))(rho)
+    close(slope.mass, np.array([0.0, 1.0]))
+
+
+SOFT = np.array([[0.2, 0.5, 0.3], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.6, 0.4, 0.0]])
+RISKS = {
+    "logistic": (LogisticRisk(jnp.asarray(Y)), -Y * np.linspace(0, 1, N)),
+    "cross-entropy": (
+        CrossEntropyRisk(jnp.asarray(LABELS), 3),
+        SOFT[np.arange(N) % 4] - np.eye(3)[LABELS],
+    ),
+    "squared": (SquaredRisk(jnp.linspace(-1, 1, N)), np.linspace(-3, 4, N)),
+    "squared, 2 outputs": (SquaredRisk(jnp.ones((N, 2))), np.linspace(-3, 4, 2 * N).reshape(N, 2)),
+}
+
+
+def float64_risk(name: str):
+    """The table is made before float64 is enabled."""
+    risk, dual = RISKS[name]
+    wide = jax.tree.map(
+        lambda leaf: leaf.astype("float64") if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf,
+        risk,
+    )
+    return wide, jnp.asarray(dual)
+
+
+@pytest.mark.parametrize("name", RISKS)
+def test_fenchel_and_young(name: str):
+    """R(a) + R*(p) >= <a, p>, with equality at p = R'(a)."""
+    risk, dual = float64_risk(name)
+    value, conjugate = jax.jit(lambda a: risk(a)), jax.jit(lambda p: risk.conjugate(p))
+    gradient = jax.jit(jax.grad(risk))
+    for seed, scale in [(0, 0.1), (1, 1.0), (2, 10.0), (3, 100.0)]:
+        a = scale * normal(*dual.shape, dtype="float64", seed=seed)
+        assert value(a) + conjugate(dual) >= jnp.sum(a * dual) - 1e-12
+        slope = gradient(a)
+        close(value(a) + conjugate(slope), jnp.sum(a * slope))
+        for shrunk in (0.0, 0.3, 0.99):  # as a certificate shrinks the dual point
+            assert jnp.isfinite(conjugate(shrunk * slope))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_slope_of_sure_outputs_is_in_the_domain(dtype: str):
+    """Rounding may put a probability outside [0, 1] by an ulp: no infinity from that."""
+    for name in ("logistic", "cross-entropy"):
+        risk = jax.tree.map(
+            lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf,
+            RISKS[name][0],
+        )
+        for scale in (1e-8, 30.0, 1e6):
+            a = scale * normal(*RISKS[name][1].shape, dtype=dtype)
+            value = risk.conjugate(jax.grad(risk)(a))
+            assert jnp.isfinite(value)
+            assert value.dtype == dtype
+
+
+GRID = np.linspace(-40, 40, 160_001)
+
+
+@pytest.mark.parametrize("t", [0.0, 1e-3, 0.3, 0.5, 0.9, 1.0])
+def test_conjugates_are_the_supremum_over_a_grid(t: float):
+    """sup_a p a - R(a) for one sample; two classes by the difference of their scores."""
+    for y in (-1.0, 1.0):
+        supremum = np.max(-y * t * GRID - np.logaddexp(0, -y * GRID))
+        found = LogisticRisk(jnp.array([y])).conjugate(jnp.array([-y * t]))
+        close(found, supremum, 1e-6)
+        squared = np.max(3 * t * GRID - (GRID - y) ** 2)
+        close(SquaredRisk(jnp.array([y])).conjugate(jnp.array([3 * t])), squared, 1e-6)
+    # p = (t - 1, 1 - t) for the label 0: <p, (a, 0)> - R(a, 0), R = log(1 + e^-a).
+    supremum = np.max((t - 1) * GRID - np.logaddexp(0, -GRID))
+    risk = CrossEntropyRisk(jnp.array([0]), 2)
+    close(risk.conjugate(jnp.array([[t - 1, 1 - t]])), supremum, 1e-6)
+
+
+@pytest.mark.parametrize("name", ["logistic", "cross-entropy"])
+def test_conjugates_are_infinite_outside_their_domain(name: str):
+    """There p a - R(a) has no bound: a wrong dual point certifies nothing."""
+    risk, dual = float64_risk(name)
+    for wrong in (dual + 0.01, 2 * dual):
+        assert risk.conjugate(wrong) == jnp.inf
+
+
+def smooth(x: jax.Array, width: float) -> SmoothTwoLayerFeatures:
+    return SmoothTwoLayerFeatures(x, jnp.asarray(width, x.dtype))
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_smooth_features_are_two_homogeneous_and_near_relu(k: int):
+    """0 <= |smooth - relu| <= |w| width |theta| / 2, since sqrt(z^2 + s^2) - |z| <= s."""
+    x, theta = normal(N, D, dtype="float64", seed=5), normal(9, k + D, dtype="float64")
+    relu = jax.vmap(TwoLayerFeatures(x))(theta)
+    heights = jnp.linalg.norm(theta, axis=1)
+    w = jnp.abs(theta[:, :k].reshape(9, *([1] * (k > 1)), k) if k > 1 else theta[:, :1])
+    for width in (1.0, 1e-2, 1e-6):
+        values = jax.vmap(smooth(x, width))(theta)
+        close(jax.vmap(smooth(x, width))(3 * theta), 9 * values)
+        scale = heights.reshape(9, *[1] * (values.ndim - 1))
+        bound = jnp.broadcast_to(w * width * scale / 2, values.shape)
+        assert bool(jnp.all(jnp.abs(values - relu) <= bound * (1 + 1e-9) + 1e-14))
+
+
+@pytest.mark.parametrize("width", [0.0, 1e-30, 1e-200])
+def test_smooth_features_of_width_zero_are_relu(width: float):
+    """Also where the square of the width underflows, and as an array that is 0."""
+    x, y = normal(N, D, dtype="float64", seed=5), jnp.asarray(Y)
+    theta = normal(9, 1 + D, dtype="float64")
+    close(jax.vmap(smooth(x, width))(theta), jax.vmap(TwoLayerFeatures(x))(theta))
+    rho, velocity = jm.Measure(theta, jnp.full(9, 1 / 9)), jax.jit(jm.velocity)
+    problem = jm.two_layer_problem(x, y, "logistic", lam=LAM)
+    smoothed = jm.two_layer_problem(x, y, "logistic", lam=LAM, smoothing=jnp.array(width))
+    close(velocity(smoothed, rho, theta), velocity(problem, rho, theta))
+
+
+def test_smooth_features_have_lipschitz_gradients_on_the_sphere():
+    """|Hessian of w (z + |(z, width theta)|) / 2| <= |w| |A|^2 / (2 width) + |x| + |A|.
+
+    With |A|^2 = |x|^2 + width^2. The gradients of relu jump: pairs across the kink tell the two
+    apart.
+    """
+    width, x = 0.3, normal(1, D, dtype="float64", seed=5)
+    length = float(jnp.linalg.norm(x))
+    a = float(np.hypot(length, width))
+    lipschitz = a**2 / (2 * width) + length + a
+    base = normal(200, 1 + D, dtype="float64")
+    onto = base[:, 1:] - (base[:, 1:] @ x[0])[:, None] * x / length**2  # on the kink
+    base = base.at[:100, 1:].set(onto[:100])
+    base = base / jnp.linalg.norm(base, axis=1, keepdims=True)
+
+    def steepest(phi, distance: float) -> float:
+        other = base + distance * normal(200, 1 + D, dtype="float64", seed=1)
+        other = other / jnp.linalg.norm(other, axis=1, keepdims=True)
+        slope = jax.jit(jax.vmap(jax.grad(lambda theta: phi(theta)[0])))
+        change = jnp.linalg.norm(slope(base) - slope(other), axis=1)
+        return float(jnp.max(change / jnp.linalg.norm(base - other, axis=1)))
+
+    for distance in (1e-1, 1e-3, 1e-6):
+        assert steepest(smooth(x, width), distance) <= lipschitz * (1 + 10 * distance)
+    assert steepest(TwoLayerFeatures(x), 1e-6) > 1e3 * lipschitz
+
+
+@pytest.mark.parametrize("name", ["logistic", "smooth cross-entropy"])
+def test_every_derivative_at_zero_is_zero(name: str):
+    problem = PROBLEMS[name]("float64")
+    zero = jnp.zeros(outputs(name) + D)
+    assert not jax.jit(jax.jacobian(problem.phi))(zero).any()
+    assert not jax.jit(jax.grad(problem.potential))(zero).any()
+
+
+def test_strengths_can_be_swept():
+    """lam and smoothing may be arrays, under vmap."""
+    x, y = normal(N, D, dtype="float64", seed=5), jnp.asarray(Y)
+    rho = measure("logistic", "float64")
+
+    def swept(lam, smoothing):
+        return jm.energy(jm.two_layer_problem(x, y, "logistic", lam=lam, smoothing=smoothing), rho)
+
+    lams, smoothings = jnp.array([0.1, 1.0]), jnp.array([0.0, 0.5])
+    alone = [
+        jm.energy(jm.two_layer_problem(x, y, "logistic", lam=float(a), smoothing=float(b)), rho)
+        for a, b in zip(lams, smoothings, strict=True)
+    ]
+    close(jax.vmap(swept)(lams, smoothings), jnp.stack(alone))
+
+
+def test_classes_that_no_label_shows_and_outputs_of_other_problems():
+    x, labels = normal(4, D, dtype="float64"), jnp.array([0, 1, 0, 1])
+    problem = jm.two_layer_problem(x, labels, "cross_entropy", k=4, lam=LAM)
+    nothing = jm.Measure(jnp.zeros((1, 4 + D)), jnp.ones(1))
+    close(jm.energy(problem, nothing), 4 * np.log(4))
+    for other in (2, 5):
+        with pytest.raises(ValueError, match=rf"shape \(4, {other}\), and not \(4, 4\)"):
+            jm.energy(problem, jm.Measure(jnp.ones((1, other + D)), jnp.ones(1)))
+
+
+def test_one_feature_one_sample_one_unit():
+    rho = jm.Measure(points("logistic", 1, "float64")[:, :2], jnp.ones(1))
+    problem = jm.two_layer_problem(jnp.ones((1, 1)), jnp.ones(1), "squared", lam=LAM)
+    w, u = rho.theta[0]
+    value = (w * max(u, 0) - 1) ** 2 + LAM * (w**2 + u**2)
+    close(jm.energy(problem, rho), value)

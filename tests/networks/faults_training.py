@@ -1,0 +1,87 @@
+"""Wrong input: training."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import jaxmargin as jm
+from tests.fault import (
+    CLASS_NET,
+    CLASSES,
+    CROSS_ENTROPY,
+    KEY,
+    LOGISTIC,
+    SCALAR_NET,
+    SIGNS,
+    SQUARED,
+    Fault,
+    X,
+    wrong,
+)
+
+
+def train(**changed: Any) -> jm.networks.Trained:
+    """A run without fault but for what is changed."""
+    right = {
+        "objective": LOGISTIC,
+        "optimizer": optax.sgd(0.1),
+        "params": SCALAR_NET,
+        "x": X,
+        "y": SIGNS,
+        "num_steps": 2,
+    }
+    return jm.train(**(right | changed))
+
+
+training = partial(wrong, train)
+
+
+FAULTS: list[Fault] = [
+    Fault("train", training(num_steps=0), ValueError, "num_steps must be at least 1, got 0"),
+    Fault("train", training(num_steps=2.0), TypeError, "num_steps must be an integer, got 2.0"),
+    Fault("train", training(record=0), ValueError, "record must be at least 1, got 0"),
+    Fault("train", training(record=True), TypeError, "record must be an integer, got True"),
+    Fault("train", training(record=[1, 3]), ValueError,
+          r"record must hold steps from 0 to num_steps = 2, got \[1, 3\]"),
+    Fault("train", training(record=[-1]), ValueError, "each step of record must be at least 0"),
+    Fault("train", training(record=[0.5]), TypeError, "each step of record must be an integer"),
+    Fault("train", training(objective="logistic"), TypeError,
+          r"objective must be a function objective\(params, x, y\), got str"),
+    Fault("train", training(optimizer=optax.sgd), TypeError,
+          r"optimizer must be an optax.GradientTransformation such as optax.sgd\(0.1\), got func"),
+    Fault("train", training(metrics=3), TypeError, r"metrics must be a function .* got int"),
+    Fault("train", training(on_record=[]), TypeError, r"on_record must be a function .* got list"),
+    Fault("train", training(y=SIGNS[:5]), ValueError,
+          r"x and y must be \(n, ...\) with the same .* leading axes, got \(6, 3\) and \(5,\)"),
+    Fault("train", training(x=X[:0], y=SIGNS[:0]), ValueError, r"non-empty .* got \(0, 3\)"),
+    Fault("train", training(x=X[:, :2]), ValueError, "x must have the d = 3 features"),
+    Fault("train", training(x=X.at[4, 1].set(jnp.nan)), ValueError,
+          r"x must be finite, but 1 of 18 .* nan at index \(4, 1\)\): remove or impute them"),
+    Fault("train", training(objective=SQUARED, y=SIGNS * jnp.inf), ValueError,
+          r"y must be finite, but 6 of 6 entries are not"),
+    Fault("train", training(params=SCALAR_NET._replace(w=jnp.full(4, jnp.nan))), ValueError,
+          r"params\.w must be finite"),
+    Fault("train", training(y=(SIGNS + 1) / 2), ValueError,
+          r"labels must be -1 or \+1, got 0: labels 0 and 1 become -1 and \+1 by 2 \* y - 1"),
+    Fault("train", training(objective=CROSS_ENTROPY, params=CLASS_NET), TypeError,
+          r"labels must be integers in \[0, k\), got dtype float32"),
+    Fault("train", training(objective=CROSS_ENTROPY, params=CLASS_NET, y=CLASSES + 1), ValueError,
+          r"class labels must lie in \[0, 2\), as the network has 2 outputs, got 2: number the"),
+    Fault("train", training(objective=CROSS_ENTROPY, params=CLASS_NET, y=CLASSES - 1), ValueError,
+          r"class labels must lie in \[0, 2\), as the network has 2 outputs, got -1"),
+    Fault("train", training(minibatch=jm.Minibatch(KEY, 0)), ValueError,
+          "minibatch.size must be at least 1, got 0"),
+    Fault("train", training(minibatch=jm.Minibatch(KEY, 7)), ValueError,
+          "minibatch.size must be at most n = 6, got 7"),
+    Fault("train", training(trials=True), ValueError, r"x and y must be \(t, n, ...\)"),
+    Fault("train", training(x=X[None], y=SIGNS[None], trials=True), ValueError,
+          r"params\.u must have the leading trial axis t = 1, got shape \(4, 3\)"),
+    Fault("train", training(x=X[None], y=SIGNS[None], params=jax.tree.map(lambda a: a[None],
+          SCALAR_NET), metric_args=(X,), trials=True), ValueError,
+          r"metric_args\[0\] must have the leading trial axis t = 1, got shape \(6, 3\)"),
+    Fault("train", training(optimizer=optax.sgd(1e30)), jm.DivergenceError,
+          "training diverged: .* at step [12] of 2; lower the learning rate"),
+]  # fmt: skip

@@ -1,0 +1,127 @@
+"""Norms against NumPy in float64, at extreme scales, and their derivatives."""
+
+import math
+
+import equinox as eqx
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmargin.networks import norms
+
+EXPONENTS = (1, 1.5, 2, 3, math.inf)
+NORMS = {
+    "l1": (norms.l1, 1),
+    "l2": (norms.l2, 2),
+    "linf": (norms.linf, math.inf),
+} | {f"lp({p})": (norms.lp(p), p) for p in EXPONENTS}
+
+every_norm = pytest.mark.parametrize(("norm", "p"), NORMS.values(), ids=NORMS.keys())
+
+
+def leaves(dtype, scale=1.0, seed=0):
+    """A pytree that mixes containers and shapes, with a zero entry and a negative one."""
+    draw = np.random.default_rng(seed).normal(size=10) * scale
+    draw[3] = 0.0
+    return {
+        "a": (jnp.asarray(draw[:6].reshape(2, 3), dtype), jnp.asarray(draw[6], dtype)),
+        "b": [jnp.asarray(draw[7:], dtype)],
+    }
+
+
+def flat(tree) -> np.ndarray:
+    return np.concatenate(
+        [np.ravel(np.asarray(leaf, np.float64)) for leaf in jax.tree.leaves(tree)]
+    )
+
+
+@every_norm
+@pytest.mark.parametrize("scale", [1.0, 1e30, 1e-30])
+def test_equals_numpy_at_any_scale_in_float32(norm, p: float, scale: float):
+    tree = leaves(jnp.float32, scale)
+    np.testing.assert_allclose(norm(tree), np.linalg.norm(flat(tree), p), rtol=1e-6)
+
+
+@every_norm
+def test_equals_numpy_in_float64(norm, p: float):
+    with jax.enable_x64(True):
+        tree = leaves(jnp.float64, 1e100)
+        np.testing.assert_allclose(norm(tree), np.linalg.norm(flat(tree), p), rtol=1e-13)
+
+
+@every_norm
+def test_is_a_norm(norm, p: float):
+    """Triangle inequality, absolute homogeneity, zero only at zero."""
+    for seed in range(5):
+        a, b = leaves(jnp.float32, seed=seed), leaves(jnp.float32, 10.0**seed, seed=seed + 50)
+        total = jax.tree.map(jnp.add, a, b)
+        assert norm(total) <= (norm(a) + norm(b)) * (1 + 1e-6)
+        # A power of two scales without rounding, so homogeneity is exact.
+        assert norm(jax.tree.map(lambda leaf: -8.0 * leaf, a)) == 8.0 * norm(a)
+    assert norm({"only": jnp.zeros(3)}) == 0
+    assert norm({"only": jnp.array([0.0, -1e-20])}) > 0
+
+
+@every_norm
+@pytest.mark.parametrize("scale", [1.0, 1e30, 1e-30])
+def test_gradient_is_the_dual_vector(norm, p: float, scale: float):
+    """sign(v) (|v| / ||v||_p)^(p-1): of dual norm 1, whatever the scale of v."""
+    tree = leaves(jnp.float32, scale)
+    v = flat(tree)
+    if p == math.inf:
+        expected = np.sign(v) * (np.abs(v) == np.abs(v).max())
+    else:
+        expected = np.sign(v) * (np.abs(v) / np.linalg.norm(v, p)) ** (p - 1)
+    np.testing.assert_allclose(flat(jax.grad(norm)(tree)), expected, rtol=1e-5, atol=1e-7)
+
+
+@every_norm
+def test_gradient_at_zero_is_zero(norm, p: float):
+    zeros = jax.tree.map(jnp.zeros_like, leaves(jnp.float32))
+    assert not flat(jax.grad(norm)(zeros)).any()
+
+
+@every_norm
+def test_nan_and_infinity_show(norm, p: float):
+    assert jnp.isnan(norm({"a": jnp.array([1.0, jnp.nan]), "b": jnp.zeros(2)}))
+    assert norm({"a": jnp.array([1.0, -jnp.inf]), "b": jnp.zeros(2)}) == jnp.inf
+
+
+def test_sum_of_squares_is_smooth_and_equals_the_square():
+    tree = leaves(jnp.float32)
+    np.testing.assert_allclose(norms.sum_of_squares(tree), np.sum(flat(tree) ** 2), rtol=1e-6)
+    np.testing.assert_allclose(flat(jax.grad(norms.sum_of_squares)(tree)), 2 * flat(tree))
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "p", "q"),
+    [
+        (norms.l2, norms.linf, 2, math.inf),
+        (norms.l1, norms.l2, 1, 2),
+        (norms.linf, norms.lp(3), math.inf, 3),
+        (norms.l2, norms.l2, 2, 2),
+    ],
+)
+def test_per_layer_is_a_norm_of_the_leaves_norms(inner, outer, p: float, q: float):
+    tree = leaves(jnp.float32)
+    inners = [np.linalg.norm(flat(leaf), p) for leaf in jax.tree.leaves(tree)]
+    measured = norms.per_layer(inner, outer)(tree)
+    np.testing.assert_allclose(measured, np.linalg.norm(inners, q), rtol=1e-6)
+
+
+def test_any_library_s_parameters():
+    x = jnp.ones((1, 3))
+    flax_params = nn.Dense(4).init(jax.random.key(0), x)
+    equinox_params = eqx.filter(eqx.nn.MLP(3, 2, 4, 1, key=jax.random.key(0)), eqx.is_array)
+    for params in (flax_params, equinox_params, (jnp.ones(3),), [jnp.ones(3)], jnp.ones(3)):
+        for norm, p in NORMS.values():
+            np.testing.assert_allclose(norm(params), np.linalg.norm(flat(params), p), rtol=1e-5)
+
+
+def test_an_empty_layer_counts_as_zero():
+    for norm, p in NORMS.values():
+        expected = np.linalg.norm([3.0, 4.0], p)
+        tree = {"none": jnp.zeros((0, 2)), "some": jnp.array([3.0, 4.0])}
+        np.testing.assert_allclose(norm(tree), expected, rtol=1e-6)
