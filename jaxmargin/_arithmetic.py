@@ -26,3 +26,12 @@ def as_float64(leaf) -> Array:
     """An array, its floats cast to float64 (where that is enabled); other dtypes stay."""
     leaf = jnp.asarray(leaf)
     return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+
+def step_to_boundary(value, change, xp=jnp):
+    """The step length at which the first entry of value > 0 becomes 0; inf if none ever does.
+
+    With `xp=np` it works on arrays of NumPy.
+    """
+    falling = change < 0
+    return xp.min(xp.where(falling, value / xp.where(falling, -change, 1), xp.inf), initial=xp.inf)

@@ -1,5 +1,6 @@
-"""What a driver raises when it cannot finish."""
+"""What a driver raises when it cannot finish; what it had reached travels in `error.result`."""
 
+from functools import partial
 from typing import Any
 
 
@@ -9,21 +10,30 @@ class DivergenceError(ValueError):
     Attributes:
         step: first step at which it was not finite.
         trial: index of the trial, or None for a single run.
+        result: what the driver would have returned, up to there; None where there is nothing.
     """
 
-    def __init__(self, message: str, *, step: int, trial: int | None = None):
+    def __init__(self, message: str, *, step: int, trial: int | None = None, result: Any = None):
         super().__init__(message)
         self.step = step
         self.trial = trial
+        self.result = result
+
+    def __reduce__(self) -> tuple:
+        made = partial(type(self), step=self.step, trial=self.trial, result=self.result)
+        return made, self.args
 
 
 class ConvergenceError(ValueError):
     """A solver that stopped above its tolerance.
 
     Attributes:
-        fit: what the solver had reached, where that is of use; else None.
+        result: the best that it had reached, as the driver would have returned it; else None.
     """
 
-    def __init__(self, message: str, *, fit: Any = None):
+    def __init__(self, message: str, *, result: Any = None):
         super().__init__(message)
-        self.fit = fit
+        self.result = result
+
+    def __reduce__(self) -> tuple:
+        return partial(type(self), result=self.result), self.args

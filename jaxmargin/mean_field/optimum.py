@@ -127,7 +127,7 @@ def _rounds(
     raise ConvergenceError(
         f"global_optimum stopped at a gap of {reached:.3g} of the energy after "
         f"{max_rounds} rounds, above tol = {tol:g}: raise max_rounds or tol; the error's `fit` has the best measure",
-        fit=best,
+        result=best,
     )
 
 

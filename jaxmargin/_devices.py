@@ -1,0 +1,25 @@
+"""Meshes of devices, for work that is shared out along one axis."""
+
+from collections.abc import Sequence
+
+import jax
+from jax.sharding import AxisType, Mesh
+
+from jaxmargin._checks import require_count
+
+
+def device_mesh(axis: str, devices: Sequence | None = None) -> Mesh:
+    """The devices (None for all) in one row that `axis` names.
+
+    The axis is Auto: under JAX's default of Explicit axes a sharded x @ x.T raises.
+    """
+    chosen = jax.devices() if devices is None else list(devices)
+    require_count("the number of devices", len(chosen))
+    return jax.make_mesh((len(chosen),), (axis,), (AxisType.Auto,), devices=chosen)
+
+
+def sharing_mesh(axis: str, count: int) -> Mesh:
+    """A mesh of as many devices as can take equal shares of `count` pieces of work."""
+    devices = jax.devices()
+    shares = next(k for k in range(len(devices), 0, -1) if count % k == 0)
+    return device_mesh(axis, devices[:shares])
