@@ -2,12 +2,10 @@
 
 import contextlib
 import hashlib
-import io
 import json
 import platform
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
@@ -18,7 +16,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmargin._files import written_whole
+from jaxmargin._files import load_arrays, save_arrays, written_whole
 from jaxmargin.experiments.harness.experiment import Claim, Series
 
 VERSIONED = ("jaxmargin", "jax", "jaxlib", "numpy", "optax", "scipy", "matplotlib")
@@ -107,14 +105,11 @@ class Parts:
     def get(self, name: str, compute: Callable[[], Series]) -> Series:
         """The stored part of this name, or the result of `compute()`, which is then stored."""
         path = self._folder / f"{name}.npz"
-        with contextlib.suppress(FileNotFoundError, zipfile.BadZipFile), np.load(path) as stored:
-            return dict(stored)
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return load_arrays(path)
         series = compute()
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **series)
         self._folder.mkdir(exist_ok=True)
-        with written_whole(path) as temporary:
-            temporary.write_bytes(buffer.getvalue())
+        save_arrays(path, series)
         return series
 
     def clear(self) -> None:
