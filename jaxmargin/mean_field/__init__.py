@@ -7,7 +7,7 @@ points (eq. 3.2, Theorem 3.3), and a duality gap over all neurons proves how nea
 
 from jaxmargin.mean_field.certificates import Certificate, certify
 from jaxmargin.mean_field.flow import Flow, FlowInfo, FlowState, perturbed_flow, wasserstein_flow
-from jaxmargin.mean_field.measure import Measure, second_moment
+from jaxmargin.mean_field.measure import Features, Measure, second_moment
 from jaxmargin.mean_field.optimum import global_optimum
 from jaxmargin.mean_field.problem import (
     MeanField,
@@ -18,7 +18,7 @@ from jaxmargin.mean_field.problem import (
 )
 from jaxmargin.mean_field.resumable import resumable_run
 from jaxmargin.mean_field.risks import CrossEntropyRisk, LogisticRisk, SquaredRisk
-from jaxmargin.mean_field.runs import FlowHistory, run_flow
+from jaxmargin.mean_field.runs import FlowHistory, FlowRun, run_flow
 from jaxmargin.mean_field.theorem_e4 import (
     Regularity,
     TheoreticalRate,
@@ -38,9 +38,11 @@ from jaxmargin.mean_field.two_layer import (
 __all__ = [
     "Certificate",
     "CrossEntropyRisk",
+    "Features",
     "Flow",
     "FlowHistory",
     "FlowInfo",
+    "FlowRun",
     "FlowState",
     "LogisticRisk",
     "MeanField",

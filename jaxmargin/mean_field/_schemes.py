@@ -1,4 +1,4 @@
-"""How a flow replaces a little of its measure by uniform particles (eq. 3.2)."""
+"""How a flow replaces a small share of its measure by uniform particles (eq. 3.2)."""
 
 import jax
 import jax.numpy as jnp
@@ -9,18 +9,19 @@ from jaxmargin._sphere_search import uniform_directions
 from jaxmargin.mean_field.measure import Measure
 
 
-def _reinitialize(
+def reinitialize(
     key: PRNGKeyArray, measure: Measure, share: Array, total: Array, mesh: Mesh | None
 ) -> Measure:
     """Each particle, with probability `share`, becomes a uniform one on the sphere.
 
-    Its mass is divided by the total: what is replaced has that total in expectation, and U^d has
-    mass 1. For a probability measure nothing changes.
+    The mass of a replaced particle is divided by the total mass of the measure. In expectation the
+    replaced particles hold `share` of the total, so that the new ones have mass `share`, as U^d of
+    mass 1 asks for. For a probability measure the division changes nothing.
     """
     theta, mass = measure
     key_chosen, key_fresh = jax.random.split(key)
-    chosen = _happens(key_chosen, share, mass.shape)
-    if mesh is not None:  # all devices draw all of them, so that `any` needs no word between them
+    chosen = happens(key_chosen, share, mass.shape)
+    if mesh is not None:  # each device draws for all particles: then `any` needs no communication
         chosen = jax.lax.with_sharding_constraint(chosen, NamedSharding(mesh, PartitionSpec()))
 
     def redraw() -> Measure:
@@ -29,16 +30,17 @@ def _reinitialize(
             jnp.where(chosen[:, None], fresh, theta), jnp.where(chosen, mass / total, mass)
         )
 
-    return jax.lax.cond(jnp.any(chosen), redraw, lambda: measure)  # most steps draw no normals
+    # In most steps nothing is chosen, and no normals need to be drawn.
+    return jax.lax.cond(jnp.any(chosen), redraw, lambda: measure)
 
 
-def _add_and_thin(
+def add_and_thin(
     key: PRNGKeyArray, measure: Measure, share: Array, total: Array, mesh: Mesh | None
 ) -> Measure:
-    """Masses shrink, a particle is born, and the two lightest become one.
+    """All masses shrink, a particle is born, and the two lightest become one.
 
-    The survivor of two particles of weights a, b is the first with probability a / (a + b), and has
-    weight a + b: the expectation of every 2-homogeneous function stays.
+    Of two particles with weights a and b the first survives with probability a / (a + b), and the
+    survivor has weight a + b. This keeps the expected integral of every 2-homogeneous function.
     """
     del total, mesh
     key_fresh, key_survivor = jax.random.split(key)
@@ -50,10 +52,10 @@ def _add_and_thin(
     lighter, heavier = (jnp.append(mass, share)[slot] for slot in (first, second))
     both = lighter + heavier
     survivor = jnp.where(
-        _happens(key_survivor, lighter / jnp.where(both > 0, both, 1), ()), first, second
+        happens(key_survivor, lighter / jnp.where(both > 0, both, 1), ()), first, second
     )
     kept = jnp.where(survivor < m, theta[jnp.minimum(survivor, m - 1)], newborn)
-    # There is no slot m: a write to it is dropped.
+    # A write to slot m, which does not exist, is dropped.
     freed, other = jnp.minimum(first, second), jnp.maximum(first, second)
     theta = theta.at[freed].set(kept).at[other].set(newborn, mode="drop")
     mass = mass.at[freed].set(both).at[other].set(share, mode="drop")
@@ -61,20 +63,24 @@ def _add_and_thin(
 
 
 def _on_sphere(measure: Measure) -> Measure:
-    """Unit particles of the same weights: the same measure to 2-homogeneous functions.
+    """Unit particles with the same weights, over which 2-homogeneous functions integrate the same.
 
-    Left as it is, a particle that is never thinned grows while its mass shrinks, which underflows
-    after 90 / (eta sigma) steps.
+    Without this, a particle that is never thinned would grow while its mass shrinks by a factor in
+    each step, and the mass would underflow after 90 / (eta sigma) steps.
     """
     norm = jnp.linalg.norm(measure.theta, axis=1, keepdims=True)
     return Measure(measure.theta / jnp.where(norm > 0, norm, 1), measure.weights)
 
 
-def _happens(key: PRNGKeyArray, probability: Array, shape: tuple[int, ...]) -> Array:
-    """True with the given probability, however small: one uniform draw ends at 1e-7 in float32."""
+def happens(key: PRNGKeyArray, probability: Array, shape: tuple[int, ...]) -> Array:
+    """True with the given probability, however small.
+
+    A uniform draw is a multiple of 1e-7 in float32, so that it cannot tell smaller probabilities
+    apart. A second draw decides below that.
+    """
     draw = jax.random.uniform(key, (*shape, 2), probability.dtype)
     step = jnp.finfo(probability.dtype).eps  # between the values of a uniform draw
     return draw[..., 1] * step < probability - draw[..., 0]
 
 
-SCHEMES = {"reinitialize": _reinitialize, "weighted": _add_and_thin}
+SCHEMES = {"reinitialize": reinitialize, "weighted": add_and_thin}

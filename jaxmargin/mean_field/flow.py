@@ -1,13 +1,13 @@
-"""Wasserstein gradient flow of particles, plain and perturbed (section 3.2, eq. 3.1, 3.2, E.21).
+"""Wasserstein gradient flow of particles, plain and perturbed (section 3, eq. 3.1 and 3.2).
 
-    rho_{t+1} = rho_t + eta (-sigma rho_t + sigma U^d - div(v[rho_t] rho_t))
+    rho_{t+1} = rho_t + eta (-sigma rho_t + sigma U^d - div(v[rho_t] rho_t))     (section E.4)
 
-Each step moves the particles by eta v, and then applies the perturbation. That one would add a
-continuum of particles; what is done instead has the same expectation for every 2-homogeneous test
-function, at a fixed number of particles.
+Each step moves the particles by eta v, and then perturbs the measure. The exact perturbation would
+add a continuum of particles. The number of particles is kept instead, by a random perturbation that
+changes the integral of every 2-homogeneous function as the exact one does, in expectation.
 
-A flow is a bundle of functions, and a pytree: `run` compiles once for all problems, step sizes and
-noises whose shapes agree.
+A flow is a bundle of functions, and a pytree: `run_flow` compiles once for all problems, step sizes
+and noises whose shapes agree.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,18 +20,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxmargin._checks import require_count, require_positive
+from jaxmargin._devices import device_mesh
 from jaxmargin.mean_field._particles import check_measure, integrate, regularizer, variation_of_dual
 from jaxmargin.mean_field._schemes import SCHEMES
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField, energy
 
-AXIS = "particles"
-HALVINGS = 30  # of a step that does not decrease the energy, at most
-REGROWTH = 1.2  # of the step size after each step of the safeguard
+_AXIS = "particles"
+_HALVINGS = 30  # of a step that does not decrease the energy, at most
+_REGROWTH = 1.2  # factor of the step size after each step of the safeguard
 
 
 class FlowState(NamedTuple):
@@ -40,7 +41,8 @@ class FlowState(NamedTuple):
     Attributes:
         measure: the particles.
         step: number of steps taken.
-        step_size: that of the next step, under the safeguard; else the flow's own.
+        step_size: with the safeguard, the step size that the next step tries first; without it,
+            the flow's own.
     """
 
     measure: Measure
@@ -49,11 +51,11 @@ class FlowState(NamedTuple):
 
 
 class FlowInfo(NamedTuple):
-    """What a step has seen.
+    """What a step tells about itself.
 
     Attributes:
         energy: L[rho] before the step.
-        step_size: eta of the step.
+        step_size: eta, the length of the step.
     """
 
     energy: Float[Array, ""]
@@ -64,8 +66,8 @@ class Flow(NamedTuple):
     """A flow on particles.
 
     Attributes:
-        init: `init(measure) -> state`; checks the measure.
-        step: `step(key, state) -> (state, info)`; pure, for your own loops.
+        init: `init(measure) -> state` checks the measure and makes it the start of a run.
+        step: `step(key, state) -> (state, info)` is a pure function, for loops of your own.
     """
 
     init: Callable[[Measure], FlowState]
@@ -87,17 +89,19 @@ def wasserstein_flow(
     Args:
         problem: `MeanField`.
         step_size: eta, > 0.
-        safeguard: halve a step until the energy does not increase; later steps grow again, up to
-            step_size. One more pass over the particles for each trial.
-        devices: share the particles out to these; None leaves them where they are.
+        safeguard: whether to halve a step until the energy does not increase; later steps grow
+            again, up to step_size. Each length that is tried costs one more pass over the
+            particles.
+        devices: share the particles out to these devices; None leaves them where they are.
 
     Returns:
         `Flow(init, step)`.
 
     Raises:
-        ValueError: step_size not positive; by `init`: an empty measure, NaN, a negative mass, or
-            particles that do not fit the problem.
-        TypeError: step_size is no number; by `init`: not floats of one dtype, that of the problem.
+        ValueError: step_size is not positive, or devices is empty. `init` raises it for a measure
+            without particles, with NaN or a negative mass, or that does not fit the problem.
+        TypeError: step_size is not a number. `init` raises it for a measure that does not hold
+            floats of the problem's dtype.
 
     Example:
         >>> from jaxmargin import two_layer_problem, sample_sphere
@@ -126,39 +130,41 @@ def perturbed_flow(
 ) -> Flow:
     """The perturbed Wasserstein gradient flow (eq. 3.2), which finds global optima (Theorem 3.3).
 
-    After each Euler step of the plain flow, mass eta sigma of the measure is replaced by the
-    uniform distribution on the sphere, in one of two ways that are right in expectation:
+    After each Euler step of the plain flow, a share eta sigma of the measure is replaced by the
+    uniform distribution on the sphere. There are two ways, and both are right in expectation:
 
-    - "reinitialize": each particle becomes a fresh uniform one with probability eta sigma. The
-      paper's own reading ("re-initializing a very small fraction of the neurons").
-    - "weighted": all masses shrink by 1 - eta sigma, and a fresh particle of mass eta sigma joins.
-      Then of the two particles of least weight mass |theta|^2 one survives, with a probability
-      proportional to its weight, and takes the weight of both. This needs slots for light
-      particles, since newborn ones must have time to grow: `reserve`. All particles are kept on
-      the unit sphere, where the mass is the weight.
+    - "reinitialize": each particle becomes a fresh uniform one with probability eta sigma. This is
+      the paper's own reading ("re-initializing a very small fraction of the neurons").
+    - "weighted": all masses shrink by the factor 1 - eta sigma, and a fresh particle of mass
+      eta sigma joins. To keep the number of particles, the two of least weight mass |theta|^2 are
+      then made one: one of them survives, with a probability proportional to its weight, and takes
+      the weight of both. A newborn particle must have time to grow before it is taken, so that
+      light particles need slots of their own: `reserve`. All particles are kept on the unit
+      sphere, where the mass is the weight.
 
     Args:
         problem: `MeanField`.
         step_size: eta, > 0.
         noise: sigma >= 0, with eta sigma <= 1.
         scheme: "reinitialize" or "weighted".
-        reserve: empty slots that `init` adds to the measure, for "weighted"; None adds one for
-            each particle.
-        safeguard: halve a step until the transport does not increase the energy; later steps grow
-            again, up to step_size.
-        devices: share the particles out to these; None leaves them where they are. The results are
-            the same to rounding. Empty slots are added to make the shares equal; "weighted" uses
-            them as a reserve, so that its results are the same for equal numbers of slots.
+        reserve: the number of empty slots that `init` adds to the measure, for "weighted"; None
+            adds one for each particle.
+        safeguard: whether to halve a step until the transport does not increase the energy; later
+            steps grow again, up to step_size.
+        devices: share the particles out to these devices; None leaves them where they are. The
+            results are the same to rounding. Empty slots are added to make the shares equal.
+            "weighted" uses them as a reserve, so that its results are the same only for equal
+            numbers of slots.
 
     Returns:
         `Flow(init, step)`.
 
     Raises:
-        ValueError: a number out of range, an unknown scheme, reserve without "weighted"; by
-            `init`: an empty measure, NaN, a negative mass, no mass at all, or particles that do
-            not fit the problem.
-        TypeError: a number that is none, reserve not an integer; by `init`: not floats of one
-            dtype, that of the problem.
+        ValueError: a number is out of range, the scheme is unknown, devices is empty, or reserve
+            is given without "weighted". `init` raises it for a measure without particles or
+            without mass, with NaN or a negative mass, or that does not fit the problem.
+        TypeError: step_size or noise is not a number, or reserve not an integer. `init` raises it
+            for a measure that does not hold floats of the problem's dtype.
 
     Example:
         >>> from jaxmargin import two_layer_problem, run_flow
@@ -173,7 +179,7 @@ def perturbed_flow(
         True
 
     Reference:
-        Wei, Lee, Liu, Ma (2019), eq. 3.2, Theorem 3.3, and E.21 for the discrete steps.
+        Wei, Lee, Liu, Ma (2019), eq. 3.2 and Theorem 3.3; Theorem E.21 for the discrete steps.
     """
     require_positive("noise", noise, zero=True)
     if scheme not in SCHEMES:
@@ -188,7 +194,7 @@ def perturbed_flow(
 
 @dataclass(frozen=True)
 class _Scheme:
-    """How a flow is perturbed: hashable, so that equal flows share a compilation."""
+    """How a flow is perturbed. It can be hashed, so that equal flows share a compilation."""
 
     perturb: Callable | None = None
     reserve: int | None = None
@@ -215,8 +221,7 @@ def _flow(
         )
     mesh = None
     if devices is not None:
-        require_count("the number of devices", len(devices))
-        mesh = jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=list(devices))
+        mesh = device_mesh(_AXIS, devices)
         problem = jax.device_put(problem, NamedSharding(mesh, PartitionSpec()))
     numbers = (jnp.asarray(step_size, float), jnp.asarray(noise, float))
     return Flow(
@@ -253,7 +258,7 @@ class _Init:
 
 
 def _shardings(mesh: Mesh) -> FlowState:
-    shared: Any = NamedSharding(mesh, PartitionSpec(AXIS))
+    shared: Any = NamedSharding(mesh, PartitionSpec(_AXIS))
     everywhere: Any = NamedSharding(mesh, PartitionSpec())
     return FlowState(Measure(shared, shared), everywhere, everywhere)
 
@@ -272,7 +277,7 @@ class _Step:
         moved, step_size = self._transport(problem, state, largest, forces)
         if self.scheme.perturb is not None:
             moved = self.scheme.perturb(key, moved, step_size * noise, forces.total_mass, self.mesh)
-        following = jnp.minimum(REGROWTH * step_size, largest) if self.safeguard else largest
+        following = jnp.minimum(_REGROWTH * step_size, largest) if self.safeguard else largest
         new = FlowState(moved, state.step + 1, following)
         if self.mesh is not None:
             new = jax.lax.with_sharding_constraint(new, _shardings(self.mesh))
@@ -281,7 +286,7 @@ class _Step:
     def _transport(
         self, problem: MeanField, state: FlowState, largest: Array, forces: "_Forces"
     ) -> tuple[Measure, Array]:
-        """The particles moved by eta v, and eta."""
+        """The measure with its particles moved by eta v, and eta."""
 
         def move(step_size: Array) -> Measure:
             return state.measure._replace(theta=state.measure.theta - step_size * forces.slopes)
@@ -293,7 +298,7 @@ class _Step:
         def too_long(trial: tuple[Array, Array]) -> Array:
             step_size, halvings = trial
             value = self._shared(_energy, problem, move(step_size))
-            return ~(value <= forces.energy + rounding) & (halvings < HALVINGS)
+            return ~(value <= forces.energy + rounding) & (halvings < _HALVINGS)
 
         def halve(trial: tuple[Array, Array]) -> tuple[Array, Array]:
             return trial[0] / 2, trial[1] + 1
@@ -303,14 +308,14 @@ class _Step:
         return move(step_size), step_size
 
     def _shared(self, function: Callable, problem: MeanField, measure: Measure) -> Any:
-        """function(problem, measure, axis_name), on each device for its own particles."""
+        """The value of function(problem, measure, axis_name), where each device sees its share."""
         if self.mesh is None:
             return function(problem, measure, None)
-        own: Any = PartitionSpec(AXIS)
+        own: Any = PartitionSpec(_AXIS)
         everywhere: Any = PartitionSpec()
         out = _Forces(everywhere, own, everywhere) if function is _forces else everywhere
         return jax.shard_map(
-            partial(function, axis_name=AXIS),
+            partial(function, axis_name=_AXIS),
             mesh=self.mesh,
             in_specs=(everywhere, own),
             out_specs=out,
@@ -327,7 +332,7 @@ class _Forces(NamedTuple):
 def _sums(
     problem: MeanField, measure: Measure, axis_name: str | None
 ) -> tuple[Array, Array, Array]:
-    """The outputs, int V drho and int drho: one sum over the devices, of one vector."""
+    """The outputs, int V drho and int drho; the devices add up one vector that holds all three."""
     own = (integrate(problem.phi, measure), regularizer(problem, measure), jnp.sum(measure.mass))
     if axis_name is None:
         return own

@@ -1,6 +1,6 @@
-"""Measures over units: weighted particles (section 3)."""
+"""Measures over units: weighted particles, and what a measure integrates (section 3)."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -19,11 +19,15 @@ class Measure(NamedTuple):
 
     @property
     def weights(self) -> Float[Array, " m"]:
-        """mass_j |theta_j|^2: a 2-homogeneous function does not see how a weight is split."""
+        """mass_j |theta_j|^2, which is what a particle's size and mass together amount to.
+
+        The integral of a 2-homogeneous function depends on the direction of each particle and on
+        this product, and not on how the product is split into a mass and a size.
+        """
         return self.mass * jnp.sum(self.theta**2, axis=1)
 
     def checked(self) -> "Measure":
-        """The same as JAX arrays, once their shapes and dtypes are seen to fit."""
+        """The same measure as JAX arrays, after a check of its shapes and dtypes."""
         theta, mass = jnp.asarray(self.theta), jnp.asarray(self.mass)
         if theta.ndim != 2 or 0 in theta.shape or mass.shape != theta.shape[:1]:
             raise ValueError(
@@ -37,8 +41,39 @@ class Measure(NamedTuple):
         return Measure(theta, mass)
 
 
+@runtime_checkable
+class Features(Protocol):
+    """The outputs Phi of a unit, with the two passes over many units that a flow needs.
+
+    A plain function `phi(theta) -> (k,)` does as well: both passes are then derived from it by
+    `vmap` and `grad`. Write a class with these three methods where the passes have a faster form,
+    as they have for two-layer networks.
+
+    Attributes:
+        integrate: `integrate(theta, mass) -> (k,)`, the sum over j of mass_j Phi(theta_j), for
+            particles theta (m, D) with masses (m,).
+        pull_back: `pull_back(dual, theta) -> ((m,), (m, D))`, the numbers <dual, Phi(theta_j)> and
+            their gradients in theta_j, for particles theta (m, D). The dual has the shape of Phi.
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 3.
+    """
+
+    def __call__(self, theta: Array) -> Array:
+        """Phi(theta) of one particle (D,)."""
+        ...
+
+    def integrate(self, theta: Array, mass: Array) -> Array:
+        """The sum over j of mass_j Phi(theta_j)."""
+        ...
+
+    def pull_back(self, dual: Array, theta: Array) -> tuple[Array, Array]:
+        """<dual, Phi(theta_j)> and its gradient, for each j."""
+        ...
+
+
 def second_moment(measure: Measure) -> Float[Array, ""]:
-    """W^2 = int |theta|^2 drho, which no perturbation may let grow (Lemma E.5).
+    """W^2 = int |theta|^2 drho, which no perturbation may let grow without bound (Lemma E.5).
 
     Args:
         measure: particles (m, D) with masses (m,).
@@ -47,7 +82,7 @@ def second_moment(measure: Measure) -> Float[Array, ""]:
         Scalar.
 
     Raises:
-        ValueError: shapes that do not fit, or no particle.
+        ValueError: the shapes do not fit, or there is no particle.
         TypeError: particles and masses are not floats of one dtype.
 
     Example:
@@ -55,6 +90,6 @@ def second_moment(measure: Measure) -> Float[Array, ""]:
         3.0
 
     Reference:
-        Wei, Lee, Liu, Ma (2019), appendix E.2 (W_t).
+        Wei, Lee, Liu, Ma (2019), section E.2, where W_t is its square root.
     """
     return jnp.sum(measure.checked().weights)

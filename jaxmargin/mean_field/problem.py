@@ -1,11 +1,12 @@
-"""Risks of measures over units: L[rho] = R(int Phi drho) + int V drho (section 3).
+"""Problems over measures: min L[rho] = R(int Phi drho) + int V drho (section 3).
 
-A measure is a set of weighted particles theta in R^D. Phi and V are 2-homogeneous, so that a
-particle of mass s at theta counts as one of mass s |theta|^2 at theta / |theta|. For a two-layer
-network theta = (w, u), Phi_i(theta) = w [u . x_i]_+ and V(theta) = lam |theta|^2.
+A measure is a set of weighted particles theta in R^D. Phi and V are 2-homogeneous: a particle of
+mass s at theta counts exactly as one of mass s |theta|^2 at theta / |theta|. For a two-layer
+network a particle is a unit theta = (w, u), with Phi_i(theta) = w [u . x_i]_+ and
+V(theta) = lam |theta|^2 (example 3.2).
 
-Nothing here keeps an array of (particles x samples): both passes over the particles, the one that
-sums Phi and the one that pulls R' back to them, go block by block.
+Nothing here keeps an array of (particles x samples). There are two passes over the particles: one
+sums Phi, the other pulls R' back to each particle. Both go block by block.
 """
 
 from collections.abc import Callable
@@ -18,12 +19,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxmargin._checks import require_callable, require_count
 from jaxmargin._sphere_search import uniform_directions
-from jaxmargin.mean_field._particles import (
-    integrate,
-    regularizer,
-    variation_of_dual,
-)
-from jaxmargin.mean_field.measure import Measure
+from jaxmargin.mean_field._particles import integrate, regularizer, variation_of_dual
+from jaxmargin.mean_field.measure import Features, Measure
 
 
 @jax.tree_util.register_dataclass
@@ -31,15 +28,17 @@ from jaxmargin.mean_field.measure import Measure
 class MeanField:
     """The problem min L[rho] = R(int Phi drho) + int V drho over all measures rho (section 3).
 
-    It is a pytree: functions with `jitted(problem, ...)` compile once for all problems whose
-    functions are the same and whose arrays have the same shapes. Give data to your own functions by
-    `jax.tree_util.Partial(phi, x)` to profit; a closure works too, and compiles anew.
+    It is a pytree. A jitted function of a problem compiles once for all problems whose functions
+    are the same and whose arrays have the same shapes. To profit from this, give data to your own
+    functions by `jax.tree_util.Partial(phi, x)`. A closure over the data works too, but each new
+    closure compiles anew.
 
     Attributes:
-        phi: `phi(theta) -> (k,)` of one particle (D,), 2-homogeneous. Any shape of output will do.
-        loss: `loss(a) -> scalar` R of the summed outputs, convex and >= 0. For a duality gap it
-            has a method `conjugate(p)`, the convex conjugate R*.
-        potential: `potential(theta) -> scalar` V, 2-homogeneous and > 0 away from 0.
+        phi: Phi as a function `phi(theta) -> (k,)` of one particle (D,), 2-homogeneous; or
+            `Features`, which know faster passes over many particles. The output may have any shape.
+        loss: `loss(a) -> scalar`, the convex function R >= 0 of the summed outputs. For a duality
+            gap it needs a method `conjugate(p)` as well, the convex conjugate R*.
+        potential: `potential(theta) -> scalar`, the 2-homogeneous V, > 0 away from theta = 0.
 
     Example:
         >>> problem = MeanField(
@@ -62,27 +61,44 @@ class MeanField:
         for name in ("phi", "loss", "potential"):
             value = getattr(self, name)
             if callable(value) and not _is_pytree(value):
-                object.__setattr__(self, name, _Fixed(value))
+                object.__setattr__(self, name, _without_leaves(value))
+
+
+def _is_pytree(value: Any) -> bool:
+    return not jax.tree_util.treedef_is_leaf(jax.tree.structure(value))
+
+
+def _without_leaves(function: Callable) -> Callable:
+    """The function as a pytree without leaves that has the methods a problem may ask it for."""
+    if isinstance(function, Features):
+        return _FixedFeatures(function)
+    return _FixedRisk(function) if hasattr(function, "conjugate") else _Fixed(function)
 
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class _Fixed:
-    """A function that is no pytree, as one without leaves. Its own methods stay in reach."""
+    function: Any
 
-    function: Callable
-
-    def __call__(self, *args: Any) -> Any:
-        return self.function(*args)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "function":  # not set yet, as while it is unpickled
-            raise AttributeError(name)
-        return getattr(self.function, name)
+    def __call__(self, argument: Array) -> Any:
+        return self.function(argument)
 
 
-def _is_pytree(value: Any) -> bool:
-    return not jax.tree_util.treedef_is_leaf(jax.tree.structure(value))
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _FixedFeatures(_Fixed):
+    def integrate(self, theta: Array, mass: Array) -> Array:
+        return self.function.integrate(theta, mass)
+
+    def pull_back(self, dual: Array, theta: Array) -> tuple[Array, Array]:
+        return self.function.pull_back(dual, theta)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _FixedRisk(_Fixed):
+    def conjugate(self, dual: Array) -> Array:
+        return self.function.conjugate(dual)
 
 
 def energy(problem: MeanField, measure: Measure) -> Float[Array, ""]:
@@ -96,7 +112,7 @@ def energy(problem: MeanField, measure: Measure) -> Float[Array, ""]:
         Scalar.
 
     Raises:
-        ValueError: shapes that do not fit, or no particle.
+        ValueError: the shapes do not fit, or there is no particle.
         TypeError: particles and masses are not floats of one dtype.
 
     Example:
@@ -117,19 +133,19 @@ def first_variation(
 ) -> Float[Array, " p"]:
     """L'[rho](theta) = <R'(int Phi drho), Phi(theta)> + V(theta) (section 3).
 
-    The energy of rho + e delta(theta) is L[rho] + e L'[rho](theta) + O(e^2). At a global optimum it
-    is >= 0 everywhere and 0 on the particles.
+    An added particle of small mass e at theta changes the energy by e L'[rho](theta) + O(e^2). At a
+    global optimum the first variation is >= 0 everywhere, and 0 at each particle of the measure.
 
     Args:
         problem: `MeanField`.
         measure: rho, particles (m, D) with masses (m,).
-        theta: (p, D) where.
+        theta: (p, D) points at which it is taken.
 
     Returns:
         (p,).
 
     Raises:
-        ValueError: shapes that do not fit, or no particle.
+        ValueError: the shapes do not fit, or there is no particle.
         TypeError: particles, masses and theta are not floats of one dtype.
 
     Example:
@@ -148,18 +164,18 @@ def first_variation(
 def velocity(
     problem: MeanField, measure: Measure, theta: Float[Array, "p dim"]
 ) -> Float[Array, "p dim"]:
-    """v[rho](theta) = -grad_theta L'[rho](theta), by which the flow moves its particles (eq. 3.1).
+    """v[rho](theta) = -grad_theta L'[rho](theta), along which a flow moves particles (eq. 3.1).
 
     Args:
         problem: `MeanField`.
         measure: rho, particles (m, D) with masses (m,).
-        theta: (p, D) where; the flow takes its own particles.
+        theta: (p, D) points at which it is taken; a flow takes it at its own particles.
 
     Returns:
         (p, D).
 
     Raises:
-        ValueError: shapes that do not fit, or no particle.
+        ValueError: the shapes do not fit, or there is no particle.
         TypeError: particles, masses and theta are not floats of one dtype.
 
     Example:
@@ -194,19 +210,19 @@ def _variation(problem: MeanField, measure: Measure, theta: Array) -> tuple[Arra
 def check_two_homogeneous(key: PRNGKeyArray, problem: MeanField, dim: int) -> None:
     """Raise unless phi and potential are 2-homogeneous, and the potential positive.
 
-    Tried at 16 random directions of R^dim and scales from 1/2 to 3.
+    This is tried at 16 random directions of R^dim, each with another scale from 1/2 to 3.
 
     Args:
         key: random key.
         problem: `MeanField`.
-        dim: D, entries of a particle.
+        dim: D, the number of entries of a particle.
 
     Returns:
         None.
 
     Raises:
-        ValueError: a function that is not 2-homogeneous, with the degree measured; a potential
-            that is not positive.
+        ValueError: a function is not 2-homogeneous (the message tells by how much it grew), the
+            potential is not positive, or dim is below 1.
         TypeError: dim is not an integer.
 
     Example:

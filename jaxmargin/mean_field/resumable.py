@@ -1,11 +1,9 @@
-"""Runs of a flow that outlive their process: saved as they go, and taken up where they were."""
+"""Long runs of a flow, saved as they go, so that a new process can go on where one was ended."""
 
 import hashlib
-import io
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +11,13 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jaxtyping import PRNGKeyArray, PyTree
 
-from jaxmargin._checks import require_count
-from jaxmargin._files import written_whole
+from jaxmargin._checks import require_callable, require_count
+from jaxmargin._files import load_arrays, save_arrays
+from jaxmargin._records import recorded_steps
+from jaxmargin.errors import DivergenceError
 from jaxmargin.mean_field.flow import Flow, FlowState
 from jaxmargin.mean_field.measure import Measure
-from jaxmargin.mean_field.runs import FlowHistory, run_flow
+from jaxmargin.mean_field.runs import FlowHistory, FlowRun, run_flow
 
 
 def resumable_run(
@@ -28,38 +28,45 @@ def resumable_run(
     *,
     num_steps: int,
     save_every: int = 10_000,
-    record: int = 100,
+    record: int | Sequence[int] = 100,
     metrics: Callable[[Measure], PyTree] | None = None,
     stop: Callable[[FlowHistory], Any] | None = None,
-) -> tuple[FlowState, FlowHistory]:
-    """`run`, with its state and history saved every so many steps.
+    on_record: Callable[[int, FlowHistory], None] | None = None,
+) -> FlowRun:
+    """`run_flow`, with state and history saved at the first record after every so many steps.
 
-    Killed at any moment, the same call goes on from the last save, and ends with the very bits of
-    a call that ran through. The file stays when the run has ended; the same call then only reads
-    it, and one with more steps goes on from there.
+    If the process is killed at any moment, the same call goes on from the last save, and its result
+    is the same to the last bit as that of a call that was never interrupted. The file stays when
+    the run has ended. The same call then only reads it, and a call with more steps goes on from
+    there.
 
-    With several processes (`jax.distributed`), all of them make the call; the first one writes, and
-    all read `path`.
+    With several processes (`jax.distributed`), all of them make the call. The first one writes the
+    file, and all of them read it.
 
     Args:
         path: the archive (NumPy's .npz); its folder must exist.
-        flow: as `run` takes it.
-        key: as `run` takes it.
-        state: where the whole run starts, `flow.init(measure)`; also when it is taken up.
+        key: random key of the whole run.
+        flow: `wasserstein_flow`, `perturbed_flow`, or any `Flow` that is a pytree.
+        state: where the whole run starts, `flow.init(measure)`; the same again when it is resumed.
         num_steps: number of steps of the whole run, >= 1.
-        save_every: save after every so many steps, a multiple of `record`.
-        record: record every so many steps.
-        metrics: as `run` takes it.
-        stop: as `run` takes it.
+        save_every: save after every so many steps, at the next record.
+        record: record every so many steps, or at these steps; the start and the end always.
+        metrics: `metrics(measure) -> pytree` of arrays to record.
+        stop: `stop(record) -> bool` of each record; the run ends at the first that is true.
+        on_record: `on_record(step, record)` is called on the host once for each record of the whole
+            run, also for those that an earlier process had stored: a progress bar with one tick a
+            record starts where the run was.
 
     Returns:
-        The final state and the history of the whole run.
+        `FlowRun(state, history)` of the whole run.
 
     Raises:
-        ValueError: `path` holds another run or is no such archive; save_every is no multiple of
-            record; and as `run` does.
+        ValueError: `path` holds another run or a longer one, or is no such archive; a count is out
+            of range.
         FileNotFoundError: the folder of `path` does not exist.
-        TypeError: as `run` does.
+        DivergenceError: as `run_flow` raises it; its `result` has the history of the whole run. The
+            last save stays in the file.
+        TypeError: a count is not an integer, or metrics, stop or on_record is not a function.
 
     Example:
         >>> import tempfile
@@ -80,36 +87,62 @@ def resumable_run(
         Wei, Lee, Liu, Ma (2019), Theorem E.21.
     """
     path = Path(path)
-    require_count("num_steps", num_steps)
-    require_count("record", record)
+    steps = recorded_steps(num_steps, record)
     require_count("save_every", save_every)
-    if save_every % record:
-        raise ValueError(f"save_every must be a multiple of record = {record}, got {save_every}")
+    if on_record is not None:
+        require_callable("on_record", on_record, "on_record(step, record)")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}: make it first")
-    identity = _identity(flow, key, state)
-    first = int(state.step)
-    history = None
-    if path.exists():
-        state, history = _load(path, identity, state, metrics)
-    while history is None or int(state.step) < first + num_steps:
-        done = int(state.step) - first
-        steps = min(save_every - done % save_every, num_steps - done)
-        state, more = run_flow(
-            key, flow, state, num_steps=steps, record=record, metrics=metrics, stop=stop
-        )
-        history = more if history is None else _joined(history, more)
-        _save(path, identity, state, history)
-        if int(state.step) < first + done + steps:
+    saved = _Saved(path, _identity(flow, key, state), int(state.step), steps)
+    run = saved.load(state, metrics) if path.exists() else None
+    told = None if on_record is None else _Told(on_record)
+    if told is not None and run is not None:
+        told.replay(saved.on_grid(run).history)
+    while run is None or int(run.state.step) < saved.first + num_steps:
+        begin, end = saved.next_piece(run, save_every)
+        if told is not None and run is not None:
+            told.known = int(run.state.step)
+        try:
+            piece = run_flow(
+                key, flow, state if run is None else run.state, num_steps=end - begin,
+                record=[int(step) - begin for step in steps if begin <= step <= end],
+                metrics=metrics, stop=stop, on_record=told,
+            )  # fmt: skip
+        except DivergenceError as error:
+            error.result = saved.on_grid(_joined(run, error.result))
+            raise
+        run = _joined(run, piece)
+        saved.save(run)
+        if int(run.state.step) < saved.first + end:
             break  # stopped
-    return state, history
+    return saved.on_grid(run)
 
 
-def _joined(history: FlowHistory, more: FlowHistory) -> FlowHistory:
-    """Both, without the start of the second, which is the end of the first."""
-    lowest = jnp.minimum(more.lowest, history.lowest[-1])
-    rest = jax.tree.map(lambda leaf: leaf[1:], more._replace(lowest=lowest))
-    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), history, rest)
+class _Told:
+    """`on_record` for runs in pieces, of which each begins at a record that is known already."""
+
+    def __init__(self, on_record: Callable[[int, FlowHistory], None]):
+        self.on_record = on_record
+        self.known: int | None = None
+
+    def __call__(self, step: int, record: FlowHistory) -> None:
+        if step != self.known:
+            self.on_record(step, record)
+
+    def replay(self, history: FlowHistory) -> None:
+        on_host = jax.tree.map(np.asarray, history)
+        for i, step in enumerate(on_host.step):
+            self.on_record(int(step), jax.tree.map(lambda leaf, i=i: leaf[i], on_host))
+
+
+def _joined(run: FlowRun | None, more: FlowRun) -> FlowRun:
+    """Both, without the first record of the second, which is the last of the first."""
+    if run is None:
+        return more
+    lowest = jnp.minimum(more.history.lowest, run.history.lowest[-1])
+    rest = jax.tree.map(lambda leaf: leaf[1:], more.history._replace(lowest=lowest))
+    history = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), run.history, rest)
+    return FlowRun(more.state, history)
 
 
 def _identity(flow: Flow, key: PRNGKeyArray, state: FlowState) -> str:
@@ -128,36 +161,75 @@ def _on_host(leaf: Any) -> np.ndarray:
     return np.asarray(leaf)
 
 
-def _save(path: Path, identity: str, state: FlowState, history: FlowHistory) -> None:
-    leaves = [_on_host(leaf) for leaf in jax.tree.leaves((state, history))]
-    if jax.process_index() == 0:
-        buffer = io.BytesIO()
-        named = {f"leaf_{i}": leaf for i, leaf in enumerate(leaves)}
-        np.savez(buffer, allow_pickle=False, identity=np.array(identity), **named)
-        with written_whole(path) as temporary:
-            temporary.write_bytes(buffer.getvalue())
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(f"saved {path}")
+class _Saved(NamedTuple):
+    """A run in a file.
 
+    Attributes:
+        path: the file.
+        identity: a digest of all numbers that the run depends on.
+        first: the step at which the run starts.
+        steps: (s,) steps after the first at which it is recorded.
+    """
 
-def _load(
-    path: Path, identity: str, start: FlowState, metrics: Callable | None
-) -> tuple[FlowState, FlowHistory]:
-    """State, placed as the start is, and history."""
-    try:
-        with np.load(path) as stored:
-            found = str(stored["identity"])
-            leaves = [stored[f"leaf_{i}"] for i in range(len(stored.files) - 1)]
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not an archive of a run: choose another path") from error
-    names = None if metrics is None else jax.eval_shape(metrics, start.measure)
-    number: Any = 0
-    shape = jax.tree.structure((start, FlowHistory(number, number, number, names)))
-    if found != identity or shape.num_leaves != len(leaves):
-        raise ValueError(
-            f"{path} holds another run (other data, key, start, step size, noise or metrics): "
-            "choose another path, or remove it"
-        )
-    state, history = jax.tree.unflatten(shape, leaves)
-    placed = jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), state, start)
-    return placed, jax.tree.map(jnp.asarray, history)
+    path: Path
+    identity: str
+    first: int
+    steps: np.ndarray
+
+    def save(self, run: FlowRun) -> None:
+        leaves = [_on_host(leaf) for leaf in jax.tree.leaves(run)]
+        if jax.process_index() == 0:
+            named = {f"leaf_{i}": leaf for i, leaf in enumerate(leaves)}
+            save_arrays(self.path, {"identity": np.array(self.identity), **named})
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices(f"saved {self.path}")
+
+    def load(self, start: FlowState, metrics: Callable | None) -> FlowRun:
+        """The run so far, its state placed on the devices as the start is."""
+        try:
+            stored = load_arrays(self.path)
+            found = str(stored.pop("identity"))
+            leaves = [stored[f"leaf_{i}"] for i in range(len(stored))]
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"{self.path} is not an archive of a run: choose another path"
+            ) from error
+        names = None if metrics is None else jax.eval_shape(metrics, start.measure)
+        number: Any = 0
+        shape = jax.tree.structure(FlowRun(start, FlowHistory(number, number, number, names)))
+        if found != self.identity or shape.num_leaves != len(leaves):
+            raise ValueError(
+                f"{self.path} holds another run (other data, key, start, step size, noise or "
+                "metrics): choose another path, or remove it"
+            )
+        state, history = jax.tree.unflatten(shape, leaves)
+        placed = jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), state, start)
+        run = FlowRun(placed, jax.tree.map(jnp.asarray, history))
+        self._check_steps(np.asarray(history.step) - self.first)
+        return run
+
+    def _check_steps(self, stored: np.ndarray) -> None:
+        last = self.steps[-1]
+        if stored[-1] > last:
+            raise ValueError(
+                f"{self.path} holds a run of {stored[-1]} steps, more than num_steps = {last}: "
+                "ask for as many, or choose another path"
+            )
+        missing = np.setdiff1d(self.steps[self.steps <= stored[-1]], stored)
+        if len(missing):
+            raise ValueError(
+                f"{self.path} holds a run without a record of step {missing[0]}: "
+                "take the record= that it was made with, choose another path, or remove it"
+            )
+
+    def next_piece(self, run: FlowRun | None, save_every: int) -> tuple[int, int]:
+        """Where the run is, and the record up to which it goes before it is saved again."""
+        begin = 0 if run is None else int(run.state.step) - self.first
+        due = (begin // save_every + 1) * save_every
+        return begin, int(self.steps[min(np.searchsorted(self.steps, due), len(self.steps) - 1)])
+
+    def on_grid(self, run: FlowRun) -> FlowRun:
+        """The run without the records that are there only because an earlier call ended there."""
+        kept = np.isin(np.asarray(run.history.step) - self.first, self.steps)
+        kept[-1] = True  # where it stopped
+        return run._replace(history=jax.tree.map(lambda leaf: leaf[kept], run.history))
