@@ -1,10 +1,8 @@
-"""Measures and their risks: against NumPy, finite differences, and one route against the other."""
+"""Problems over measures: against NumPy, finite differences, and one route against the other."""
 
 import pickle
 from collections.abc import Callable
-from functools import partial
 from typing import Any
-from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +10,6 @@ import numpy as np
 import pytest
 
 import jaxmargin as jm
-from jaxmargin.mean_field import problem as meanfield
-from jaxmargin.mean_field._particles import check_measure
 from tests.mean_field.problems import LAM, PROBLEMS, D, N, measure, normal, outputs, points
 
 by_problem = pytest.mark.parametrize("name", PROBLEMS)
@@ -28,25 +24,9 @@ def float64():
         yield
 
 
-def in_blocks(size: int) -> Any:
-    """So many particles a block, of problems with N outputs a particle."""
-    return mock.patch.object(
-        meanfield, "_BLOCK_ENTRIES", dict.fromkeys([True, False], (0, size * N))
-    )
-
-
 def close(actual, expected, tolerance: float = 1e-12):
     scale = float(np.max(np.abs(expected), initial=1.0))
     np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance * scale)
-
-
-def plain(problem: jm.MeanField) -> jm.MeanField:
-    """The same problem as a user would write it, without the two-layer passes."""
-    return jm.MeanField(
-        phi=lambda theta: problem.phi(theta),
-        loss=lambda a: problem.loss(a),
-        potential=lambda theta: problem.potential(theta),
-    )
 
 
 def numpy_energy(name: str, problem: Any, rho: jm.Measure) -> float:
@@ -78,29 +58,6 @@ def test_energy_is_that_of_numpy(name: str):
     close(energy(problem, rho), numpy_energy(name, problem, rho))
 
 
-def all_of(problem: jm.MeanField, rho: jm.Measure, theta: jax.Array) -> dict[str, Any]:
-    return {
-        "energy": jm.energy(problem, rho),
-        "gradient": jax.grad(jm.energy, 1)(problem, rho),
-        "variation": jm.first_variation(problem, rho, theta),
-        "velocity": jm.velocity(problem, rho, theta),
-    }
-
-
-@by_problem
-def test_two_layer_passes_equal_the_plain_problem(name: str):
-    """Also block by block: 7 particles and 5 points by 2 and 3 (by 1 for 3 outputs)."""
-    problem, rho = PROBLEMS[name]("float64"), measure(name, "float64")
-    theta = points(name, 5, "float64", seed=3)
-    expected = jax.jit(all_of)(plain(problem), rho, theta)
-    jax.tree.map(close, jax.jit(all_of)(problem, rho, theta), expected)
-    blocks = {SCALAR: [(2, plain(problem)), (3, problem)], SEVERAL: [(3, problem)]}
-    for size, which in blocks.get(name, []):
-        with in_blocks(size):
-            found = jax.jit(partial(all_of))(which, rho, theta)
-        jax.tree.map(close, found, expected)
-
-
 @by_few
 def test_first_variation_is_the_derivative_by_an_added_particle(name: str):
     """(L[rho + e delta] - L[rho - e delta]) / 2e."""
@@ -123,9 +80,9 @@ def test_velocity_is_minus_the_gradient(name: str):
     theta = points(name, 5, "float64", seed=3)
     slope = jax.grad(lambda theta: jnp.sum(first_variation(problem, rho, theta)))
     close(velocity(problem, rho, theta), -jax.jit(slope)(theta))
-    found = jax.jit(all_of)(problem, rho, rho.theta)
-    close(found["velocity"], -found["gradient"].theta / rho.mass[:, None])
-    close(found["variation"], found["gradient"].mass)
+    gradient = jax.jit(jax.grad(jm.energy, 1))(problem, rho)
+    close(velocity(problem, rho, rho.theta), -gradient.theta / rho.mass[:, None])
+    close(first_variation(problem, rho, rho.theta), gradient.mass)
 
 
 @by_few
@@ -253,22 +210,6 @@ def test_a_closure_compiles_anew_and_a_function_does_not():
     close(energy(partial, rho), energy(own_problem(closure), rho))
 
 
-@by_few
-@pytest.mark.parametrize("size", [3, 1000])
-def test_vmap_over_problems_equals_a_loop(name: str, size: int):
-    problem = PROBLEMS[name]("float64")
-    halved = jax.tree.map(
-        lambda leaf: leaf / 2 if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf, problem
-    )
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), problem, halved)
-    rho = measure(name, "float64")
-    alone = jax.jit(all_of)
-    expected = [alone(one, rho, rho.theta) for one in (problem, halved)]
-    with in_blocks(size):
-        found = jax.jit(jax.vmap(all_of, in_axes=(0, None, None)))(stacked, rho, rho.theta)
-    jax.tree.map(lambda a, *b: close(a, jnp.stack(b)), found, *expected)
-
-
 class Quadratic:
     """A user's risk, neither a function nor a pytree, with its conjugate."""
 
@@ -285,7 +226,30 @@ def test_a_loss_that_is_an_object_keeps_its_conjugate():
     close(problem.loss(a) + problem.loss.conjugate(2 * a), jnp.dot(a, 2 * a))
     through_jit = jax.jit(lambda problem: problem.loss.conjugate(2 * a))(problem)
     close(through_jit, problem.loss.conjugate(2 * a))
-    assert not hasattr(problem.phi, "integrate")
+    assert not hasattr(jm.MeanField(sum_of_squares, jnp.sum, sum_of_squares).loss, "conjugate")
+
+
+class Squares:
+    """A user's features, neither a function nor a pytree, with passes of their own."""
+
+    def __call__(self, theta):
+        return theta**2
+
+    def integrate(self, theta, mass):
+        return mass @ theta**2
+
+    def pull_back(self, dual, theta):
+        return theta**2 @ dual, 2 * dual[None, :] * theta
+
+
+def test_features_that_are_an_object_keep_their_passes():
+    problem = jm.MeanField(Squares(), jnp.sum, sum_of_squares)
+    assert isinstance(problem.phi, jm.mean_field.Features)
+    function = jm.MeanField(lambda theta: theta**2, jnp.sum, sum_of_squares)
+    assert not isinstance(function.phi, jm.mean_field.Features)
+    rho = measure("logistic", "float64")
+    for call in (energy, lambda *args: velocity(*args, rho.theta)):
+        close(call(problem, rho), call(function, rho))
 
 
 def test_problems_can_be_pickled():
@@ -294,44 +258,6 @@ def test_problems_can_be_pickled():
         again = pickle.loads(pickle.dumps(problem))
         assert jax.tree.structure(again) == jax.tree.structure(problem)
         close(energy(again, rho), energy(problem, rho))
-
-
-def test_outputs_of_any_shape():
-    """A phi with a scalar output, and one with a matrix."""
-    rho = measure("logistic", "float64")
-    for phi in (sum_of_squares, lambda theta: jnp.outer(theta, theta)):
-        problem = own_problem(phi)
-        total = np.tensordot(rho.mass, np.stack([phi(t) for t in rho.theta]), 1)
-        close(energy(problem, rho), (total**2).sum() + jm.second_moment(rho))
-        slope = jax.grad(jm.energy, 1)(problem, rho).theta
-        close(velocity(problem, rho, rho.theta), -slope / rho.mass[:, None])
-
-
-@pytest.mark.parametrize("k", [None, 3])
-def test_velocity_keeps_no_array_of_particles_by_samples(k: int | None):
-    """Twice the particles take more memory for themselves alone, n = 500 times less."""
-    n, d = 500, 20
-
-    def temporary(m: int) -> int:
-        def run(x, y, theta):
-            if k is None:
-                problem = jm.two_layer_problem(x, y, "logistic", lam=0.1)
-            else:
-                problem = jm.two_layer_problem(x, y, "cross_entropy", k=k, lam=0.1)
-            rho = jm.Measure(theta, jnp.full(m, 1 / m, theta.dtype))
-            return jm.velocity(problem, rho, theta)
-
-        shapes = [((n, d), "float32"), ((n,), "float32" if k is None else "int32")]
-        shapes += [((m, d + (k or 1)), "float32")]
-        compiled = jax.jit(run).lower(*(jax.ShapeDtypeStruct(*s) for s in shapes)).compile()
-        memory = compiled.memory_analysis()
-        assert memory is not None
-        return memory.temp_size_in_bytes
-
-    small, large = temporary(20_000), temporary(40_000)
-    whole = 20_000 * n * 4
-    assert small < whole
-    assert large - small < whole / 4
 
 
 @by_problem
@@ -355,23 +281,3 @@ def test_samples_of_the_sphere_have_its_moments():
         error = values.std(axis=0) / m**0.5
         assert (np.abs(values.mean(axis=0) - mean) < 5 * error).all()
     assert set(np.asarray(jm.sample_sphere(jax.random.key(0), 50, 1)).ravel()) == {-1.0, 1.0}
-
-
-def test_a_measure_is_checked_by_its_values():
-    problem, rho = PROBLEMS["logistic"]("float64"), measure("logistic", "float64")
-    jax.tree.map(np.testing.assert_array_equal, check_measure(problem, rho), rho)
-    faults = {
-        r"measure.theta must be finite": rho._replace(theta=rho.theta.at[1, 2].set(jnp.nan)),
-        r"measure.mass must be finite": rho._replace(mass=rho.mass.at[3].set(jnp.inf)),
-        r"measure.mass must be >= 0, got -0.5": rho._replace(mass=rho.mass.at[3].set(-0.5)),
-        r"outputs of the particles have shape \(6, 2\)": measure("squared, 2 outputs", "float64"),
-    }
-    for match, wrong in faults.items():
-        with pytest.raises(ValueError, match=match):
-            check_measure(problem, wrong)
-    for changed in ("loss", "potential"):
-        parts = {"phi": problem.phi, "loss": problem.loss, "potential": problem.potential}
-        with pytest.raises(ValueError, match=f"problem.{changed} must give a scalar"):
-            check_measure(jm.MeanField(**parts | {changed: lambda a: a**2}), rho)
-    # Under jit the values are not known; the shapes still are.
-    jax.jit(check_measure)(problem, faults[r"measure.mass must be >= 0, got -0.5"])
