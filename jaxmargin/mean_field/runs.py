@@ -220,7 +220,8 @@ def _run(
         shapes = jax.eval_shape(observe, flow, carry)[1]
         empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         due = ~(carry.stopped | carry.broken)
-        carry, record = jax.lax.cond(jnp.any(due), body, lambda c: (c, empty), carry)
+        go_on = jnp.any(due) | plan.trials  # the trials of other devices may go on
+        carry, record = jax.lax.cond(go_on, body, lambda c: (c, empty), carry)
         plan.report(due, record)
         return carry, (record, due)
 

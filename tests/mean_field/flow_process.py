@@ -32,13 +32,11 @@ def flow(devices=None) -> jm.mean_field.Flow:
     return jm.perturbed_flow(problem(), step_size=STEP_SIZE, noise=NOISE, devices=devices)
 
 
-def run(
-    archive: str, steps: int, devices=None
-) -> tuple[jm.mean_field.FlowState, jm.mean_field.FlowHistory]:
+def run(archive: str, steps: int, devices=None) -> jm.mean_field.FlowRun:
     chosen = flow(devices)
     state = chosen.init(start())
     return jm.resumable_run(
-        archive, chosen, jax.random.key(2), state,
+        archive, jax.random.key(2), chosen, state,
         num_steps=steps, save_every=SAVE_EVERY, record=RECORD,
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ KEY = jax.random.key(2)
 
 def process(archive: Path, steps: int, *distributed: str) -> subprocess.Popen:
     script = Path(flow_process.__file__)
-    path = os.pathsep.join([str(script.parents[1]), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(script.parents[2]), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
         [sys.executable, str(script), str(archive), str(steps), *distributed],
         env=os.environ | {"PYTHONPATH": path},

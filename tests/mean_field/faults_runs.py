@@ -1,0 +1,103 @@
+"""Wrong input: runs of flows, resumable ones among them."""
+
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import jaxmargin as jm
+from tests.fault import KEY, SIGNS, Fault, X, wrong
+
+MEAN_FIELD = jm.two_layer_problem(X[:, :2], SIGNS, "logistic", lam=0.1)
+
+
+def run_flow(*, step_size: float = 0.1, key=KEY, **changed: Any) -> None:
+    """A run of a flow without fault but for what is changed."""
+    flow = jm.wasserstein_flow(MEAN_FIELD, step_size=step_size)
+    state = flow.init(jm.Measure(X, jnp.full(6, 1 / 6)))
+    settings: dict[str, Any] = {"num_steps": 2}
+    jm.run_flow(key, flow, state, **(settings | changed))
+
+
+def run_trials(*, key=KEY, steps=(0, 0), spared: str = "", **changed: Any) -> None:
+    """Two runs at once without fault but for what is changed; what is spared has no trial axis."""
+    flow = jm.wasserstein_flow(MEAN_FIELD, step_size=0.1)
+    state = flow.init(jm.Measure(X, jnp.full(6, 1 / 6)))
+    flows, states = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), (flow, state))
+    states = states._replace(step=jnp.array(steps))
+    chosen = (flow if spared == "flow" else flows, state if spared == "state" else states)
+    jm.run_flow(key, *chosen, **({"num_steps": 2, "trials": True} | changed))
+
+
+def run_resumably(
+    *, content: bytes | None = None, missing: str = "", first: dict | None = None, **changed: Any
+) -> None:
+    """A resumable run without fault but for what is changed; after a `first` one, if given."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, missing, "flow.npz")
+        if content is not None:
+            path.write_bytes(content)
+        for settings in [changed] if first is None else [first, changed]:
+            options: dict[str, Any] = {"num_steps": 4, "record": 2, "step_size": 0.1} | settings
+            flow = jm.wasserstein_flow(MEAN_FIELD, step_size=options.pop("step_size"))
+            state = flow.init(jm.Measure(X, jnp.full(6, 1 / 6)))
+            jm.resumable_run(path, KEY, flow, state, **options)
+
+
+running = partial(wrong, run_flow)
+trying = partial(wrong, run_trials)
+resuming = partial(wrong, run_resumably)
+
+FAULTS: list[Fault] = [
+    Fault("run_flow", running(num_steps=0), ValueError, "num_steps must be at least 1, got 0"),
+    Fault("run_flow", running(num_steps=2.0), TypeError, "num_steps must be an integer, got 2.0"),
+    Fault("run_flow", running(record=0), ValueError, "record must be at least 1, got 0"),
+    Fault("run_flow", running(record=[3]), ValueError,
+          r"record must hold steps from 0 to num_steps = 2, got \[3\]"),
+    Fault("run_flow", running(record=[1.0]), TypeError,
+          "each step of record must be an integer, got 1.0"),
+    Fault("run_flow", running(metrics=3), TypeError,
+          r"metrics must be a function metrics\(measure\)"),
+    Fault("run_flow", running(stop=True), TypeError, r"stop must be a function stop\(record\)"),
+    Fault("run_flow", running(on_record=[]), TypeError,
+          r"on_record must be a function on_record\(step, record\), got list"),
+    Fault("run_flow", running(step_size=1e30), jm.DivergenceError,
+          "the flow diverged: .* at step 1 of 2, .* lower step_size, take safeguard=True"),
+    Fault("run_flow", running(trials=True), ValueError,
+          r"state.step must be \(t,\) for t >= 1 trials, got shape \(\)"),
+    Fault("run_flow", trying(trials=False), ValueError,
+          r"state.step must be one step, got shape \(2,\): take trials=True"),
+    Fault("run_flow", trying(spared="flow"), ValueError,
+          r"flow.init.* must have the leading trial axis t = 2, got shape \(6, 2\)"),
+    Fault("run_flow", trying(steps=(0, 3)), ValueError,
+          r"the states of all trials must be at the same step, got \[0, 3\]"),
+    Fault("run_flow", trying(key=jax.random.split(KEY, 3)), ValueError,
+          r"key must be one key or t = 2 keys, got shape \(3,\)"),
+    Fault("run_flow", trying(stop=lambda record: record.energy < 0), ValueError,
+          "stop must be None with trials: .* none can end before the others"),
+    Fault("resumable_run", resuming(num_steps=0), ValueError,
+          "num_steps must be at least 1, got 0"),
+    Fault("resumable_run", resuming(record=0), ValueError, "record must be at least 1, got 0"),
+    Fault("resumable_run", resuming(save_every=0), ValueError,
+          "save_every must be at least 1, got 0"),
+    Fault("resumable_run", resuming(save_every=0.5), TypeError, "save_every must be an integer"),
+    Fault("resumable_run", resuming(metrics=3), TypeError, "metrics must be a function"),
+    Fault("resumable_run", resuming(stop=3), TypeError, "stop must be a function"),
+    Fault("resumable_run", resuming(on_record=3), TypeError,
+          r"on_record must be a function on_record\(step, record\), got int"),
+    Fault("resumable_run", resuming(missing="absent"), FileNotFoundError,
+          "there is no folder .*absent for flow.npz: make it first"),
+    Fault("resumable_run", resuming(content=b"text"), ValueError,
+          "flow.npz is not an archive of a run: choose another path"),
+    Fault("resumable_run", resuming(first={"step_size": 0.2}), ValueError,
+          "flow.npz holds another run .*: choose another path, or remove it"),
+    Fault("resumable_run", resuming(first={"num_steps": 6}), ValueError,
+          "flow.npz holds a run of 6 steps, more than num_steps = 4: ask for as many, or choose"),
+    Fault("resumable_run", resuming(first={"record": 3}), ValueError,
+          "flow.npz holds a run without a record of step 2: take the record= that it was"),
+    Fault("resumable_run", resuming(step_size=1e30), jm.DivergenceError,
+          "the flow diverged: .* at step 1 of"),
+]  # fmt: skip
