@@ -101,12 +101,45 @@ def test_saved_history_is_that_of_a_run(tmp_path: Path):
         )  # fmt: skip
 
     saved(100)
-    state, history = saved(330)
-    again, same = saved(330)
-    expected, whole = jm.run_flow(KEY, flow, start, num_steps=330, record=50, metrics=second_moment)
-    assert history.step.tolist() == [0, 50, 100, 150, 200, 250, 300, 330]
-    for found in ((state, history), (again, same)):
-        jax.tree.map(np.testing.assert_array_equal, found, (expected, whole))
+    saved(130)  # its end is no record of the longer run
+    found, again = saved(330), saved(330)
+    whole = jm.run_flow(KEY, flow, start, num_steps=330, record=50, metrics=second_moment)
+    assert found.history.step.tolist() == [0, 50, 100, 150, 200, 250, 300, 330]
+    for run in (found, again):
+        assert isinstance(run, jm.mean_field.FlowRun)
+        jax.tree.map(np.testing.assert_array_equal, run, whole)
+
+
+def test_progress_is_told_once_a_record_also_of_those_stored(tmp_path: Path):
+    """At listed steps: it is saved at the first record after every 100 steps, 120 and 250."""
+    flow = flow_process.flow()
+    start = flow.init(flow_process.start())
+    listed = [3, 40, 120, 130, 250]
+    told: list[int] = []
+    energies: list[float] = []
+
+    def on_record(step: int, record: jm.mean_field.FlowHistory) -> None:
+        told.append(step)
+        energies.append(float(record.energy))
+        if stopping and step == 130:
+            raise RuntimeError("killed")
+
+    def run():
+        return jm.resumable_run(
+            tmp_path / "flow.npz", KEY, flow, start,
+            num_steps=300, save_every=100, record=listed, on_record=on_record,
+        )  # fmt: skip
+
+    stopping = True
+    with pytest.raises(Exception, match="killed"):
+        run()
+    assert arrays(tmp_path / "flow.npz")["leaf_4"].tolist() == [0, 3, 40, 120]
+    stopping = False
+    told.clear()
+    energies.clear()
+    history = run().history
+    assert told == history.step.tolist() == [0, *listed, 300]
+    np.testing.assert_array_equal(np.array(energies, "float32"), history.energy)
 
 
 def test_a_stopped_run_stays_stopped(tmp_path: Path):
@@ -145,6 +178,10 @@ def test_another_run_is_refused(tmp_path: Path):
     path = tmp_path / "flow.npz"
     call(path)
     before = path.read_bytes()
+    with pytest.raises(ValueError, match="holds a run of 100 steps, more than num_steps = 50"):
+        call(path, num_steps=50)
+    with pytest.raises(ValueError, match="holds a run without a record of step 30: take the"):
+        call(path, record=30)
     with pytest.raises(
         ValueError, match=r"holds another run .*: choose another path, or remove it"
     ):
@@ -166,12 +203,24 @@ def test_bad_archives_and_folders(tmp_path: Path):
         call(path)
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*missing .*: make it first"):
         call(tmp_path / "missing" / "flow.npz")
-    with pytest.raises(ValueError, match="multiple of record = 100, got 150"):
-        call(tmp_path / "other.npz", save_every=150)
+    with pytest.raises(ValueError, match="save_every must be at least 1, got 0"):
+        call(tmp_path / "other.npz", save_every=0)
     with pytest.raises(TypeError, match="num_steps must be an integer"):
         call(tmp_path / "other.npz", num_steps=1.5)
-    diverging = jm.wasserstein_flow(flow_process.problem(), step_size=1e6)
-    start = diverging.init(jm.Measure(jnp.ones((2, 3)), jnp.ones(2)))
-    with pytest.raises(jm.DivergenceError, match="the flow diverged"):
-        jm.resumable_run(tmp_path / "other.npz", KEY, diverging, start, num_steps=100)
-    assert not (tmp_path / "other.npz").exists()
+
+
+def test_a_diverged_run_keeps_its_history_and_its_last_save(tmp_path: Path):
+    steep = jm.two_layer_problem(
+        4 * jax.random.normal(KEY, (6, 2)), jnp.arange(-2.5, 3.0), "squared", lam=0.1
+    )
+    flow = jm.wasserstein_flow(steep, step_size=0.1)
+    start = flow.init(jm.Measure(jm.sample_sphere(KEY, 4, 3), jnp.full(4, 0.25)))
+    path = tmp_path / "flow.npz"
+    with pytest.raises(jm.DivergenceError) as whole:
+        jm.run_flow(KEY, flow, start, num_steps=100, record=1)
+    last = whole.value.step
+    assert last > 2
+    with pytest.raises(jm.DivergenceError, match=f"not finite at step {last} of") as caught:
+        jm.resumable_run(path, KEY, flow, start, num_steps=100, save_every=2, record=1)
+    jax.tree.map(np.testing.assert_array_equal, caught.value.result, whole.value.result)
+    assert arrays(path)["leaf_2"] == (last - 1) // 2 * 2
