@@ -31,8 +31,8 @@ from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField, energy
 
 _AXIS = "particles"
-_HALVINGS = 30  # of a step that does not decrease the energy, at most
-_REGROWTH = 1.2  # factor of the step size after each step of the safeguard
+_HALVINGS = 30  # at most, of a step that increases the energy
+_REGROWTH = 1.2  # factor by which a step size that was halved may grow in each later step
 
 
 class FlowState(NamedTuple):
