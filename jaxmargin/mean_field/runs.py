@@ -139,7 +139,8 @@ def run_flow(
     kept = 1 + int(np.max(np.asarray(later)))
     history = jax.tree.map(lambda leaf: leaf[:, :kept] if trials else leaf[:kept], records)
     if trials:  # all have the same steps, but for those that diverged between two of them
-        history = history._replace(step=state.step[0] + jnp.asarray(steps[:kept]))
+        since_start = jnp.asarray(steps[:kept], state.step.dtype)
+        history = history._replace(step=state.step[0] + since_start)
     run = FlowRun(end.state, history)
     _raise_if_diverged(run, np.asarray(end.broken), int(np.max(state.step)) + num_steps)
     return run
