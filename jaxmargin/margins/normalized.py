@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree, Shaped
 
-from jaxmargin._checks import check_class_labels
+from jaxmargin._checks import require_class_labels
 from jaxmargin.networks import norms
 from jaxmargin.networks.models import Apply
 from jaxmargin.networks.norms import Norm
@@ -38,7 +38,7 @@ def sample_margins(scores: Float[Array, "n *k"], y: Shaped[Array, " n"]) -> Floa
         if scores.shape != y.shape:
             raise ValueError(f"scores and y must match, got {scores.shape} and {y.shape}")
         return y * scores
-    check_class_labels(scores, y)
+    require_class_labels(scores, y)
     own = jax.nn.one_hot(y, scores.shape[-1], dtype=bool)
     own_score = jnp.sum(jnp.where(own, scores, 0.0), axis=-1)
     return own_score - jnp.max(jnp.where(own, -jnp.inf, scores), axis=-1)
