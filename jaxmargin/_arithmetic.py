@@ -1,7 +1,8 @@
 """Arithmetic at the edges: powers at 0, sums that do not overflow, casts to float64."""
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 
 def safe_power(base: Float[Array, ""], exponent: float) -> Float[Array, ""]:
@@ -20,6 +21,14 @@ def scaled_power_sum(
     """sum_i (|x_i| / scale)**p; with scale = max |x_i| nothing over- or underflows."""
     magnitude = jnp.abs(x) / scale
     return jnp.sum(magnitude**p)
+
+
+def own_and_others(
+    scores: Float[Array, "*n k"], labels: Int[Array, "*n"]
+) -> tuple[Float[Array, "*n 1"], Bool[Array, "*n k"]]:
+    """The score of each row's own label, and which of the scores belong to the other labels."""
+    own = jax.nn.one_hot(labels, scores.shape[-1], dtype=bool)
+    return jnp.sum(jnp.where(own, scores, 0.0), axis=-1, keepdims=True), ~own
 
 
 def as_float64(leaf) -> Array:

@@ -63,13 +63,14 @@ def require_count(name: str, value: int, *, least: int = 1) -> None:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
-def require_callable(name: str, value: Any, signature: str, *, optional: bool = False) -> None:
-    """Raise TypeError unless `value` can be called, or is None where it is optional.
+def require_callable(name: str, value: Any, signature: str, *, optional: bool = False) -> Any:
+    """The value; raise TypeError unless it can be called, or is None where it is optional.
 
     `signature` tells how it will be called.
     """
-    if not callable(value) and not (optional and value is None):
-        raise TypeError(f"{name} must be a function {signature}, got {type(value).__name__}")
+    if callable(value) or (optional and value is None):
+        return value
+    raise TypeError(f"{name} must be a function {signature}, got {type(value).__name__}")
 
 
 def require_floats(name: str, array: Array | np.ndarray) -> None:

@@ -5,12 +5,23 @@ random teacher network; points on a line; and the images of MNIST and of scikit-
 """
 
 from jaxmargin.data.images import digits, mnist, read_idx
-from jaxmargin.data.synthetic import TeacherSample, embed, sinusoid, support_of_d, teacher, two_axis
+from jaxmargin.data.synthetic import (
+    Groups,
+    TeacherSample,
+    embed,
+    groups_of_d,
+    sinusoid,
+    support_of_d,
+    teacher,
+    two_axis,
+)
 
 __all__ = [
+    "Groups",
     "TeacherSample",
     "digits",
     "embed",
+    "groups_of_d",
     "mnist",
     "read_idx",
     "sinusoid",

@@ -26,9 +26,10 @@ from jaxmargin._checks import (
     require_positive,
 )
 from jaxmargin.errors import DivergenceError
-from jaxmargin.margins.normalized import check_separable_labels, normalized_margin, sample_margins
+from jaxmargin.margins.normalized import check_separable_labels, normalized_margin
 from jaxmargin.networks import norms
 from jaxmargin.networks.homogeneity import homogeneity_degree
+from jaxmargin.networks.losses import log_margin
 from jaxmargin.networks.models import Apply
 from jaxmargin.networks.norms import Norm
 from jaxmargin.networks.objective import Regularized, regularized
@@ -229,12 +230,7 @@ def _log_objective(
 
 def _log_mean_loss(scores: Array, y: Array) -> Array:
     """Log of the mean logistic or cross-entropy loss, both log(1 + e^-z) of a margin z."""
-    if scores.ndim == 1:
-        z = sample_margins(scores, y)
-    else:
-        own = jax.nn.one_hot(y, scores.shape[-1], dtype=bool)
-        own_score = jnp.sum(jnp.where(own, scores, 0.0), axis=-1, keepdims=True)
-        z = -jax.nn.logsumexp(scores - own_score, axis=-1, where=~own)
+    z = log_margin(scores, y)
     near = jnp.log(jax.nn.softplus(-jnp.minimum(z, _LARGE)))
     return jax.nn.logsumexp(jnp.where(z < _LARGE, near, -z)) - math.log(len(y))
 

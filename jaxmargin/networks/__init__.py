@@ -9,6 +9,7 @@ from jaxmargin.networks import norms
 from jaxmargin.networks.homogeneity import Homogeneity, balance, homogeneity_degree, widen
 from jaxmargin.networks.losses import (
     cross_entropy_loss,
+    log_margin,
     logistic_loss,
     squared_loss,
     truncated_squared_loss,
@@ -27,8 +28,8 @@ from jaxmargin.networks.models import (
     pattern_change,
     two_layer,
 )
-from jaxmargin.networks.objective import Loss, Regularized, regularized
-from jaxmargin.networks.training import History, Metrics, Minibatch, Objective, Trained, train
+from jaxmargin.networks.objective import Loss, Objective, Regularized, regularized
+from jaxmargin.networks.training import History, Metrics, Minibatch, OptState, Trained, train
 from jaxmargin.networks.unit_perturbation import PerturbUnitsState, perturb_units
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Mlp",
     "Network",
     "Objective",
+    "OptState",
     "PerturbUnitsState",
     "Regularized",
     "Trained",
@@ -53,6 +55,7 @@ __all__ = [
     "homogeneity_degree",
     "init_mlp",
     "init_two_layer",
+    "log_margin",
     "logistic_loss",
     "mlp",
     "norms",
