@@ -1,4 +1,4 @@
-"""The distribution D, teacher networks, and points on a line (eq. 2.1, sections 5 and F)."""
+"""The distribution D, teacher networks, and points on a line (eq. 2.1, section 5, appendix F)."""
 
 import itertools
 import math
@@ -23,8 +23,9 @@ _LEAST_BATCH = 256  # inputs a batch, so that ten batches without a hit mean som
 def two_axis(key: PRNGKeyArray, n: int, d: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
     """Samples of the distribution D (Wei et al. 2019, eq. 2.1).
 
-    y = +1 puts (+-1, 0) and y = -1 puts (0, +-1) in the first two coordinates, each of the four
-    with probability 1/4; the other d - 2 coordinates are uniform signs, pure noise.
+    The first two coordinates are (1, 0) or (-1, 0) for y = +1, and (0, 1) or (0, -1) for y = -1.
+    Each of the four has probability 1/4. The other d - 2 coordinates are uniform signs and tell
+    nothing about y.
 
     Args:
         key: random key.
@@ -80,15 +81,16 @@ def teacher(
     inputs: Literal["gaussian", "sphere"] = "gaussian",
     max_majority: float = 1.0,
 ) -> TeacherSample:
-    """Samples labelled by a random two-layer network with N(0, 1) weights (section 5, F).
+    """Samples labelled by a random two-layer network with N(0, 1) weights (section 5, appendix F).
 
-    Inputs with |f(x)| < margin, or f(x) = 0, are rejected. A teacher that gives one class more
-    than the fraction `max_majority` of the samples is drawn again, so that guessing cannot look
-    good.
+    Inputs with |f(x)| < margin, or with f(x) = 0, are rejected. Some teachers give nearly all
+    samples the same label, and guessing that label would look good. A teacher that labels more
+    than the fraction `max_majority` of the samples alike is therefore drawn again.
 
     Args:
         key: random key.
-        n: number of samples, >= 1; ask for training and test samples at once and split.
+        n: number of samples, >= 1. To have test samples of the same teacher, ask for all samples
+            at once and split them.
         d: number of features, >= 1.
         hidden: hidden units of the teacher, >= 1.
         margin: least |f(x)| of an accepted input, >= 0.
@@ -99,8 +101,8 @@ def teacher(
         `TeacherSample(x, y, teacher)`.
 
     Raises:
-        ValueError: an argument out of range, a margin that (nearly) no input has, or a bound on
-            the majority class that no teacher met.
+        ValueError: an argument out of range, a margin that no input or hardly any has, or a
+            max_majority that no teacher met.
         TypeError: a count that is not an integer, or margin not a number.
 
     Example:
@@ -147,13 +149,13 @@ def _accepted_inputs(
     xs, scores, found, drawn = [], [], 0, 0
     batch = max(n, _LEAST_BATCH)
     while found < n:
-        # Ten batches without a single hit, or a thousand without enough, will not end well.
+        # After ten batches without a single hit, or a thousand without enough, give up.
         if drawn >= _MAX_BATCHES * batch or (drawn >= 10 * batch and found == 0):
             raise ValueError(
                 f"only {found} of {drawn} inputs have a margin of at least {margin} on the "
                 f"teacher, but {n} are needed: lower the margin"
             )
-        # In NumPy: each number of accepted inputs would be a new shape for JAX to compile.
+        # In NumPy, because each number of accepted inputs would be a new shape for JAX to compile.
         x, score = map(
             np.asarray, _draw_inputs(jax.random.fold_in(key, drawn), network, batch, inputs)
         )
@@ -177,7 +179,7 @@ def sinusoid(
         high: right end, > low.
 
     Returns:
-        x (n, 1) ascending, y (n,) in {-1, +1}; append `append_one(x)` for a bias.
+        x (n, 1) ascending, y (n,) in {-1, +1}. `append_one(x)` gives a network a bias.
 
     Raises:
         ValueError: n < 2, cycles not positive, or an empty interval.
@@ -189,8 +191,8 @@ def sinusoid(
         [1.0, 1.0, -1.0, -1.0, 1.0, 1.0]
 
     Reference:
-        Wei, Lee, Liu, Ma (2019), appendix F.3 and Figure 5 (which shows, but does not give,
-        the labels).
+        Wei, Lee, Liu, Ma (2019), appendix F.3 and Figure 5. The figure shows the labels, but the
+        text does not give them.
     """
     require_count("n", n, least=2)
     require_positive("cycles", cycles)
@@ -202,7 +204,7 @@ def sinusoid(
 
 
 def embed(z: Float[Array, "n d_minus_2"], first: float, second: float) -> Float[Array, "n d"]:
-    """(a, b, z): rows of d coordinates, the first two of them given.
+    """Put two given coordinates before each row: (a, b, z).
 
     Args:
         z: (n, d - 2) rows.

@@ -1,8 +1,9 @@
-"""Networks and how they are trained (sections 2, 4.1 to 4.3 and D.1).
+"""Networks and how they are trained (section 2, sections 4.1 to 4.3, and appendix D.1).
 
-Positively homogeneous networks, the norms and losses of the objective
-mean loss + lam * ||Theta||^r (eq. 2.2, 4.1), what homogeneity gives (balanced layers, wider
-networks of the same margin, Theorem 4.3), and gradient descent with any optax optimizer.
+The objective is mean loss + lam * ||Theta||^r (eq. 2.2 and 4.1). Here are its parts: positively
+homogeneous networks, losses, and norms of parameters. `train` minimises it with any optax
+optimizer. Homogeneity has consequences of its own: layers can be balanced, and a network can be
+widened without a change of its margin (Theorem 4.3).
 """
 
 from jaxmargin.networks import norms

@@ -1,6 +1,6 @@
-"""Losses of margins, logits and predictions, and the regularized objective (eq. 2.2, 4.1).
+"""Losses of margins, logits and predictions (eq. 2.2; appendices B.3 and C.1).
 
-The losses are elementwise and stay exact where exp over- or underflows: a margin of -1e4 costs
+The losses are elementwise, and stay exact where exp over- or underflows: a margin of -1e4 costs
 1e4, and a loss of 1e-9 beside logits of 1e4 is not rounded away.
 """
 
@@ -72,8 +72,9 @@ def cross_entropy_loss(
 ) -> Float[Array, "*shape"]:
     """-log softmax(logits)[label], written as log(1 + sum_{j != y} e^{f_j - f_y}).
 
-    The second form keeps full relative accuracy for a small loss; with k = 2 it is the logistic
-    loss of the difference of the logits.
+    The second form is the logistic loss of `log_margin(logits, labels)`. It keeps its relative
+    accuracy however small the loss is. With k = 2 it is the logistic loss of the difference of
+    the two logits.
 
     Args:
         logits: (..., k) scores, k >= 2.
@@ -127,7 +128,7 @@ def squared_loss(
 def truncated_squared_loss(
     predictions: Float[Array, "*shape"], y: Float[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
-    """min((f(x) - y)^2, 1), elementwise: the test loss of the regression lower bound.
+    """min((f(x) - y)^2, 1), elementwise: the test loss of the lower bound for regression.
 
     Args:
         predictions: any shape.

@@ -92,12 +92,12 @@ def regularized(
         loss: "logistic" (labels -1, +1), "cross_entropy" (labels 0..k-1), "squared", or a
             function `(scores, y) -> losses`.
         lam: strength of the regularizer, >= 0.
-        r: its exponent, > 0.
+        r: exponent of the norm, > 0.
         norm: a norm of the parameters, from `jaxmargin.norms` or `pytree -> scalar`.
 
     Returns:
-        `objective(params, x, y) -> scalar`, differentiable in params (derivative 0 of the
-        penalty at Theta = 0).
+        `objective(params, x, y) -> scalar`, differentiable in params. The derivative of the
+        penalty at Theta = 0 is 0.
 
     Raises:
         ValueError: unknown loss, lam negative or r not positive; shapes that do not fit, at

@@ -1,4 +1,4 @@
-"""The perturbation of eq. 3.2 for finite networks, as a transform to chain after any optimizer."""
+"""The perturbation of eq. 3.2 for finite networks: a transform to chain after any optimizer."""
 
 import math
 from functools import partial
@@ -20,8 +20,8 @@ class PerturbUnitsState(NamedTuple):
     """State of `perturb_units`.
 
     Attributes:
-        key: random key, never changed: update number `step` folds its number in.
-        step: updates so far.
+        key: random key. It never changes; each update folds its own number into it.
+        step: number of updates so far.
     """
 
     key: PRNGKeyArray
