@@ -55,7 +55,7 @@ def require_positive(name: str, value: float | Array, *, zero: bool = False) -> 
         raise ValueError(f"{name} must be a finite number {bound}, got {value}")
 
 
-def require_count(name: str, value: int, *, least: int = 1) -> None:
+def require_count(name: str, value: int | np.integer, *, least: int = 1) -> None:
     """Raise unless `value` is an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer, got {value!r}")

@@ -141,7 +141,7 @@ def train(
         >>> x, y = data.two_axis(jax.random.key(0), 64, 6)
         >>> start = init_two_layer(jax.random.key(1), d=6, m=32)
         >>> objective = regularized(two_layer, "logistic", lam=1e-3)
-        >>> optimizer = optax.sgd(optax.cosine_decay_schedule(0.1, 800))
+        >>> optimizer = optax.sgd(0.1, momentum=0.5)
         >>> params, history, state = train(
         ...     objective, optimizer, start, x, y, num_steps=500,
         ...     metrics=lambda params, x, y: normalized_margin(two_layer, params, x, y))

@@ -2,6 +2,7 @@
 
 import pickle
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -261,7 +262,7 @@ def test_without_metrics_there_are_none():
 def params_average(decay: float) -> optax.GradientTransformation:
     """Changes nothing, and keeps an exponential average of the parameters in its state."""
 
-    def update(updates, state, params):
+    def update(updates, state, params: Any = None):
         new = optax.apply_updates(params, updates)
         return updates, optax.incremental_update(new, state, 1 - decay)
 
