@@ -1,7 +1,8 @@
-"""Arithmetic at the edges: powers at 0, sums that do not overflow, casts to float64."""
+"""Arithmetic at the edges: powers at 0, sums that do not overflow, steps to a boundary."""
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 
 def safe_power(base: Float[Array, ""], exponent: float) -> Float[Array, ""]:
@@ -17,19 +18,27 @@ def safe_power(base: Float[Array, ""], exponent: float) -> Float[Array, ""]:
 def scaled_power_sum(
     x: Shaped[Array, "*shape"], scale: Float[Array, ""], p: float
 ) -> Float[Array, ""]:
-    """sum_i (|x_i| / scale)**p; with scale = max |x_i| nothing over- or underflows."""
+    """sum_i (|x_i| / scale)**p. With scale = max |x_i| nothing over- or underflows."""
     magnitude = jnp.abs(x) / scale
     return jnp.sum(magnitude**p)
 
 
+def own_and_others(
+    scores: Float[Array, "*n k"], labels: Int[Array, "*n"]
+) -> tuple[Float[Array, "*n 1"], Bool[Array, "*n k"]]:
+    """The score of each row's own label, and which of the scores belong to the other labels."""
+    own = jax.nn.one_hot(labels, scores.shape[-1], dtype=bool)
+    return jnp.sum(jnp.where(own, scores, 0.0), axis=-1, keepdims=True), ~own
+
+
 def as_float64(leaf) -> Array:
-    """An array, its floats cast to float64 (where that is enabled); other dtypes stay."""
+    """The leaf as an array, with floats cast to float64; call it inside `jax.enable_x64(True)`."""
     leaf = jnp.asarray(leaf)
     return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
 
 def step_to_boundary(value, change, xp=jnp):
-    """The step length at which the first entry of value > 0 becomes 0; inf if none ever does.
+    """The largest t with value + t * change >= 0, for value > 0; inf if there is no largest.
 
     With `xp=np` it works on arrays of NumPy.
     """

@@ -1,7 +1,11 @@
-"""Guards: what wrong input meets, and the message it gets."""
+"""Guards: what wrong input meets, and the message it gets.
 
-from collections.abc import Callable
+Shapes and dtypes are checked always. Values are checked where they are concrete: under `jit`,
+`vmap` and `grad` an array is a tracer, which has none, and the guards of values let it pass.
+"""
+
 from numbers import Real
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +14,26 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 
-def require_finite(name: str, values) -> None:
-    """Raise ValueError if a concrete array has a NaN or an infinite entry."""
-    array = np.asarray(values)
-    if not np.issubdtype(array.dtype, np.inexact):
+def is_concrete(*trees: Any) -> bool:
+    """Whether the values of all leaves are known, as they are not under jit, vmap and grad."""
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def require_concrete(function: str, *trees: Any) -> None:
+    """Raise TypeError if the named function, which needs values, was called under jit."""
+    if not is_concrete(*trees):
+        raise TypeError(f"{function} takes concrete numbers: call it outside jit, vmap and grad")
+
+
+def require_finite(name: str, values: Any) -> None:
+    """Raise ValueError if a concrete array, or one in a pytree, has a NaN or infinite entry."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(values):
+        if is_concrete(leaf):
+            _require_finite_array(name + jax.tree_util.keystr(path), np.asarray(leaf))
+
+
+def _require_finite_array(name: str, array: np.ndarray) -> None:
+    if not jnp.issubdtype(array.dtype, jnp.inexact):
         return
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
@@ -26,7 +46,7 @@ def require_finite(name: str, values) -> None:
 
 def require_positive(name: str, value: float | Array, *, zero: bool = False) -> None:
     """Raise unless a concrete number is finite and > 0 (>= 0 with `zero`)."""
-    if isinstance(value, Tracer):
+    if not is_concrete(value):
         return
     if not isinstance(value, Real | Array) or np.ndim(value):
         raise TypeError(f"{name} must be a number, got {value!r}")
@@ -35,7 +55,7 @@ def require_positive(name: str, value: float | Array, *, zero: bool = False) -> 
         raise ValueError(f"{name} must be a finite number {bound}, got {value}")
 
 
-def require_count(name: str, value: int, *, least: int = 1) -> None:
+def require_count(name: str, value: int | np.integer, *, least: int = 1) -> None:
     """Raise unless `value` is an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer, got {value!r}")
@@ -43,14 +63,39 @@ def require_count(name: str, value: int, *, least: int = 1) -> None:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
-def require_callable(name: str, value, signature: str) -> Callable:
-    """Raise TypeError unless `value` can be called; `signature` tells how it will be."""
-    if not callable(value):
-        raise TypeError(f"{name} must be a function {signature}, got {type(value).__name__}")
-    return value
+def require_callable(name: str, value: Any, signature: str, *, optional: bool = False) -> Any:
+    """The value; raise TypeError unless it can be called, or is None where it is optional.
+
+    `signature` tells how it will be called.
+    """
+    if callable(value) or (optional and value is None):
+        return value
+    raise TypeError(f"{name} must be a function {signature}, got {type(value).__name__}")
 
 
-def check_class_labels(logits: Array | jax.ShapeDtypeStruct, labels: Array) -> None:
+def require_floats(name: str, array: Array | np.ndarray) -> None:
+    """Raise TypeError unless an array holds floats."""
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(f"{name} must hold floats, got {array.dtype}: cast it, say to float32")
+
+
+def require_rows(name: str, array: Array | np.ndarray) -> None:
+    """Raise unless an array is a matrix (n, d) of floats with n, d >= 1."""
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"{name} must be (n, d) with n, d >= 1, got shape {array.shape}")
+    require_floats(name, array)
+
+
+def require_same_shape(scores: Array, y: Array) -> None:
+    """Raise ValueError unless scores and y have the same shape."""
+    if scores.shape != y.shape:
+        raise ValueError(
+            f"scores and y must have the same shape, got {scores.shape} and {y.shape}: "
+            "a network with one output column needs apply(params, x)[..., 0]"
+        )
+
+
+def require_class_labels(logits: Array | jax.ShapeDtypeStruct, labels: Array) -> None:
     """Raise unless labels are integers, one for each row of logits over k >= 2 classes."""
     if logits.ndim == 0 or logits.shape[-1] < 2:
         raise ValueError(
@@ -68,8 +113,10 @@ def check_class_labels(logits: Array | jax.ShapeDtypeStruct, labels: Array) -> N
         )
 
 
-def check_signs(y: Array | np.ndarray) -> None:
+def require_signs(y: Array | np.ndarray) -> None:
     """Raise ValueError unless concrete binary labels are all -1 or +1."""
+    if not is_concrete(y):
+        return
     wrong = np.setdiff1d(np.unique(np.asarray(y)), [-1, 1])
     if len(wrong):
         raise ValueError(
@@ -78,8 +125,10 @@ def check_signs(y: Array | np.ndarray) -> None:
         )
 
 
-def check_classes(labels: Array, k: int) -> None:
+def require_classes(labels: Array | np.ndarray, k: int) -> None:
     """Raise ValueError unless concrete class labels lie in [0, k)."""
+    if not is_concrete(labels):
+        return
     wrong = np.setdiff1d(np.asarray(labels), np.arange(k))
     if len(wrong):
         raise ValueError(

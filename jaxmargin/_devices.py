@@ -1,4 +1,4 @@
-"""Meshes of devices, for work that is shared out along one axis."""
+"""Meshes of devices for work that is shared out along one axis."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,10 @@ from jaxmargin._checks import require_count
 
 
 def device_mesh(axis: str, devices: Sequence | None = None) -> Mesh:
-    """The devices (None for all) in one row that `axis` names.
+    """The devices (None for all) in one row, along an axis of the given name.
 
-    The axis is Auto: under JAX's default of Explicit axes a sharded x @ x.T raises.
+    The axis is of type Auto. JAX's default since 0.9 is Explicit, under which a product x @ x.T of
+    a sharded x raises.
     """
     chosen = jax.devices() if devices is None else list(devices)
     require_count("the number of devices", len(chosen))

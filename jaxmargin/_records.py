@@ -1,4 +1,4 @@
-"""At which steps a driver records, the same for all of them."""
+"""The steps at which a driver records: one rule for all drivers."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ def recorded_steps(num_steps: int, record: int | Sequence[int]) -> np.ndarray:
 
     Args:
         num_steps: steps of the run, >= 1.
-        record: record every so many steps, or at these steps; 0 and num_steps always.
+        record: record every so many steps, or at these steps. 0 and num_steps are always recorded.
 
     Raises:
         ValueError: a count out of range.

@@ -3,14 +3,16 @@
 from functools import partial
 from typing import Any
 
+__all__ = ["ConvergenceError", "DivergenceError"]
+
 
 class DivergenceError(ValueError):
-    """A run whose objective stopped being finite.
+    """The objective of a run stopped being finite.
 
     Attributes:
-        step: first step at which it was not finite.
+        step: the first step at which it was not finite.
         trial: index of the trial, or None for a single run.
-        result: what the driver would have returned, up to there; None where there is nothing.
+        result: what the driver would have returned; None if it had nothing yet.
     """
 
     def __init__(self, message: str, *, step: int, trial: int | None = None, result: Any = None):
@@ -25,10 +27,11 @@ class DivergenceError(ValueError):
 
 
 class ConvergenceError(ValueError):
-    """A solver that stopped above its tolerance.
+    """A solver stopped above its tolerance.
 
     Attributes:
-        result: the best that it had reached, as the driver would have returned it; else None.
+        result: the best that it had reached, in the form in which the driver returns it; None if
+            it had nothing yet.
     """
 
     def __init__(self, message: str, *, result: Any = None):

@@ -1,16 +1,28 @@
-"""The data of the paper (eq. 2.1, sections 5 and F).
+"""The data of the paper (eq. 2.1, section 5 and appendix F).
 
-The distribution D, on which a network needs few samples and its kernel many; inputs labelled by a
-random teacher network; points on a line; and the images of MNIST and of scikit-learn.
+There are four kinds: the distribution D, on which a network needs few samples and its kernel many;
+inputs that a random teacher network labels; points on a line; and the images of MNIST and of
+scikit-learn.
 """
 
 from jaxmargin.data.images import digits, mnist, read_idx
-from jaxmargin.data.synthetic import TeacherSample, embed, sinusoid, support_of_d, teacher, two_axis
+from jaxmargin.data.synthetic import (
+    Groups,
+    TeacherSample,
+    embed,
+    groups_of_d,
+    sinusoid,
+    support_of_d,
+    teacher,
+    two_axis,
+)
 
 __all__ = [
+    "Groups",
     "TeacherSample",
     "digits",
     "embed",
+    "groups_of_d",
     "mnist",
     "read_idx",
     "sinusoid",

@@ -11,17 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-MNIST_FILES = {
+_MNIST_FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
 }
-MNIST_MD5 = {
+_MNIST_MD5 = {
     "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
     "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
 }
-MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+_MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 
 
 def mnist(
@@ -49,10 +49,10 @@ def mnist(
     Reference:
         LeCun, Cortes, Burges (1998), the MNIST database.
     """
-    if split not in MNIST_FILES:
+    if split not in _MNIST_FILES:
         raise ValueError(f'split must be "train" or "test", got {split!r}')
     locate = _download_mnist if path is None else partial(_find_idx, Path(path))
-    images, labels = (read_idx(locate(name)) for name in MNIST_FILES[split])
+    images, labels = (read_idx(locate(name)) for name in _MNIST_FILES[split])
     if images.ndim != 3 or labels.ndim != 1:
         raise ValueError(
             f"the {split} files hold arrays of shapes {images.shape} and {labels.shape}, not "
@@ -87,13 +87,13 @@ def _download_mnist(name: str) -> Path:
             "'jaxmargin[experiments]' to download them"
         ) from error
     registry = pooch.create(
-        path=pooch.os_cache("jaxmargin"), base_url=MNIST_URL, registry=MNIST_MD5
+        path=pooch.os_cache("jaxmargin"), base_url=_MNIST_URL, registry=_MNIST_MD5
     )
     try:
         return Path(registry.fetch(name))
     except (RequestException, OSError) as error:
         raise FileNotFoundError(
-            f"could not download {name} from {MNIST_URL} ({type(error).__name__}): give the "
+            f"could not download {name} from {_MNIST_URL} ({type(error).__name__}): give the "
             "folder with MNIST's four IDX files"
         ) from error
 

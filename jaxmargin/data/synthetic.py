@@ -1,4 +1,4 @@
-"""The distribution D, teacher networks, and points on a line (eq. 2.1, sections 5 and F)."""
+"""The distribution D, teacher networks, and points on a line (eq. 2.1, section 5, appendix F)."""
 
 import itertools
 import math
@@ -8,21 +8,24 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxmargin._checks import require_count, require_positive
 from jaxmargin.networks.models import TwoLayer, init_two_layer, two_layer
 
-MAX_TEACHERS = 1000  # teachers drawn before a bound on the majority class is called too tight
-MAX_BATCHES = 1000  # batches of inputs drawn before a margin is called too large
-LEAST_BATCH = 256  # inputs a batch, so that ten batches without a hit mean something
+_AXES = ((1, 0), (-1, 0), (0, 1), (0, -1))
+_TARGETS = {"label": (1.0, 1.0, -1.0, -1.0), "half_space": (1.0, -1.0, -1.0, -1.0)}
+_MAX_TEACHERS = 1000  # teachers drawn before a bound on the majority class is called too tight
+_MAX_BATCHES = 1000  # batches of inputs drawn before a margin is called too large
+_LEAST_BATCH = 256  # inputs a batch, so that ten batches without a hit mean something
 
 
 def two_axis(key: PRNGKeyArray, n: int, d: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
     """Samples of the distribution D (Wei et al. 2019, eq. 2.1).
 
-    y = +1 puts (+-1, 0) and y = -1 puts (0, +-1) in the first two coordinates, each of the four
-    with probability 1/4; the other d - 2 coordinates are uniform signs, pure noise.
+    The first two coordinates are (1, 0) or (-1, 0) for y = +1, and (0, 1) or (0, -1) for y = -1.
+    Each of the four has probability 1/4. The other d - 2 coordinates are uniform signs and tell
+    nothing about y.
 
     Args:
         key: random key.
@@ -78,15 +81,16 @@ def teacher(
     inputs: Literal["gaussian", "sphere"] = "gaussian",
     max_majority: float = 1.0,
 ) -> TeacherSample:
-    """Samples labelled by a random two-layer network with N(0, 1) weights (section 5, F).
+    """Samples labelled by a random two-layer network with N(0, 1) weights (section 5, appendix F).
 
-    Inputs with |f(x)| < margin, or f(x) = 0, are rejected. A teacher that gives one class more
-    than the fraction `max_majority` of the samples is drawn again, so that guessing cannot look
-    good.
+    Inputs with |f(x)| < margin, or with f(x) = 0, are rejected. Some teachers give nearly all
+    samples the same label, and guessing that label would look good. A teacher that labels more
+    than the fraction `max_majority` of the samples alike is therefore drawn again.
 
     Args:
         key: random key.
-        n: number of samples, >= 1; ask for training and test samples at once and split.
+        n: number of samples, >= 1. To have test samples of the same teacher, ask for all samples
+            at once and split them.
         d: number of features, >= 1.
         hidden: hidden units of the teacher, >= 1.
         margin: least |f(x)| of an accepted input, >= 0.
@@ -97,8 +101,8 @@ def teacher(
         `TeacherSample(x, y, teacher)`.
 
     Raises:
-        ValueError: an argument out of range, a margin that (nearly) no input has, or a bound on
-            the majority class that no teacher met.
+        ValueError: an argument out of range, a margin that no input or hardly any has, or a
+            max_majority that no teacher met.
         TypeError: a count that is not an integer, or margin not a number.
 
     Example:
@@ -117,7 +121,7 @@ def teacher(
         raise ValueError(f'inputs must be "gaussian" or "sphere", got {inputs!r}')
     if not 0.5 <= max_majority <= 1:
         raise ValueError(f"max_majority must be in [0.5, 1], got {max_majority}")
-    for attempt in range(MAX_TEACHERS):
+    for attempt in range(_MAX_TEACHERS):
         key_teacher, key_x = jax.random.split(jax.random.fold_in(key, attempt))
         network = init_two_layer(key_teacher, d, hidden)
         x, scores = _accepted_inputs(key_x, network, n, margin, inputs)
@@ -125,7 +129,7 @@ def teacher(
         if max(positive, 1 - positive) <= max_majority:
             return TeacherSample(x, jnp.sign(scores), network)
     raise ValueError(
-        f"none of {MAX_TEACHERS} teachers kept the larger class within max_majority = "
+        f"none of {_MAX_TEACHERS} teachers kept the larger class within max_majority = "
         f"{max_majority} of {n} samples: raise max_majority, or n"
     )
 
@@ -143,15 +147,15 @@ def _accepted_inputs(
 ) -> tuple[Array, Array]:
     """The first n of a stream of inputs with |f(x)| >= margin (and f(x) != 0)."""
     xs, scores, found, drawn = [], [], 0, 0
-    batch = max(n, LEAST_BATCH)
+    batch = max(n, _LEAST_BATCH)
     while found < n:
-        # Ten batches without a single hit, or a thousand without enough, will not end well.
-        if drawn >= MAX_BATCHES * batch or (drawn >= 10 * batch and found == 0):
+        # After ten batches without a single hit, or a thousand without enough, give up.
+        if drawn >= _MAX_BATCHES * batch or (drawn >= 10 * batch and found == 0):
             raise ValueError(
                 f"only {found} of {drawn} inputs have a margin of at least {margin} on the "
                 f"teacher, but {n} are needed: lower the margin"
             )
-        # In NumPy: each number of accepted inputs would be a new shape for JAX to compile.
+        # In NumPy, because each number of accepted inputs would be a new shape for JAX to compile.
         x, score = map(
             np.asarray, _draw_inputs(jax.random.fold_in(key, drawn), network, batch, inputs)
         )
@@ -175,7 +179,7 @@ def sinusoid(
         high: right end, > low.
 
     Returns:
-        x (n, 1) ascending, y (n,) in {-1, +1}; append `append_one(x)` for a bias.
+        x (n, 1) ascending, y (n,) in {-1, +1}. `append_one(x)` gives a network a bias.
 
     Raises:
         ValueError: n < 2, cycles not positive, or an empty interval.
@@ -187,8 +191,8 @@ def sinusoid(
         [1.0, 1.0, -1.0, -1.0, 1.0, 1.0]
 
     Reference:
-        Wei, Lee, Liu, Ma (2019), appendix F.3 and Figure 5 (which shows, but does not give,
-        the labels).
+        Wei, Lee, Liu, Ma (2019), appendix F.3 and Figure 5. The figure shows the labels, but the
+        text does not give them.
     """
     require_count("n", n, least=2)
     require_positive("cycles", cycles)
@@ -200,7 +204,7 @@ def sinusoid(
 
 
 def embed(z: Float[Array, "n d_minus_2"], first: float, second: float) -> Float[Array, "n d"]:
-    """(a, b, z): rows of d coordinates, the first two of them given.
+    """Put two given coordinates before each row: (a, b, z).
 
     Args:
         z: (n, d - 2) rows.
@@ -226,23 +230,78 @@ def embed(z: Float[Array, "n d_minus_2"], first: float, second: float) -> Float[
     return jnp.concatenate([axes, z], axis=1)
 
 
-TARGETS = {  # at (1, 0, z), (-1, 0, z), (0, 1, z), (0, -1, z)
-    "label": (1.0, 1.0, -1.0, -1.0),
-    "half_space": (1.0, -1.0, -1.0, -1.0),
-}
+class Groups(NamedTuple):
+    """The four groups of D, of probability 1/4 each, and the value of a target on each.
+
+    Attributes:
+        axes: (4, 2) integers, the first two coordinates of each group.
+        values: (4,) the target there.
+    """
+
+    axes: Int[np.ndarray, "4 2"]
+    values: Float[np.ndarray, " 4"]
 
 
-AXES = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
+def groups_of_d(target: str = "label") -> Groups:
+    """The four values that the first two coordinates of D take, and a target there.
+
+    The other coordinates are noise, so that a target of D is a function of these two.
+
+    Args:
+        target: "label" for y itself; "half_space" for sign(x_1 - 1/2), which a threshold on one
+            coordinate gives, and which is wrong on one group of the four.
+
+    Returns:
+        `Groups(axes, values)`, in NumPy.
+
+    Raises:
+        ValueError: unknown target.
+
+    Example:
+        >>> axes, values = groups_of_d()
+        >>> axes.tolist(), values.tolist()
+        ([[1, 0], [-1, 0], [0, 1], [0, -1]], [1.0, 1.0, -1.0, -1.0])
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), eq. 2.1.
+    """
+    if target not in _TARGETS:
+        raise ValueError(f"target must be one of {', '.join(_TARGETS)}, got {target!r}")
+    return Groups(np.array(_AXES), np.array(_TARGETS[target]))
 
 
 def support_of_d(d: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
-    """All 2^d points of the distribution D and their labels; d >= 3.
+    """All n = 2^d points that the distribution D can give, and their labels.
 
-    ||Theta*||^2 is 8 here. Four units reach it (appendix B.2). For a bound from below, any nu with
-    |sum_i nu_i [u . x_i]_+| <= 1 on the sphere gives ||Theta||^2 >= 2 sum_i nu_i y_i. Take
-    nu = 4 y / 2^d: for u = (a, b, v) the sum is E|a + v . z| - E|b + v . z| over signs z, and
-    E|v . z| <= E|b + v . z|, so that it is at most |a|, and at least -|b|.
+    D is uniform on them, so that training on this set is training on the whole distribution. The
+    optimum is known: a network with margin 1 on every point has ||Theta||^2 >= 8, and four units
+    reach 8 (appendix B.2). The largest normalised margin is therefore 1/8.
+
+    The bound 8 follows from duality. Any nu with |sum_i nu_i [u . x_i]_+| <= 1 for all unit
+    vectors u gives ||Theta||^2 >= 2 sum_i nu_i y_i, and nu = 4 y / 2^d is such a nu: for
+    u = (a, b, v) the sum is E|a + v . z| - E|b + v . z|, an expectation over random signs z. As
+    E|v . z| <= E|b + v . z|, it is at most |a|; in the same way it is at least -|b|.
+
+    Args:
+        d: number of features, >= 3; the arrays have 2^d rows.
+
+    Returns:
+        x (2^d, d) with entries in {-1, 0, 1}; y (2^d,) in {-1, +1}.
+
+    Raises:
+        ValueError: d < 3.
+        TypeError: d is not an integer.
+
+    Example:
+        >>> x, y = support_of_d(3)
+        >>> x.shape, x[0].tolist(), float(y[0])
+        ((8, 3), [1.0, 0.0, -1.0], 1.0)
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), eq. 2.1; appendix B.2 for the four units.
     """
+    require_count("d", d, least=3)
     z = jnp.array(list(itertools.product((-1.0, 1.0), repeat=d - 2)))
-    x = jnp.concatenate([embed(z, *axis) for axis in AXES.tolist()])
-    return x, jnp.repeat(jnp.array(TARGETS["label"]), len(z), total_repeat_length=len(x))
+    x = jnp.concatenate([embed(z, *axis) for axis in _AXES])
+    labels = jnp.array(_TARGETS["label"])
+    return x, jnp.repeat(labels, len(z), total_repeat_length=len(x))

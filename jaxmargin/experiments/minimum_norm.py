@@ -93,7 +93,7 @@ def trained_path(
     for lam in lams:
         # Of NumPy, so that the first lambda's compilation does for networks spread over devices.
         start = _Student(jax.tree.map(np.asarray, networks), jnp.full(trials, lam, x.dtype))
-        (networks, _), history = train(
+        (networks, _), history, _ = train(
             _objective, optimizer, start, *samples, num_steps=steps, record=steps, trials=True
         )
         objectives.append(history.objective[:, -1])

@@ -15,11 +15,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float, Shaped
 
-from jaxmargin._checks import check_signs, require_finite, require_positive
+from jaxmargin._checks import (
+    is_concrete,
+    require_finite,
+    require_floats,
+    require_positive,
+    require_signs,
+)
 from jaxmargin.errors import ConvergenceError
 from jaxmargin.kernels._logistic import solve_logistic, solve_softmax
 from jaxmargin.kernels._svm import solve_svm
@@ -328,7 +333,7 @@ def _rounding(gram: Array) -> float:
 
 def _check_gram(gram: Array) -> Array:
     """Gram matrix as an array; raise unless it is one or several, concrete and symmetric."""
-    if isinstance(gram, Tracer):
+    if not is_concrete(gram):
         raise TypeError(
             "fit_* check the values of gram, so they cannot run inside jit, vmap or grad: "
             "call them outside, with a leading axis t for many trials"
@@ -336,8 +341,7 @@ def _check_gram(gram: Array) -> Array:
     gram = jnp.asarray(gram)
     if gram.ndim not in (2, 3) or gram.shape[-1] != gram.shape[-2] or 0 in gram.shape:
         raise ValueError(f"gram must be (n, n) or (t, n, n) with n >= 1, got shape {gram.shape}")
-    if not jnp.issubdtype(gram.dtype, jnp.floating):
-        raise TypeError(f"gram must hold floats, got {gram.dtype}: cast it, say to float32")
+    require_floats("gram", gram)
     asymmetry, size = (float(value) for value in _asymmetry(gram))
     if not np.isfinite(asymmetry):
         require_finite("gram", gram)
@@ -372,7 +376,7 @@ def _check_labels(gram: Array, y: Array) -> tuple[Array, Array]:
         raise ValueError(f"y must be {gram.shape[:-1]}, one label a sample, got {y.shape}")
     if jnp.issubdtype(y.dtype, jnp.floating):
         require_finite("y", y)
-        check_signs(y)
+        require_signs(y)
         return gram, y
     if not jnp.issubdtype(y.dtype, jnp.integer):
         raise TypeError(f"y must hold floats -1, +1 or integers in [0, k), got {y.dtype}")

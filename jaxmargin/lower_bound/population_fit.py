@@ -16,7 +16,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxmargin._checks import require_count, require_finite
-from jaxmargin.data.synthetic import AXES, TARGETS, embed, two_axis
+from jaxmargin.data.synthetic import Groups, embed, groups_of_d, two_axis
 from jaxmargin.kernels.closed_form import Kernel, two_layer_ntk
 from jaxmargin.kernels.products import kernel_matvec
 
@@ -79,12 +79,11 @@ def best_in_span(
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem B.1, which is about every beta.
     """
-    if target not in TARGETS:
-        raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
+    groups = groups_of_d(target)
     require_count("num_test", num_test)
     inputs = _require_support(x)
     profile = _kernel_profile(kernel, inputs.shape[1])
-    gram, second, mean = _population_moments(inputs, profile, TARGETS[target])
+    gram, second, mean = _population_moments(inputs, profile, groups)
     coefficients = _least_squares(gram, second, mean)
     beta = jnp.asarray(coefficients, x.dtype)
     held_out = held_out_error(key, x, beta, kernel=kernel, num_test=num_test)
@@ -200,7 +199,7 @@ def _pair_moments(profile: np.ndarray) -> np.ndarray:
 
 
 def _population_moments(
-    inputs: np.ndarray, profile: np.ndarray, target: tuple[float, ...]
+    inputs: np.ndarray, profile: np.ndarray, groups: Groups
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """K(x_i, x_j) and, over the population, E[K(x_i, x) K(x_j, x)] and E[target(x) K(x_i, x)]."""
     dim = inputs.shape[1] - 2
@@ -210,7 +209,7 @@ def _population_moments(
     table = _pair_moments(profile)
     average = profile @ scipy.stats.binom.pmf(np.arange(dim + 1), dim, 0.5)
     second, mean = np.zeros_like(gram), np.zeros(len(gram))
-    for group, value in zip(AXES, target, strict=True):
+    for group, value in zip(*groups, strict=True):
         c = axis @ group + 1
         second += table[c[:, None], c, agreements] / 4
         mean += value * average[c] / 4

@@ -12,10 +12,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import require_count, require_finite, require_positive
+from jaxmargin._checks import is_concrete, require_count, require_finite, require_positive
 
 _ROUNDING = 1e-4  # by which a margin may exceed the largest that there is
 
@@ -128,7 +127,7 @@ def margin_bound(
     Reference:
         Wei, Lee, Liu, Ma (2019), Proposition D.1 and Corollary 4.2.
     """
-    if not isinstance(margin, Tracer):
+    if is_concrete(margin):
         if np.ndim(margin) == 0 and margin <= 0:
             raise ValueError(
                 f"margin must be > 0, got {margin}: these parameters do not separate the samples; "
@@ -184,8 +183,7 @@ def margin_loss_bound(
     """
     if margins.ndim != 1 or not len(margins):
         raise ValueError(f"margins must be (n,) with n >= 1, got {margins.shape}")
-    if not isinstance(margins, Tracer):
-        require_finite("margins", margins)
+    require_finite("margins", margins)
     n, radius = _checked(len(margins), depth, radius, margins.dtype)
     _check_largest("margins", margins, radius, depth)
     delta = _checked_delta(delta, margins.dtype)
@@ -234,13 +232,13 @@ def _checked(n: int | Array, depth: int, radius: float | Array, dtype) -> tuple[
 
 
 def _checked_delta(delta: float | Array, dtype) -> Array:
-    if not isinstance(delta, Tracer) and not 0 < delta < 1:
+    if is_concrete(delta) and not 0 < delta < 1:
         raise ValueError(f"delta must be in (0, 1), got {delta}: a probability of failure")
     return jnp.asarray(delta, dtype)
 
 
 def _check_largest(name: str, margins: float | Array, radius: Array, depth: int) -> None:
-    if isinstance(margins, Tracer) or isinstance(radius, Tracer):
+    if not is_concrete(margins, radius):
         return
     largest = float(radius) * depth ** (-depth / 2)
     if np.max(margins) > largest * (1 + _ROUNDING):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxmargin._checks import require_count
+from jaxmargin._checks import require_count, require_rows
 from jaxmargin._sphere_search import EXACT_DIMENSION
 from jaxmargin.sphere import maximum
 
@@ -69,8 +69,7 @@ def rademacher_complexity(
         Bartlett, Mendelson (2002); Wei, Lee, Liu, Ma (2019), appendix D.1.
     """
     require_count("num_draws", num_draws, least=2)
-    if x.ndim != 2 or 0 in x.shape:
-        raise ValueError(f"x must be (n, d) with n, d >= 1, got {x.shape}")
+    require_rows("x", x)
     suprema = _suprema(key, x, num_draws)
     error = jnp.std(suprema, ddof=1) / math.sqrt(num_draws)
     return RademacherEstimate(jnp.mean(suprema), error, x.shape[1] <= EXACT_DIMENSION)

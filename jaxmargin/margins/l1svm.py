@@ -8,11 +8,17 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 from scipy.spatial.distance import cdist
 
-from jaxmargin._checks import check_signs, require_count, require_finite, require_positive
+from jaxmargin._checks import (
+    require_concrete,
+    require_count,
+    require_finite,
+    require_floats,
+    require_positive,
+    require_signs,
+)
 from jaxmargin._sphere_search import EXACT_DIMENSION
 from jaxmargin.errors import ConvergenceError
 from jaxmargin.margins._cutting_planes import (
@@ -227,19 +233,17 @@ def _check(
     function: str, name: str, rows: Array | np.ndarray, y: Array | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The samples and labels in float64, or an error that names the fault."""
-    if isinstance(rows, Tracer) or isinstance(y, Tracer):
-        raise TypeError(f"{function} takes concrete numbers: call it outside jit, vmap and grad")
+    require_concrete(function, rows, y)
     rows, y = np.asarray(rows), np.asarray(y)
     if rows.ndim != 2 or 0 in rows.shape or y.shape != rows.shape[:1]:
         raise ValueError(
             f"{name} must be (n, {'d' if name == 'x' else 'p'}) and y (n,), got {rows.shape} and "
             f"{y.shape}"
         )
-    if not jnp.issubdtype(rows.dtype, jnp.floating):
-        raise TypeError(f"{name} must hold floats, got {rows.dtype}: cast it, say to float64")
+    require_floats(name, rows)
     require_finite(name, rows)
     require_finite("y", y)
-    check_signs(y)
+    require_signs(y)
     if len(np.unique(y)) < 2:
         raise ValueError(
             f"y must have both labels, but all {len(y)} are {y[0]:+g}: a margin separates classes"

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree, Shaped
 
-from jaxmargin._checks import check_class_labels
+from jaxmargin._arithmetic import own_and_others
+from jaxmargin._checks import require_class_labels, require_same_shape
 from jaxmargin.networks import norms
 from jaxmargin.networks.models import Apply
 from jaxmargin.networks.norms import Norm
@@ -35,13 +36,11 @@ def sample_margins(scores: Float[Array, "n *k"], y: Shaped[Array, " n"]) -> Floa
         Wei, Lee, Liu, Ma (2019), section 4; appendix C.1 for several classes.
     """
     if scores.ndim == y.ndim:
-        if scores.shape != y.shape:
-            raise ValueError(f"scores and y must match, got {scores.shape} and {y.shape}")
+        require_same_shape(scores, y)
         return y * scores
-    check_class_labels(scores, y)
-    own = jax.nn.one_hot(y, scores.shape[-1], dtype=bool)
-    own_score = jnp.sum(jnp.where(own, scores, 0.0), axis=-1)
-    return own_score - jnp.max(jnp.where(own, -jnp.inf, scores), axis=-1)
+    require_class_labels(scores, y)
+    own, others = own_and_others(scores, y)
+    return own[..., 0] - jnp.max(jnp.where(others, scores, -jnp.inf), axis=-1)
 
 
 def margin_distribution(

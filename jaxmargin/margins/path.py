@@ -15,15 +15,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PyTree, Shaped
 
 from jaxmargin._arithmetic import as_float64
-from jaxmargin._checks import require_callable, require_count, require_finite, require_positive
+from jaxmargin._checks import (
+    require_callable,
+    require_concrete,
+    require_count,
+    require_finite,
+    require_positive,
+)
 from jaxmargin.errors import DivergenceError
-from jaxmargin.margins.normalized import check_separable_labels, normalized_margin, sample_margins
+from jaxmargin.margins.normalized import check_separable_labels, normalized_margin
 from jaxmargin.networks import norms
 from jaxmargin.networks.homogeneity import homogeneity_degree
+from jaxmargin.networks.losses import log_margin
 from jaxmargin.networks.models import Apply
 from jaxmargin.networks.norms import Norm
 from jaxmargin.networks.objective import Regularized, regularized
@@ -125,10 +131,8 @@ def margin_path(
     require_count("num_steps", num_steps)
     require_positive("learning_rate", learning_rate)
     require_positive("tol", tol)
-    if on_record is not None:
-        require_callable("on_record", on_record, "on_record()")
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((params, x, y))):
-        raise TypeError("margin_path takes concrete numbers: call it outside jit, vmap and grad")
+    require_callable("on_record", on_record, "on_record()", optional=True)
+    require_concrete("margin_path", params, x, y)
     found: list[_End] = []
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):  # as optax needs it
         params, x, y = jax.tree.map(as_float64, (params, x, y))
@@ -226,12 +230,7 @@ def _log_objective(
 
 def _log_mean_loss(scores: Array, y: Array) -> Array:
     """Log of the mean logistic or cross-entropy loss, both log(1 + e^-z) of a margin z."""
-    if scores.ndim == 1:
-        z = sample_margins(scores, y)
-    else:
-        own = jax.nn.one_hot(y, scores.shape[-1], dtype=bool)
-        own_score = jnp.sum(jnp.where(own, scores, 0.0), axis=-1, keepdims=True)
-        z = -jax.nn.logsumexp(scores - own_score, axis=-1, where=~own)
+    z = log_margin(scores, y)
     near = jnp.log(jax.nn.softplus(-jnp.minimum(z, _LARGE)))
     return jax.nn.logsumexp(jnp.where(z < _LARGE, near, -z)) - math.log(len(y))
 
@@ -263,8 +262,7 @@ def _check_problem(
 ) -> Regularized:
     """The objective without lam, once everything fits it."""
     require_callable("apply", apply, "apply(params, x)")
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        require_finite("params" + jax.tree_util.keystr(path), leaf)
+    require_finite("params", params)
     require_finite("x", x)
     scores = jax.eval_shape(apply, params, x)
     loss = "logistic" if scores.ndim == 1 else "cross_entropy"

@@ -7,11 +7,10 @@ computed in logarithms, in float64.
 import math
 
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 from scipy.optimize import minimize_scalar
 
-from jaxmargin._checks import require_count, require_positive
+from jaxmargin._checks import require_concrete, require_count, require_positive
 
 _LOG_LEAST = math.log(2.0**-1022)  # of the positive floats
 
@@ -227,8 +226,7 @@ def _check_problem(
 ) -> None:
     """Of Theorem C.2's functions; `more` are further numbers > 0."""
     numbers = {"margin_star": margin_star, "degree": degree, "r": r, "alpha": alpha, **more}
-    if any(isinstance(value, Tracer) for value in (*numbers.values(), n, k)):
-        raise TypeError(f"{function} takes concrete numbers: call it outside jit, vmap and grad")
+    require_concrete(function, numbers, n, k)
     if np.ndim(margin_star) == 0 and margin_star <= 0:
         raise ValueError(
             f"margin_star must be > 0, got {margin_star}: the samples must be separable"

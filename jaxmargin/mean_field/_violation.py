@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jaxtyping import Array
 
 from jaxmargin._checks import require_finite
@@ -157,6 +156,5 @@ def check_starts(starts: Array, measure: Measure) -> Array:
         raise TypeError(
             f"starts must have the measure's dtype {measure.theta.dtype}, got {starts.dtype}"
         )
-    if not isinstance(starts, Tracer):
-        require_finite("starts", starts)
+    require_finite("starts", starts)
     return starts

@@ -12,12 +12,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 from scipy.optimize import minimize
 
 from jaxmargin._arithmetic import as_float64
-from jaxmargin._checks import require_count, require_positive
+from jaxmargin._checks import require_concrete, require_count, require_positive
 from jaxmargin.errors import ConvergenceError
 from jaxmargin.mean_field._particles import check_measure
 from jaxmargin.mean_field._violation import check_starts, relu_network, require_conjugate
@@ -98,8 +97,7 @@ def global_optimum(
     require_positive("tol", tol)
     require_count("max_rounds", max_rounds)
     require_conjugate(problem)
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, measure, starts))):
-        raise TypeError("global_optimum takes concrete numbers: call it outside jit, vmap and grad")
+    require_concrete("global_optimum", problem, measure, starts)
     with jax.enable_x64(True):
         measure = check_measure(problem, measure)
         if starts is not None:

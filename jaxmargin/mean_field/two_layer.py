@@ -9,17 +9,17 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jaxtyping import Array, Float, Shaped
 
 from jaxmargin._arithmetic import safe_power
 from jaxmargin._checks import (
-    check_class_labels,
-    check_classes,
-    check_signs,
+    require_class_labels,
+    require_classes,
     require_count,
     require_finite,
+    require_floats,
     require_positive,
+    require_signs,
 )
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
@@ -175,17 +175,15 @@ def two_layer_problem(
 def _logistic_risk(x: Array, y: Array, _: None) -> LogisticRisk:
     _check_samples(x, y, "y", (x.shape[0],) if x.ndim else ())
     _check_float_targets(x, y)
-    if not isinstance(y, Tracer):
-        check_signs(y)
+    require_signs(y)
     return LogisticRisk(y)
 
 
 def _cross_entropy_risk(x: Array, labels: Array, k: int) -> CrossEntropyRisk:
     require_count("k", k, least=2)
     _check_samples(x, labels, "y", (x.shape[0],) if x.ndim else ())
-    check_class_labels(jax.ShapeDtypeStruct((len(x), k), x.dtype), labels)
-    if not isinstance(labels, Tracer):
-        check_classes(labels, k)
+    require_class_labels(jax.ShapeDtypeStruct((len(x), k), x.dtype), labels)
+    require_classes(labels, k)
     return CrossEntropyRisk(labels, k)
 
 
@@ -222,11 +220,9 @@ def _check_samples(x: Array, y: Array, name: str, shape: tuple[int, ...]) -> Non
             f"x must be (n, d) with n, d >= 1 and {name} have one entry a sample, got {x.shape} "
             f"and {y.shape}"
         )
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"x must hold floats, got {x.dtype}: cast it, say to float32")
-    for which, values in (("x", x), (name, y)):
-        if not isinstance(values, Tracer):
-            require_finite(which, values)
+    require_floats("x", x)
+    require_finite("x", x)
+    require_finite(name, y)
 
 
 def _check_float_targets(x: Array, y: Array) -> None:

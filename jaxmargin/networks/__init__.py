@@ -1,14 +1,16 @@
-"""Networks and how they are trained (sections 2, 4.1 to 4.3 and D.1).
+"""Networks and how they are trained (section 2, sections 4.1 to 4.3, and appendix D.1).
 
-Positively homogeneous networks, the norms and losses of the objective
-mean loss + lam * ||Theta||^r (eq. 2.2, 4.1), what homogeneity gives (balanced layers, wider
-networks of the same margin, Theorem 4.3), and gradient descent with any optax optimizer.
+The objective is mean loss + lam * ||Theta||^r (eq. 2.2 and 4.1). Here are its parts: positively
+homogeneous networks, losses, and norms of parameters. `train` minimises it with any optax
+optimizer. Homogeneity has consequences of its own: layers can be balanced, and a network can be
+widened without a change of its margin (Theorem 4.3).
 """
 
 from jaxmargin.networks import norms
 from jaxmargin.networks.homogeneity import Homogeneity, balance, homogeneity_degree, widen
 from jaxmargin.networks.losses import (
     cross_entropy_loss,
+    log_margin,
     logistic_loss,
     squared_loss,
     truncated_squared_loss,
@@ -27,8 +29,8 @@ from jaxmargin.networks.models import (
     pattern_change,
     two_layer,
 )
-from jaxmargin.networks.objective import Loss, Regularized, regularized
-from jaxmargin.networks.training import History, Metrics, Minibatch, Objective, Trained, train
+from jaxmargin.networks.objective import Loss, Objective, Regularized, regularized
+from jaxmargin.networks.training import History, Metrics, Minibatch, OptState, Trained, train
 from jaxmargin.networks.unit_perturbation import PerturbUnitsState, perturb_units
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "Mlp",
     "Network",
     "Objective",
+    "OptState",
     "PerturbUnitsState",
     "Regularized",
     "Trained",
@@ -53,6 +56,7 @@ __all__ = [
     "homogeneity_degree",
     "init_mlp",
     "init_two_layer",
+    "log_margin",
     "logistic_loss",
     "mlp",
     "norms",

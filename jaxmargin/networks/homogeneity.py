@@ -1,4 +1,8 @@
-"""What homogeneity gives: layers balanced, networks widened, and its degree measured (D.1, 4.3)."""
+"""Homogeneity: its degree, and balanced and widened networks (section 4.3, appendix D.1).
+
+A network f is a-positively-homogeneous if f(x; c Theta) = c^a f(x; Theta) for every c > 0. A relu
+network without biases is, and its degree a is its depth.
+"""
 
 import functools
 import math
@@ -17,8 +21,9 @@ from jaxmargin.networks.models import Apply, Network, TwoLayer
 def balance(params: Network) -> Network:
     """Rescale the layers to equal Frobenius norms without changing the function.
 
-    W_j becomes (prod_i ||W_i||)^(1/q) W_j / ||W_j||; by the inequality of arithmetic and
-    geometric means the norm of all parameters does not grow. A zero layer makes all zero.
+    The matrix W_j becomes (prod_i ||W_i||)^(1/q) W_j / ||W_j||. The norm of all parameters does
+    not grow, by the inequality of arithmetic and geometric means. If one layer is zero, the
+    function is zero, and all layers become zero.
 
     Args:
         params: `TwoLayer` or the matrices of an `mlp` with a 1-homogeneous activation.
@@ -47,8 +52,8 @@ def balance(params: Network) -> Network:
 def widen(params: Network, widths: int | Sequence[int]) -> Network:
     """The same function, norm and margin in a wider architecture (Theorem 4.3).
 
-    Units with zero weights are added, as in the theorem's proof. They receive no gradient; to
-    train on, add noise to them.
+    Units with zero weights are added, as in the theorem's proof. Such units receive no gradient:
+    before training the wider network, add noise to them.
 
     Args:
         params: `TwoLayer` or the matrices of an `mlp`.
@@ -96,8 +101,8 @@ class Homogeneity(NamedTuple):
     """What `homogeneity_degree` measured.
 
     Attributes:
-        degree: the best a in f(x; c Theta) = c^a f(x; Theta).
-        residual: largest relative error of that equation over the scales tried.
+        degree: the a that fits f(x; c Theta) = c^a f(x; Theta) best.
+        residual: the largest relative error of that equation over the scales c that were tried.
     """
 
     degree: Float[Array, ""]
@@ -107,10 +112,10 @@ class Homogeneity(NamedTuple):
 def homogeneity_degree(apply: Apply, params: PyTree, x: Float[Array, "n d"]) -> Homogeneity:
     """Measure a in f(x; c Theta) = c^a f(x; Theta), and by how much the equation fails.
 
-    The degree is the least-squares slope of log ||f(x; c Theta)|| against log c over c = 1/4,
-    1/2, 2, 4 (exact scalings in floating point). The residual is the largest value of
-    ||f_c - c^a f_1|| / max(||f_c||, ||c^a f_1||): rounding for a homogeneous model, of order 1
-    for one with, say, a bias.
+    The degree is the least-squares slope of log ||f(x; c Theta)|| against log c, for c = 1/4, 1/2,
+    2 and 4, which floating point multiplies by exactly. The residual is the largest value of
+    ||f_c - c^a f_1|| / max(||f_c||, ||c^a f_1||). It is of the size of rounding if the model is
+    homogeneous, and of order 1 if it has, say, biases.
 
     Args:
         apply: `apply(params, x)`.
@@ -128,7 +133,7 @@ def homogeneity_degree(apply: Apply, params: PyTree, x: Float[Array, "n d"]) -> 
         (3.0, True)
 
     Reference:
-        Wei, Lee, Liu, Ma (2019), section 4 (a-positive-homogeneous).
+        Wei, Lee, Liu, Ma (2019), section 4 (a-positive-homogeneous networks).
     """
 
     def scaled(c: float) -> Array:

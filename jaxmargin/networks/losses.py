@@ -1,14 +1,15 @@
-"""Losses of margins, logits and predictions, and the regularized objective (eq. 2.2, 4.1).
+"""Losses of margins, logits and predictions (eq. 2.2; appendices B.3 and C.1).
 
-The losses are elementwise and stay exact where exp over- or underflows: a margin of -1e4 costs
+The losses are elementwise, and stay exact where exp over- or underflows: a margin of -1e4 costs
 1e4, and a loss of 1e-9 beside logits of 1e4 is not rounded away.
 """
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
-from jaxmargin._checks import check_class_labels
+from jaxmargin._arithmetic import own_and_others
+from jaxmargin._checks import require_class_labels, require_same_shape
 
 
 def logistic_loss(margins: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -30,13 +31,50 @@ def logistic_loss(margins: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jax.nn.softplus(-margins)
 
 
+def log_margin(scores: Float[Array, "..."], y: Shaped[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The z for which the loss is log(1 + e^{-z}): y f, or -log sum_{j != y} e^{f_j - f_y}.
+
+    The logistic loss is log(1 + e^{-z}) of the margin z = y f(x). The cross-entropy loss of k
+    classes is the same function of this second z, a soft form of the margin
+    f_y - max_{j != y} f_j: below it by at most log(k - 1), and equal to it for k = 2.
+
+    Args:
+        scores: (...) of a scalar network, or (..., k) logits, k >= 2.
+        y: (...) floats -1, +1 for scalar scores; integers in [0, k) for logits.
+
+    Returns:
+        (...) soft margins; they grow with the evidence for the label.
+
+    Raises:
+        TypeError: labels of logits that are not integers.
+        ValueError: fewer than two classes, or shapes that do not match.
+
+    Example:
+        >>> log_margin(jnp.array([2.0, 0.5]), jnp.array([1.0, -1.0])).tolist()
+        [2.0, -0.5]
+        >>> log_margin(jnp.array([[5.0, 1.0, 1.0]]), jnp.array([0])).round(4).tolist()  # 4 - log 2
+        [3.306...]
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), eq. 2.2; appendix C.1 for several classes.
+    """
+    if scores.ndim == y.ndim:
+        require_same_shape(scores, y)
+        return y * scores
+    require_class_labels(scores, y)
+    own, others = own_and_others(scores, y)
+    # The difference first: logsumexp of logits of size 1e4 is rounded to 1e-3 in float32.
+    return -jax.nn.logsumexp(scores - own, axis=-1, where=others)
+
+
 def cross_entropy_loss(
     logits: Float[Array, "*shape k"], labels: Int[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
     """-log softmax(logits)[label], written as log(1 + sum_{j != y} e^{f_j - f_y}).
 
-    The second form keeps full relative accuracy for a small loss; with k = 2 it is the logistic
-    loss of the difference of the logits.
+    The second form is the logistic loss of `log_margin(logits, labels)`. It keeps its relative
+    accuracy however small the loss is. With k = 2 it is the logistic loss of the difference of
+    the two logits.
 
     Args:
         logits: (..., k) scores, k >= 2.
@@ -57,11 +95,8 @@ def cross_entropy_loss(
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix C.1.
     """
-    check_class_labels(logits, labels)
-    own = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
-    own_logit = jnp.sum(jnp.where(own, logits, 0.0), axis=-1, keepdims=True)
-    # The difference first: logsumexp of logits of size 1e4 is rounded to 1e-3 in float32.
-    return jax.nn.softplus(jax.nn.logsumexp(logits - own_logit, axis=-1, where=~own))
+    require_class_labels(logits, labels)
+    return logistic_loss(log_margin(logits, labels))
 
 
 def squared_loss(
@@ -86,14 +121,14 @@ def squared_loss(
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.3.
     """
-    check_same_shape(predictions, y)
+    require_same_shape(predictions, y)
     return (predictions - y) ** 2
 
 
 def truncated_squared_loss(
     predictions: Float[Array, "*shape"], y: Float[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
-    """min((f(x) - y)^2, 1), elementwise: the test loss of the regression lower bound.
+    """min((f(x) - y)^2, 1), elementwise: the test loss of the lower bound for regression.
 
     Args:
         predictions: any shape.
@@ -113,12 +148,3 @@ def truncated_squared_loss(
         Wei, Lee, Liu, Ma (2019), appendix B.3.
     """
     return jnp.minimum(squared_loss(predictions, y), 1.0)
-
-
-def check_same_shape(scores: Array, y: Array) -> None:
-    """Raise ValueError unless scores and y have the same shape."""
-    if scores.shape != y.shape:
-        raise ValueError(
-            f"scores and y must have the same shape, got {scores.shape} and {y.shape}: "
-            "a network with one output column needs apply(params, x)[..., 0]"
-        )

@@ -1,7 +1,8 @@
 """Positively homogeneous networks (section 2, eq. 4.2) and their activation patterns (section 5).
 
-Units come first in every hidden array: pre-activations are `(m, ...)`. On CPU this order makes
-both matrix products of a gradient step run on contiguous rows, 1.5x faster than `(..., m)`.
+Units come first in every hidden array: pre-activations are `(m, ...)`. In this order both matrix
+products of a gradient step run over contiguous rows, which on CPU is 1.5 times faster than
+`(..., m)`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +14,11 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from jaxmargin._checks import require_count, require_positive
 
-Apply = Callable[[PyTree, Array], Array]  # a network: apply(params, x)
+Apply = Callable[[PyTree, Array], Array]
+"""A network: `apply(params, x)` gives scores (n,) or logits (n, k) of inputs x (n, d)."""
 
 Activation = Callable[[Array], Array]
+"""An elementwise function between two layers."""
 
 
 class TwoLayer(NamedTuple):
@@ -30,8 +33,11 @@ class TwoLayer(NamedTuple):
     w: Float[Array, "m *k"]
 
 
-Mlp = tuple[Float[Array, "_fan_out _fan_in"], ...]  # sizes differ from layer to layer
+Mlp = tuple[Float[Array, "_fan_out _fan_in"], ...]
+"""Parameters of `mlp`: one matrix for each layer, the first layer first."""
+
 Network = TypeVar("Network", TwoLayer, Mlp)
+"""Parameters of one of this package's networks."""
 
 
 def _apply_first(matrix: Array, x: Array, name: str) -> Array:
@@ -210,10 +216,10 @@ def mlp(
 def activation_pattern(
     params: TwoLayer | Mlp, x: Float[Array, "*batch d"], *, activation: Activation = jax.nn.relu
 ) -> Bool[Array, "*batch m"]:
-    """Which unit is active on which example: 1(u_j . x_i >= 0).
+    """Which unit is active on which input: 1(u_j . x_i >= 0).
 
     Args:
-        params: `TwoLayer`, or the matrices of an `mlp` (all hidden units of all layers count).
+        params: `TwoLayer`, or the matrices of an `mlp`, where the hidden units of all layers count.
         x: (..., d) inputs, usually (n, d).
         activation: the activation between the layers of an `mlp`.
 
@@ -245,9 +251,10 @@ def pattern_change(
     *,
     activation: Activation = jax.nn.relu,
 ) -> Float[Array, ""]:
-    """Fraction of (unit, example) pairs whose activation differs between two parameters.
+    """Fraction of (unit, input) pairs whose activation differs between two parameters.
 
-    Small values mean the kernel regime: the units still see the data as they did at the start.
+    A small fraction after training means the kernel regime: nearly every unit is still active on
+    the same inputs as at the start, so that the tangent kernel has hardly changed.
 
     Args:
         before: parameters, usually the initial ones.
@@ -280,7 +287,7 @@ def pattern_change(
 
 
 def append_one(x: Float[Array, "*batch d"]) -> Float[Array, "*batch d+1"]:
-    """Append the constant feature 1: a bias, as a weight of a homogeneous network.
+    """Append the constant feature 1, whose weights serve as biases of a homogeneous network.
 
     Args:
         x: (..., d) inputs.

@@ -1,8 +1,8 @@
-"""Norms of a pytree of parameters (section 4: Theta is measured in a general norm).
+"""Norms of a pytree of parameters (section 4, where the norm of Theta is a general one).
 
-A norm here is any function `pytree -> scalar`; it sees the parameters as one long vector. Each
-one is exact for entries of 1e30 or 1e-30 in float32 and has derivative 0 at the zero vector;
-NaN and infinite entries show in the result.
+A norm is any function `pytree -> scalar`. Those of this module see the parameters as one long
+vector. They are exact for entries of 1e30 or 1e-30 in float32, and their derivative at the zero
+vector is 0. An entry that is NaN or infinite makes the norm NaN or infinite.
 """
 
 import functools
@@ -15,7 +15,10 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmargin._arithmetic import safe_power, scaled_power_sum
 
+__all__ = ["Norm", "l1", "l2", "linf", "lp", "per_layer", "sum_of_squares"]
+
 Norm = Callable[[PyTree], Float[Array, ""]]
+"""A norm of parameters: `norm(params)` gives a scalar >= 0."""
 
 
 def _leaves(params: PyTree) -> list[Array]:
@@ -139,13 +142,13 @@ def l2(params: PyTree) -> Float[Array, ""]:
 
 
 def sum_of_squares(params: PyTree) -> Float[Array, ""]:
-    """l2(params)**2, as the plain sum: one pass, and smooth at zero.
+    """l2(params)**2, computed as the plain sum of squares: in one pass, and smooth at zero.
 
     Args:
         params: pytree of arrays, any shapes.
 
     Returns:
-        Scalar >= 0; overflows where an entry exceeds the square root of the largest float.
+        Scalar >= 0. It overflows if an entry exceeds the square root of the largest float.
 
     Raises:
         ValueError: the pytree has no array.
@@ -161,9 +164,9 @@ def sum_of_squares(params: PyTree) -> Float[Array, ""]:
 
 
 def per_layer(inner: Norm, outer: Norm) -> Norm:
-    """The outer norm of the vector of the leaves' inner norms.
+    """A norm in two steps: the inner norm of each leaf, and the outer norm of these numbers.
 
-    `per_layer(l2, linf)` is the largest Frobenius norm of a layer: the constraint of Lemma D.3.
+    `per_layer(l2, linf)` is the largest Frobenius norm of a layer, which Lemma D.3 bounds.
 
     Args:
         inner: norm taken of each leaf (layer) by itself.

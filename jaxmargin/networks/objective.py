@@ -9,15 +9,15 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmargin._arithmetic import safe_power
 from jaxmargin._checks import (
-    check_class_labels,
-    check_classes,
-    check_signs,
     require_callable,
+    require_class_labels,
+    require_classes,
     require_positive,
+    require_same_shape,
+    require_signs,
 )
 from jaxmargin.networks import norms
 from jaxmargin.networks.losses import (
-    check_same_shape,
     cross_entropy_loss,
     logistic_loss,
     squared_loss,
@@ -26,14 +26,18 @@ from jaxmargin.networks.models import Apply
 from jaxmargin.networks.norms import Norm
 
 Loss = Callable[[Array, Array], Array]
+"""A loss: `loss(scores, y)` gives one number for each sample."""
+
+Objective = Callable[[PyTree, Array, Array], Array]
+"""What training minimises: `objective(params, x, y)` gives a scalar."""
 
 
 def _logistic_of_scores(scores: Array, y: Array) -> Array:
-    check_same_shape(scores, y)
+    require_same_shape(scores, y)
     return logistic_loss(y * scores)
 
 
-LOSSES: dict[str, Loss] = {
+_LOSSES: dict[str, Loss] = {
     "logistic": _logistic_of_scores,
     "cross_entropy": cross_entropy_loss,
     "squared": squared_loss,
@@ -42,7 +46,15 @@ LOSSES: dict[str, Loss] = {
 
 @dataclass(frozen=True, eq=False)
 class Regularized:
-    """objective(params, x, y): mean loss + lam * norm(params)**r; made by `regularized`."""
+    """What `regularized` makes: a function of (params, x, y) that remembers its parts.
+
+    Attributes:
+        apply: the network, `apply(params, x)`.
+        loss: name of a loss, or a function `(scores, y) -> losses`.
+        lam: strength of the regularizer.
+        r: exponent of the norm.
+        norm: norm of the parameters.
+    """
 
     apply: Apply
     loss: str | Loss
@@ -51,8 +63,8 @@ class Regularized:
     norm: Norm
 
     def __call__(self, params: PyTree, x: Array, y: Array) -> Float[Array, ""]:
-        """Value of the objective on the samples x (n, d) and labels y (n,)."""
-        loss = self.loss if callable(self.loss) else LOSSES[self.loss]
+        """The mean loss over the samples, plus lam * norm(params)**r."""
+        loss = self.loss if callable(self.loss) else _LOSSES[self.loss]
         return jnp.mean(loss(self.apply(params, x), y)) + self.lam * self.penalty(params)
 
     def penalty(self, params: PyTree) -> Float[Array, ""]:
@@ -62,12 +74,12 @@ class Regularized:
         return safe_power(self.norm(params), self.r)
 
     def check_labels(self, scores: Array | jax.ShapeDtypeStruct, y: Array) -> None:
-        """Raise unless concrete labels are what the named loss takes of scores of this shape."""
+        """Raise unless concrete labels fit scores of this shape and the named loss."""
         if self.loss == "logistic":
-            check_signs(y)
+            require_signs(y)
         elif self.loss == "cross_entropy":
-            check_class_labels(scores, y)
-            check_classes(y, scores.shape[-1])
+            require_class_labels(scores, y)
+            require_classes(y, scores.shape[-1])
 
 
 def regularized(
@@ -80,12 +92,12 @@ def regularized(
         loss: "logistic" (labels -1, +1), "cross_entropy" (labels 0..k-1), "squared", or a
             function `(scores, y) -> losses`.
         lam: strength of the regularizer, >= 0.
-        r: its exponent, > 0.
+        r: exponent of the norm, > 0.
         norm: a norm of the parameters, from `jaxmargin.norms` or `pytree -> scalar`.
 
     Returns:
-        `objective(params, x, y) -> scalar`, differentiable in params (derivative 0 of the
-        penalty at Theta = 0).
+        `objective(params, x, y) -> scalar`, differentiable in params. The derivative of the
+        penalty at Theta = 0 is 0.
 
     Raises:
         ValueError: unknown loss, lam negative or r not positive; shapes that do not fit, at
@@ -105,9 +117,9 @@ def regularized(
     """
     require_callable("apply", apply, "apply(params, x)")
     require_callable("norm", norm, "norm(params)")
-    if not callable(loss) and loss not in LOSSES:
+    if not callable(loss) and loss not in _LOSSES:
         raise ValueError(
-            f"loss must be one of {', '.join(LOSSES)} or a function (scores, y), got {loss!r}"
+            f"loss must be one of {', '.join(_LOSSES)} or a function (scores, y), got {loss!r}"
         )
     require_positive("lam", lam, zero=True)
     require_positive("r", r)

@@ -1,4 +1,4 @@
-"""The perturbation of eq. 3.2 for finite networks, as a transform to chain after any optimizer."""
+"""The perturbation of eq. 3.2 for finite networks: a transform to chain after any optimizer."""
 
 import math
 from functools import partial
@@ -8,19 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 
-from jaxmargin._checks import require_positive
+from jaxmargin._checks import is_concrete, require_positive
 from jaxmargin._sphere_search import uniform_directions
+
+_NO_UNITS = object()  # in place of None, which is an empty pytree to JAX
 
 
 class PerturbUnitsState(NamedTuple):
     """State of `perturb_units`.
 
     Attributes:
-        key: random key, never changed: update number `step` folds its number in.
-        step: updates so far.
+        key: random key. It never changes; each update folds its own number into it.
+        step: number of updates so far.
     """
 
     key: PRNGKeyArray
@@ -28,50 +29,53 @@ class PerturbUnitsState(NamedTuple):
 
 
 def perturb_units(
-    noise: float, *, key: PRNGKeyArray, unit_axis: PyTree, radius: float | None = None
+    key: PRNGKeyArray, noise: float, *, unit_axis: PyTree, radius: float | None = None
 ) -> optax.GradientTransformationExtraArgs:
     """Re-initialise each unit of a network with probability `noise` at each update (eq. 3.2).
 
-    A unit is all weights that share its index, over all leaves that have a unit axis: D numbers. A
-    chosen unit becomes a fresh uniform point of the sphere of the given radius in R^D; every other
-    unit receives the incoming update, unchanged. Chain it last:
-    `optax.chain(optax.adam(1e-2), perturb_units(1e-3, key=key, unit_axis=...))`.
+    A unit consists of all weights that share its index, taken over all leaves that have a unit
+    axis. Say that these are D numbers. A chosen unit becomes a fresh uniform point of the sphere
+    of the given radius in R^D. Every other unit receives the incoming update, unchanged. Chain the
+    transform last: `optax.chain(optax.adam(1e-2), perturb_units(key, 1e-3, unit_axis=...))`.
 
-    The radius 1/sqrt(m) makes it the perturbation of the measure `from_network(params)`, whose
-    m particles sqrt(m) (w_j, u_j) have mass 1/m and are born on the unit sphere. `noise` is then
-    the paper's step size * sigma.
+    With the radius 1/sqrt(m) this is the perturbation of the measure `from_network(params)`: its
+    m particles sqrt(m) (w_j, u_j) have mass 1/m, and fresh ones start on the unit sphere. `noise`
+    is then the paper's step size times sigma.
 
-    The update is fresh - params, and params + update is fresh up to one rounding of params. What
-    the optimizer remembers of a unit, such as Adam's moments, is not reset. The D m normals are
-    drawn only when some unit is chosen, but always under `vmap`. The draws depend on the key and
-    on the number of the update alone, so that the trials of `train(..., trials=True)` share them.
+    The update of a chosen unit is `fresh - params`, so that adding it to params gives `fresh` up
+    to one rounding of params. What the optimizer remembers of a unit, such as Adam's moments, is
+    not reset. The D m normal numbers are drawn only when some unit is chosen (under `vmap`:
+    always). The draws depend on nothing but the key and the number of the update. The trials of
+    `train(..., trials=True)` therefore share them.
 
     Args:
-        noise: probability, in [0, 1].
         key: random key.
-        unit_axis: the axis that counts the units, for each leaf of params: a pytree of integers,
-            and of None for leaves without units, that is a prefix of params (one None may stand
-            for a whole subtree). `TwoLayer(u=0, w=0)`, or just 0; flax's kernels are (in, out):
-            `{"params": {"Dense_0": {"kernel": 1, "bias": 0}, "Dense_1": {"kernel": 0, "bias":
-            None}}}`; equinox's weights are (out, in).
+        noise: probability, in [0, 1].
+        unit_axis: the axis that counts the units, for each leaf of params. It is a pytree of
+            integers, with None for leaves without units, and a prefix of params: one entry may
+            stand for a whole subtree. A two-layer network has `TwoLayer(u=0, w=0)`, or just 0.
+            Kernels of flax are (in, out), so that two layers have `{"params": {"Dense_0":
+            {"kernel": 1, "bias": 0}, "Dense_1": {"kernel": 0, "bias": None}}}`. Weights of
+            equinox are (out, in).
         radius: length of a fresh unit, > 0; None takes 1/sqrt(m).
 
     Returns:
         `optax.GradientTransformationExtraArgs` with the state `PerturbUnitsState(key, step)`.
 
     Raises:
-        ValueError: noise outside [0, 1] or radius not positive; when it meets params (init and
-            update): unit_axis is no prefix of them, names no leaf, or an axis that a leaf lacks;
-            leaves of different numbers of units, none, or units of one weight; params missing in
-            update, or unlike the updates.
-        TypeError: noise, radius or an axis is no number; leaves with units that are not floats.
+        ValueError: noise outside [0, 1] or radius not positive. The rest is raised by `init` and
+            `update`, which see params: unit_axis is not a prefix of them, names no leaf, or names
+            an axis that a leaf lacks; leaves have different numbers of units, no units, or units
+            of one weight; params are missing in update, or have another structure than the
+            updates.
+        TypeError: noise, radius or an axis is not a number; leaves with units are not floats.
 
     Example:
         >>> from jaxmargin import TwoLayer
         >>> params = TwoLayer(u=jnp.ones((4, 2)), w=jnp.ones(4))
         >>> optimizer = optax.chain(
         ...     optax.sgd(0.1),
-        ...     perturb_units(1.0, key=jax.random.key(0), unit_axis=TwoLayer(u=0, w=0)))
+        ...     perturb_units(jax.random.key(0), 1.0, unit_axis=TwoLayer(u=0, w=0)))
         >>> updates, state = optimizer.update(params, optimizer.init(params), params)
         >>> u, w = optax.apply_updates(params, updates)
         >>> jnp.sqrt(jnp.sum(u**2, axis=1) + w**2).round(5).tolist()  # 1 / sqrt(4)
@@ -148,7 +152,7 @@ def _replace(
 
 def _units(unit_axis: PyTree, params: PyTree) -> tuple[list[int | None], int]:
     """The unit axis of each leaf of params, in order, and how many units there are."""
-    axes = _broadcast(unit_axis, params)
+    axes = _axes(unit_axis, params)
     counts, shapes = {}, []
     for (path, leaf), axis in zip(jax.tree.leaves_with_path(params), axes, strict=True):
         if axis is None:
@@ -176,22 +180,22 @@ def _units(unit_axis: PyTree, params: PyTree) -> tuple[list[int | None], int]:
     return axes, m
 
 
-def _broadcast(unit_axis: PyTree, params: PyTree) -> list:
+def _axes(unit_axis: PyTree, params: PyTree) -> list[Any]:
     """The entry of unit_axis above each leaf of params; None is an entry of unit_axis."""
-    axes = []
 
-    def note(axis: Any, subtree: PyTree) -> None:  # an empty subtree of params has no leaf
-        axes.extend([axis] * len(jax.tree.leaves(subtree)))
+    def is_none(entry: Any) -> bool:
+        return entry is None
 
+    marked = jax.tree.map(lambda e: _NO_UNITS if is_none(e) else e, unit_axis, is_leaf=is_none)
     try:
-        jax.tree.map(note, unit_axis, params, is_leaf=lambda entry: entry is None)
+        axes = jax.tree.leaves(jax.tree.broadcast(marked, params))
     except ValueError as error:
         reason = str(error).split("\n")[0]
         raise ValueError(f"unit_axis must be a pytree prefix of params: {reason}") from None
-    return axes
+    return [None if axis is _NO_UNITS else axis for axis in axes]
 
 
 def _check_noise(noise: float) -> None:
     require_positive("noise", noise, zero=True)
-    if not isinstance(noise, Tracer) and noise > 1:
+    if is_concrete(noise) and noise > 1:
         raise ValueError(f"noise must be a probability in [0, 1], got {noise}")

@@ -1,22 +1,15 @@
-"""Statistics of the random data (k standard errors, fixed seeds), readers and their errors."""
+"""Statistics of the random data (k standard errors, fixed seeds), and the exact supports."""
 
-import gzip
-import hashlib
+import itertools
 import math
-import os
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pooch
 import pytest
-import requests
 
 import jaxmargin as jm
 from jaxmargin import data
-from jaxmargin.data import images
 
 K = 4.5  # standard errors allowed to each of some hundred statistics of a correct sampler
 
@@ -144,148 +137,42 @@ def test_sinusoid_alternates_in_equal_runs():
     np.testing.assert_array_equal(y, np.repeat([1.0, -1.0, 1.0, -1.0], 10))
 
 
-def idx_bytes(array: np.ndarray) -> bytes:
-    shape = np.asarray(array.shape, ">u4").tobytes()
-    return bytes([0, 0, 8, array.ndim]) + shape + array.astype(np.uint8).tobytes()
+@pytest.mark.parametrize("d", [3, 4, 6])
+def test_the_support_of_d_is_every_point_once_with_its_label(d: int):
+    x, y = (np.asarray(part, np.float64) for part in data.support_of_d(d))
+    axes = [(1, 0, 1), (-1, 0, 1), (0, 1, -1), (0, -1, -1)]
+    expected = {
+        (a, b, *z, label) for a, b, label in axes for z in itertools.product((-1, 1), repeat=d - 2)
+    }
+    rows = [tuple(row) for row in np.column_stack([x, y]).tolist()]
+    assert len(rows) == len(set(rows)) == 2**d
+    assert set(rows) == expected
 
 
-IMAGES = np.arange(12).reshape(3, 2, 2) * 20
-LABELS = np.array([7, 0, 9])
+def test_what_is_drawn_lies_in_the_support_of_d():
+    x, y = data.support_of_d(4)
+    rows = {tuple(row) for row in np.column_stack([x, y]).tolist()}
+    drawn = data.two_axis(jax.random.key(0), 500, 4)
+    assert {tuple(row) for row in np.column_stack(drawn).tolist()} == rows
 
 
-def write_mnist(folder: Path, images: np.ndarray = IMAGES, labels: np.ndarray = LABELS) -> Path:
-    """One split zipped and one plain, as the reader takes both."""
-    for split, (image_name, label_name) in images.MNIST_FILES.items():
-        for name, array in ((image_name, images), (label_name, labels)):
-            if split == "train":
-                (folder / name).write_bytes(gzip.compress(idx_bytes(array)))
-            else:
-                (folder / name.removesuffix(".gz")).write_bytes(idx_bytes(array))
-    return folder
+def test_the_support_of_d_has_the_dtype_of_the_setting():
+    with jax.enable_x64(True):
+        assert {part.dtype for part in data.support_of_d(3)} == {jnp.dtype("float64")}
+    assert {part.dtype for part in data.support_of_d(3)} == {jnp.dtype("float32")}
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_mnist_from_a_folder(tmp_path: Path, split):
-    for folder in (write_mnist(tmp_path), str(tmp_path)):
-        x, labels = data.mnist(folder, split=split)
-        np.testing.assert_allclose(x, IMAGES.reshape(3, 4) / 255, rtol=1e-6)
-        np.testing.assert_array_equal(labels, LABELS)
-        assert (x.dtype, labels.dtype) == (jnp.float32, jnp.int32)
+def test_the_targets_on_the_four_groups():
+    """sign(x_1 - 1/2) differs from the label on (-1, 0) only."""
+    axes, labels = data.groups_of_d()
+    same, half_space = data.groups_of_d("half_space")
+    np.testing.assert_array_equal(axes, same)
+    np.testing.assert_array_equal(labels, np.abs(axes[:, 0]) - np.abs(axes[:, 1]))
+    np.testing.assert_array_equal(half_space, np.sign(axes[:, 0] - 0.5))
+    assert axes[labels != half_space].tolist() == [[-1, 0]]
 
 
-@pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 3, 4), (0,)])
-def test_idx_files_round_trip(tmp_path: Path, shape: tuple[int, ...]):
-    array = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-    (tmp_path / "plain").write_bytes(idx_bytes(array))
-    (tmp_path / "zipped.gz").write_bytes(gzip.compress(idx_bytes(array)))
-    for name in ("plain", "zipped.gz"):
-        read = data.read_idx(tmp_path / name)
-        assert read.dtype == np.uint8
-        np.testing.assert_array_equal(read, array)
-
-
-WHOLE = idx_bytes(IMAGES)
-ZIPPED = gzip.compress(WHOLE)
-BROKEN_FILES = {
-    "cut off": ("a", WHOLE[:-1], r"says it holds \(3, 2, 2\) bytes but holds 11: fetch it again"),
-    "trailing bytes": ("a", WHOLE + b"\0", "but holds 13: fetch it again"),
-    "cut off in the header": ("a", WHOLE[:9], "is not an IDX file"),
-    "empty": ("a", b"", "is not an IDX file"),
-    "floats": ("a", b"\x00\x00\x0d" + WHOLE[3:], "is not an IDX file of unsigned bytes"),
-    "a web page": ("a", b"<html>404 Not Found</html>", "is not an IDX file"),
-    "cut off gzip": ("a.gz", ZIPPED[:-9], "is not a whole gzip file: fetch it again"),
-    "damaged gzip": ("a.gz", ZIPPED[:10] + b"\xff" + ZIPPED[11:], "is not a whole gzip file"),
-    "gzip with a tail": ("a.gz", ZIPPED + b"tail", "is not a whole gzip file"),
-    "not gzip": ("a.gz", WHOLE, "is not a whole gzip file"),
-}
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"), BROKEN_FILES.values(), ids=BROKEN_FILES.keys()
-)
-def test_broken_idx_files(tmp_path: Path, name: str, content: bytes, message: str):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=message) as caught:
-        data.read_idx(tmp_path / name)
-    assert name in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("images", "labels", "message"),
-    [
-        (IMAGES, LABELS[:2], "hold 3 images but 2 labels: fetch both again"),
-        (IMAGES, IMAGES, r"not images \(n, rows, columns\) and labels \(n,\)"),
-        (LABELS, LABELS, r"not images \(n, rows, columns\) and labels \(n,\)"),
-    ],
-)
-def test_mnist_files_that_do_not_belong_together(tmp_path: Path, images, labels, message: str):
-    with pytest.raises(ValueError, match=message):
-        data.mnist(write_mnist(tmp_path, images, labels))
-
-
-def test_mnist_without_a_network(monkeypatch: pytest.MonkeyPatch):
-    def refuse(*_, **__):
-        raise requests.exceptions.ConnectionError("a long story\nof several lines")
-
-    monkeypatch.setattr(pooch.Pooch, "fetch", refuse)
-    with pytest.raises(FileNotFoundError, match=r"could not download .* give the folder") as caught:
-        data.mnist()
-    assert "\n" not in str(caught.value)
-
-
-def test_mnist_downloads_each_file_once_with_its_checksum(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    write_mnist(tmp_path)
-    asked = []
-
-    def fetch(registry: pooch.Pooch, name: str) -> str:
-        assert registry.registry[name] == images.MNIST_MD5[name]
-        asked.append(name)
-        return str(tmp_path / name)
-
-    monkeypatch.setattr(pooch.Pooch, "fetch", fetch)
-    assert data.mnist()[0].shape == (3, 4)
-    assert asked == list(images.MNIST_FILES["train"])
-
-
-@pytest.mark.parametrize(
-    ("module", "load", "error"),
-    [
-        ("pooch", data.mnist, FileNotFoundError),
-        ("sklearn.datasets", data.digits, ImportError),
-    ],
-)
-def test_without_the_optional_packages(monkeypatch, module: str, load, error):
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(error, match=r"pip install 'jaxmargin\[experiments\]'"):
-        load()
-
-
-MNIST_FOLDER = os.environ.get("JAXMARGIN_MNIST", "")
-TEST_LABELS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-
-
-@pytest.mark.skipif(not MNIST_FOLDER, reason="JAXMARGIN_MNIST names no folder with MNIST's files")
-def test_the_real_mnist():
-    """The test files; those of training may be a part of the official ones."""
-    for name in images.MNIST_FILES["test"]:
-        content = (Path(MNIST_FOLDER) / name).read_bytes()
-        assert f"md5:{hashlib.md5(content).hexdigest()}" == images.MNIST_MD5[name]
-    x, labels = data.mnist(MNIST_FOLDER, split="test")
-    assert x.shape == (10_000, 784)
-    assert (float(x.min()), float(x.max())) == (0.0, 1.0)
-    np.testing.assert_array_equal(np.bincount(labels), TEST_LABELS)
-    x, labels = data.mnist(MNIST_FOLDER, split="train")
-    assert x.shape == (len(labels), 784)
-    assert set(np.unique(labels)) == set(range(10))
-
-
-def test_digits():
-    x, labels = data.digits()
-    assert (x.shape, labels.shape) == ((1797, 64), (1797,))
-    assert (float(x.min()), float(x.max())) == (0.0, 1.0)
-    np.testing.assert_array_equal(x * 16, jnp.round(x * 16))
-    # The class counts that the data set's own description gives.
-    counts = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
-    np.testing.assert_array_equal(np.bincount(labels), counts)
+def test_embed_puts_two_coordinates_first():
+    z = np.arange(6, dtype=np.float32).reshape(3, 2)
+    np.testing.assert_array_equal(data.embed(jnp.asarray(z), 2, -1)[:, 2:], z)
+    np.testing.assert_array_equal(data.embed(jnp.asarray(z), 2, -1)[:, :2], [[2, -1]] * 3)

@@ -130,7 +130,7 @@ def test_no_ascent_beats_one_eighth():
 
     trials = (jnp.broadcast_to(a, (6, *a.shape)) for a in (x, y))
     with jax.numpy_dtype_promotion("standard"):  # optax's adam needs it
-        _, history = jm.train(
+        _, history, _ = jm.train(
             softmin_loss, optax.adam(0.02), starts, *trials, num_steps=300, record=10,
             metrics=margin, trials=True,
         )  # fmt: skip

@@ -1,12 +1,11 @@
-"""Wrong input: norms, networks and their homogeneity."""
+"""Wrong input: networks."""
 
 from functools import partial
 
 import jax.numpy as jnp
 
 import jaxmargin as jm
-from jaxmargin.networks import norms
-from tests.fault import KEY, NAN, SCALAR_NET, Fault, X, wrong
+from tests.fault import KEY, SCALAR_NET, Fault, X, wrong
 
 DEEP = (jnp.ones((4, 3)), jnp.ones((5, 4)), jnp.ones((1, 5)))
 two_layer_of = partial(wrong, jm.init_two_layer, KEY)
@@ -14,17 +13,6 @@ mlp_of = partial(wrong, jm.init_mlp, KEY)
 
 
 FAULTS: list[Fault] = [
-    *(
-        Fault(f"norms.{name}", wrong(norm, {"a": None}), ValueError, "params has no array leaves")
-        for name, norm in [
-            ("l1", norms.l1),
-            ("l2", norms.l2),
-            ("linf", norms.linf),
-            ("sum_of_squares", norms.sum_of_squares),
-        ]
-    ),
-    Fault("norms.lp", wrong(norms.lp, 0.5), ValueError, r"p must be in \[1, inf\] .* got 0.5"),
-    Fault("norms.lp", wrong(norms.lp, NAN), ValueError, r"p must be in \[1, inf\] .* got nan"),
     Fault("init_two_layer", two_layer_of(0, 4), ValueError, "d must be at least 1, got 0"),
     Fault("init_two_layer", two_layer_of(3, -1), ValueError, "m must be at least 1, got -1"),
     Fault("init_two_layer", two_layer_of(3, 4, k=0), ValueError, "k must be at least 1, got 0"),
@@ -56,10 +44,6 @@ FAULTS: list[Fault] = [
           ValueError, "before and after must have the same units, got 4 and 7"),
     Fault("pattern_change", wrong(jm.pattern_change, DEEP, DEEP, jnp.ones((6, 2))), ValueError,
           "x must have the d = 3 features"),
-    Fault("widen", wrong(jm.widen, SCALAR_NET, 3), ValueError,
-          r"widths must be 1 hidden widths of at least \(4,\), got 3"),
-    Fault("widen", wrong(jm.widen, DEEP, (9,)), ValueError, r"2 hidden widths .* \(4, 5\)"),
-    Fault("widen", wrong(jm.widen, SCALAR_NET, 7.0), TypeError, "each of widths must be an int"),
     Fault("append_one", wrong(jm.append_one, jnp.array(1.0)), ValueError,
           r"x must be \(..., d\), got a scalar"),
 ]  # fmt: skip

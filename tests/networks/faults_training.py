@@ -36,7 +36,12 @@ def train(**changed: Any) -> jm.networks.Trained:
     return jm.train(**(right | changed))
 
 
+def state_of(optimizer, params=SCALAR_NET, step: int = 0) -> jm.networks.OptState:
+    return jm.networks.OptState(step, optimizer.init(params))
+
+
 training = partial(wrong, train)
+MOMENTUM = optax.sgd(0.1, momentum=0.9)
 
 
 FAULTS: list[Fault] = [
@@ -53,7 +58,8 @@ FAULTS: list[Fault] = [
     Fault("train", training(optimizer=optax.sgd), TypeError,
           r"optimizer must be an optax.GradientTransformation such as optax.sgd\(0.1\), got func"),
     Fault("train", training(metrics=3), TypeError, r"metrics must be a function .* got int"),
-    Fault("train", training(on_record=[]), TypeError, r"on_record must be a function .* got list"),
+    Fault("train", training(on_record=[]), TypeError,
+          r"on_record must be a function on_record\(step, record\), got list"),
     Fault("train", training(y=SIGNS[:5]), ValueError,
           r"x and y must be \(n, ...\) with the same .* leading axes, got \(6, 3\) and \(5,\)"),
     Fault("train", training(x=X[:0], y=SIGNS[:0]), ValueError, r"non-empty .* got \(0, 3\)"),
@@ -82,6 +88,16 @@ FAULTS: list[Fault] = [
     Fault("train", training(x=X[None], y=SIGNS[None], params=jax.tree.map(lambda a: a[None],
           SCALAR_NET), metric_args=(X,), trials=True), ValueError,
           r"metric_args\[0\] must have the leading trial axis t = 1, got shape \(6, 3\)"),
+    Fault("train", training(opt_state=optax.sgd(0.1).init(SCALAR_NET)), TypeError,
+          r"opt_state must be that of an earlier .* got tuple: OptState\(steps_taken, state\)"),
+    Fault("train", training(opt_state=state_of(optax.adam(0.1))), ValueError,
+          "opt_state must be that of the same optimizer and params, .* has another structure"),
+    Fault("train", training(optimizer=MOMENTUM, opt_state=state_of(MOMENTUM, CLASS_NET)),
+          ValueError, r"opt_state.inner\S*\.w must be float32 of shape \(4,\) .* got .*\(4, 2\)"),
+    Fault("train", training(opt_state=state_of(optax.sgd(0.1), step=-1)), ValueError,
+          "opt_state.step must be at least 0, got -1"),
+    Fault("train", wrong(jax.jit(lambda x: train(x=x)), X), TypeError,
+          "train takes concrete numbers: call it outside jit, vmap and grad"),
     Fault("train", training(optimizer=optax.sgd(1e30)), jm.DivergenceError,
           "training diverged: .* at step [12] of 2; lower the learning rate"),
 ]  # fmt: skip

@@ -1,6 +1,8 @@
-"""Training against loops in NumPy and optax: steps, batches, trials, records, divergence."""
+"""Training against loops in NumPy and optax: steps, batches, trials, halves, divergence."""
 
+import pickle
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -136,10 +138,10 @@ count_visits = partial(
 
 def visits(n: int, size: int, num_steps: int, seed: int = 0) -> np.ndarray:
     """(num_steps, n): how often each step saw each sample."""
-    _, history = count_visits(
+    history = count_visits(
         jnp.zeros(n), jnp.eye(n), jnp.zeros(n),
         num_steps=num_steps, minibatch=jm.Minibatch(jax.random.key(seed), size),
-    )  # fmt: skip
+    ).history  # fmt: skip
     return np.diff(np.asarray(history.metrics), axis=0)
 
 
@@ -223,9 +225,9 @@ def test_trials_are_single_runs(trials: int, minibatch: bool):
 )
 def test_record(record, steps: list[int]):
     params, x, y = vector_problem()
-    _, history = jm.train(
+    history = jm.train(
         quadratic, SGD, params, x, y, num_steps=7, record=record, metrics=parameters
-    )
+    ).history
     np.testing.assert_array_equal(history.step, steps)
     # Each record shows the parameters after so many steps, and the objective there.
     for step, seen, objective in zip(steps, history.metrics, history.objective, strict=True):
@@ -243,20 +245,126 @@ def test_metrics_may_be_any_pytree_with_constants():
     def metrics(params, x, y, factor):
         return {"loss": factor * quadratic(params, x, y), "constant": 1.5, "flag": jnp.any(y > 0)}
 
-    _, history = jm.train(
+    history = jm.train(
         quadratic, optax.sgd(0.1), params, x, y,
         num_steps=3, record=1, metrics=metrics, metric_args=(2.0,),
-    )  # fmt: skip
+    ).history  # fmt: skip
     np.testing.assert_allclose(history.metrics["loss"], 2 * history.objective, rtol=1e-6)
     np.testing.assert_array_equal(history.metrics["constant"], [1.5] * 4)
     assert history.metrics["flag"].dtype == bool
 
 
-def test_no_metrics_is_an_empty_record():
+def test_without_metrics_there_are_none():
     params, x, y = vector_problem()
-    assert not jax.tree.leaves(
-        jm.train(quadratic, optax.sgd(0.1), params, x, y, num_steps=1).history.metrics
-    )
+    assert jm.train(quadratic, SGD, params, x, y, num_steps=1).history.metrics is None
+
+
+def params_average(decay: float) -> optax.GradientTransformation:
+    """Changes nothing, and keeps an exponential average of the parameters in its state."""
+
+    def update(updates, state, params: Any = None):
+        new = optax.apply_updates(params, updates)
+        return updates, optax.incremental_update(new, state, 1 - decay)
+
+    return optax.GradientTransformation(lambda params: params, update)
+
+
+CONTINUED = {
+    "schedule and momentum": lambda: optax.sgd(
+        optax.cosine_decay_schedule(0.1, 12), momentum=0.9, nesterov=True
+    ),
+    "adam": lambda: optax.adam(0.05),
+    "adamw with a schedule": lambda: optax.adamw(
+        optax.warmup_cosine_decay_schedule(0.0, 0.1, 4, 12), weight_decay=0.1
+    ),
+    "average of gradients": lambda: optax.chain(optax.ema(0.8), optax.scale(-0.1)),
+    "average of parameters": lambda: optax.chain(optax.sgd(0.1), params_average(0.8)),
+    "schedule-free sgd": lambda: optax.contrib.schedule_free_sgd(0.1, warmup_steps=5),
+    "schedule-free adamw": lambda: optax.contrib.schedule_free_adamw(0.1, warmup_steps=5),
+}
+
+
+def assert_same(a, b):
+    """Equal bits, also of random keys."""
+    assert all(jax.tree.leaves(jax.tree.map(lambda one, other: bool(jnp.all(one == other)), a, b)))
+
+
+def assert_two_halves_are_one_run(run, params, break_at: int, num_steps: int = 12):
+    """The same bits: parameters, records and the optimizer's state."""
+    whole = run(params=params, num_steps=num_steps, record=[break_at])
+    first = run(params=params, num_steps=break_at)
+    second = run(params=first.params, num_steps=num_steps - break_at, opt_state=first.opt_state)
+    assert_same(second.params, whole.params)
+    assert_same(second.opt_state, whole.opt_state)
+    assert second.opt_state.step == num_steps
+    for part, columns in ((first, slice(0, 2)), (second, slice(1, 3))):
+        expected = jax.tree.map(lambda leaf: leaf[..., columns], whole.history)  # noqa: B023
+        assert_same(part.history, expected)
+
+
+def check_halves(make, minibatch: jm.Minibatch | None):
+    params, x, y = vector_problem(n=7)
+    run = partial(jm.train, quadratic, make(), x=x, y=y, metrics=norms, minibatch=minibatch)
+    assert_two_halves_are_one_run(run, params, break_at=7)
+
+
+@pytest.mark.parametrize("make", CONTINUED.values(), ids=CONTINUED.keys())
+def test_a_run_in_two_halves_is_one_run(make):
+    """The break, after 7 steps, is inside the third epoch of 3 steps."""
+    check_halves(make, jm.Minibatch(jax.random.key(3), 2))
+
+
+def test_a_run_on_all_samples_in_two_halves_is_one_run():
+    check_halves(CONTINUED["schedule and momentum"], None)
+
+
+def norms(params, x, y):
+    return {"norm": jnp.linalg.norm(params)}
+
+
+@pytest.mark.parametrize("break_at", [1, 6])
+def test_trials_in_two_halves_are_one_run(break_at: int):
+    params, x, y = draw(4, 3), draw(4, 7, 3, seed=2), draw(4, 7, seed=5)
+    run = partial(
+        jm.train, quadratic, ADAM, x=x, y=y, trials=True,
+        minibatch=jm.Minibatch(jax.random.key(3), 2),
+    )  # fmt: skip
+    assert_two_halves_are_one_run(run, params, break_at)
+
+
+ADAM = optax.adam(0.05)
+
+
+def test_units_perturbed_in_two_halves_are_those_of_one_run():
+    params, x, y = problem(m=40)
+    optimizer = optax.chain(SGD, jm.perturb_units(jax.random.key(1), 0.05, unit_axis=0))
+    objective = jm.regularized(jm.two_layer, "logistic", lam=0.01)
+    run = partial(jm.train, objective, optimizer, x=x, y=y)
+    assert_two_halves_are_one_run(run, params, break_at=5)
+
+
+def test_a_state_survives_pickling():
+    params, x, y = vector_problem()
+    run = partial(jm.train, quadratic, ADAM, x=x, y=y)
+    first = run(params=params, num_steps=7)
+    loaded = pickle.loads(pickle.dumps(first))
+    assert isinstance(loaded, jm.networks.Trained)
+    for one in (first, loaded):
+        second = run(params=one.params, num_steps=5, opt_state=one.opt_state)
+        whole = run(params=params, num_steps=12, record=[7])
+        np.testing.assert_array_equal(second.params, whole.params)
+
+
+def test_a_state_of_optax_itself_starts_a_run():
+    """Adam with moments of its own, and the average that a schedule-free run is evaluated at."""
+    params, x, y = vector_problem()
+    state = jm.networks.OptState(0, ADAM.init(params))
+    run = partial(jm.train, quadratic, ADAM, params, x, y, num_steps=4)
+    np.testing.assert_array_equal(run(opt_state=state).params, run().params)
+    free = optax.contrib.schedule_free_sgd(0.1)
+    trained = jm.train(quadratic, free, params, x, y, num_steps=40)
+    average = optax.contrib.schedule_free_eval_params(trained.opt_state.inner, trained.params)
+    assert quadratic(average, x, y) < quadratic(params, x, y)
 
 
 def square(params, x, y):
@@ -292,6 +400,30 @@ def test_divergence_tells_the_first_step(record: int):
     assert caught.value.step == step
 
 
+def test_a_divergence_brings_the_run_that_it_ended():
+    step = first_overflow(2.0, 5.0)
+    with pytest.raises(jm.DivergenceError) as caught:
+        jm.train(
+            square, optax.sgd(5.0), jnp.array([2.0]), *ONE_SAMPLE, num_steps=40, record=step - 1
+        )
+    trained = pickle.loads(pickle.dumps(caught.value)).result
+    assert isinstance(trained, jm.networks.Trained)
+    finite = np.isfinite(trained.history.objective)
+    np.testing.assert_array_equal(finite, np.asarray(trained.history.step) < step)
+    np.testing.assert_allclose(
+        trained.history.objective[:2], [4.0, (2.0 * 9 ** (step - 1)) ** 2], rtol=1e-4
+    )
+
+
+def test_a_divergence_of_a_continued_run_counts_all_steps():
+    step = first_overflow(2.0, 5.0)
+    run = partial(jm.train, square, optax.sgd(5.0), x=ONE_SAMPLE[0], y=ONE_SAMPLE[1])
+    first = run(params=jnp.array([2.0]), num_steps=10)
+    with pytest.raises(jm.DivergenceError, match=f"at step {step} of 50") as caught:
+        run(params=first.params, num_steps=40, opt_state=first.opt_state)
+    assert caught.value.step == step
+
+
 def test_divergence_at_the_start():
     with pytest.raises(jm.DivergenceError, match="at step 0 of 3") as caught:
         jm.train(square, optax.sgd(0.1), jnp.array([1e30]), *ONE_SAMPLE, num_steps=3)
@@ -323,17 +455,54 @@ def test_divergence_that_only_the_whole_set_shows():
     assert caught.value.step == 0
 
 
-@pytest.mark.parametrize("trials", [None, 3])
-def test_on_record_is_called_once_for_each_record_of_each_trial(trials: int | None):
+@pytest.mark.parametrize("trials", [None, 3, 8])
+def test_on_record_gets_each_record_of_each_trial(trials: int | None):
     calls = []
     params, x, y = vector_problem()
     if trials is not None:
-        params, x, y = (jnp.broadcast_to(a, (trials, *a.shape)) for a in (params, x, y))
-    _, history = jm.train(
-        quadratic, optax.sgd(0.1), params, x, y, num_steps=10, record=3,
-        trials=trials is not None, on_record=lambda: calls.append(1),
+        params, x, y = (jnp.stack([a * (1 + i) for i in range(trials)]) for a in (params, x, y))
+
+    def on_record(step: int, record: jm.networks.History):
+        assert isinstance(step, int)
+        assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(record))
+        calls.append((step, int(record.step), float(record.objective), record.metrics.tolist()))
+
+    history = jm.train(
+        quadratic, optax.sgd(0.1), params, x, y, num_steps=10, record=3, metrics=parameters,
+        trials=trials is not None, on_record=on_record,
+    ).history  # fmt: skip
+    single = jax.tree.map(lambda leaf: leaf[None], history[1:]) if trials is None else history[1:]
+    expected = [
+        (step, step, float(objective), metrics.tolist())
+        for objectives, of_metrics in zip(*single, strict=True)
+        for step, objective, metrics in zip(
+            history.step.tolist(), objectives, of_metrics, strict=True
+        )
+    ]
+    assert sorted(calls) == sorted(expected)
+    assert len(calls) == 5 * (trials or 1)
+    if trials is None:
+        assert [step for step, *_ in calls] == [0, 3, 6, 9, 10]
+
+
+def test_on_record_without_metrics():
+    records = []
+    params, x, y = vector_problem()
+    jm.train(
+        quadratic, SGD, params, x, y, num_steps=2, on_record=lambda *call: records.append(call)
+    )
+    assert [(step, record.metrics) for step, record in records] == [(0, None), (2, None)]
+
+
+def test_on_record_of_large_metrics():
+    """Arrays that are large enough for JAX to move them by its own threads."""
+    sizes = []
+    params, x, y = jnp.ones(300_000), jnp.ones((2, 300_000)), jnp.ones(2)
+    jm.train(
+        quadratic, optax.sgd(1e-9), params, x, y, num_steps=20, record=1, metrics=parameters,
+        on_record=lambda step, record: sizes.append(record.metrics.size),
     )  # fmt: skip
-    assert len(calls) == len(history.step) * (trials or 1) == 5 * (trials or 1)
+    assert sizes == [300_000] * 21
 
 
 @pytest.mark.parametrize("optimizer", [optax.sgd(0.1), optax.scale(-0.1)], ids=["chain", "bare"])

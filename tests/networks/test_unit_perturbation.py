@@ -62,7 +62,7 @@ def test_probabilities_below_the_resolution_of_float32_uniforms():
     """1e-8 against the 2**-23 = 1.2e-7 of a uniform number that is exactly 0."""
     m, noise = 1_000_000, 1e-8
     params = jnp.ones((m, 2))
-    optimizer = jm.perturb_units(noise, key=KEY, unit_axis=0)
+    optimizer = jm.perturb_units(KEY, noise, unit_axis=0)
     update: Any = optimizer.update
 
     def count(state, _):
@@ -94,7 +94,7 @@ def test_the_other_units_get_exactly_the_update_of_the_optimizer():
     params = start(500)
     grads = jax.tree.map(lambda leaf: leaf * 0.37 + 0.1, params)
     adam = optax.adam(1e-2)
-    chain = optax.chain(adam, jm.perturb_units(0.2, key=KEY, unit_axis=0))
+    chain = optax.chain(adam, jm.perturb_units(KEY, 0.2, unit_axis=0))
     with jax.numpy_dtype_promotion("standard"):  # optax
         alone, _ = jax.jit(adam.update)(grads, adam.init(params), params)
         both, state = jax.jit(chain.update)(grads, chain.init(params), params)
@@ -143,7 +143,7 @@ def test_in_the_mean_it_is_the_perturbation_of_the_measure():
 
 def test_jit_equals_eager_and_each_update_draws_anew():
     params = start(500)
-    optimizer = optax.chain(optax.sgd(0.1), jm.perturb_units(0.1, key=KEY, unit_axis=0))
+    optimizer = optax.chain(optax.sgd(0.1), jm.perturb_units(KEY, 0.1, unit_axis=0))
 
     def step(carry, _):
         params, state = carry
@@ -165,7 +165,7 @@ def test_jit_equals_eager_and_each_update_draws_anew():
 def test_the_draws_follow_the_key_and_the_count():
     params = start(500)
     zero = jax.tree.map(jnp.zeros_like, params)
-    optimizer = jm.perturb_units(0.3, key=KEY, unit_axis=0)
+    optimizer = jm.perturb_units(KEY, 0.3, unit_axis=0)
     state = optimizer.init(params)
     one, later = optimizer.update(zero, state, params)
     same, _ = optimizer.update(zero, state, params)
@@ -178,7 +178,7 @@ def test_the_draws_follow_the_key_and_the_count():
 
 def test_vmap_over_keys_and_params_equals_a_loop():
     stacked = jax.vmap(lambda key: jm.init_two_layer(key, 3, 500))(jax.random.split(KEY, 3))
-    optimizer = jm.perturb_units(0.4, key=KEY, unit_axis=0)
+    optimizer = jm.perturb_units(KEY, 0.4, unit_axis=0)
     states: Any = jax.vmap(optimizer.init)(stacked)
     states = states._replace(key=jax.random.split(KEY, 3))
     batched, _ = jax.vmap(optimizer.update)(stacked, states, stacked)
@@ -191,7 +191,7 @@ def test_vmap_over_keys_and_params_equals_a_loop():
 def test_nothing_is_drawn_when_no_unit_is_chosen():
     """The normals stand in a branch of a `cond`."""
     params = start(8)
-    optimizer = jm.perturb_units(0.1, key=KEY, unit_axis=0)
+    optimizer = jm.perturb_units(KEY, 0.1, unit_axis=0)
     program = jax.make_jaxpr(optimizer.update)(params, optimizer.init(params), params)
     inner = next(
         eqn.params["jaxpr"] for eqn in program.eqns if eqn.params.get("name") == "_perturb"
@@ -272,7 +272,7 @@ def test_a_collapsed_network_escapes_with_it_and_not_without():
     objective = jm.regularized(jm.two_layer, "logistic", lam=2e-3)
 
     def run(noise: float):
-        optimizer = optax.chain(optax.sgd(0.1), jm.perturb_units(noise, key=KEY, unit_axis=0))
+        optimizer = optax.chain(optax.sgd(0.1), jm.perturb_units(KEY, noise, unit_axis=0))
         return jm.train(objective, optimizer, collapsed, x, y, num_steps=4000, record=4000)
 
     plain, perturbed = run(0.0), run(1e-4)

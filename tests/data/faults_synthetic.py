@@ -1,19 +1,14 @@
-"""Wrong input: the data of the paper."""
+"""Wrong input: the distribution D, teachers and points on a line."""
 
 import math
-import sys
-from collections.abc import Callable
 from functools import partial
 from unittest import mock
 
+import jax.numpy as jnp
+
 from jaxmargin import data
+from jaxmargin.data import synthetic
 from tests.fault import KEY, Fault, wrong
-
-
-def without(module: str, call: Callable) -> None:
-    with mock.patch.dict(sys.modules, {module: None}):
-        call()
-
 
 teacher_of = partial(wrong, data.teacher, KEY)
 
@@ -34,7 +29,7 @@ FAULTS: list[Fault] = [
           r"max_majority must be in \[0.5, 1\], got 0.4"),
     Fault("data.teacher", teacher_of(9, d=3, hidden=2, margin=1e3), ValueError,
           "only 0 of 2560 inputs have a margin of at least 1000.0 .* lower the margin"),
-    Fault("data.teacher", mock.patch.object(data, "MAX_TEACHERS", 3)(
+    Fault("data.teacher", mock.patch.object(synthetic, "_MAX_TEACHERS", 3)(
               teacher_of(9, d=3, hidden=2, max_majority=0.5)), ValueError,
           "none of 3 teachers .* max_majority = 0.5 of 9 samples: raise max_majority, or n"),
     Fault("data.sinusoid", wrong(data.sinusoid, 1), ValueError, "n must be at least 2, got 1"),
@@ -42,11 +37,12 @@ FAULTS: list[Fault] = [
     Fault("data.sinusoid", wrong(data.sinusoid, 5, low=1.0), ValueError,
           "low must be below high, both finite, got 1.0 and 1.0"),
     Fault("data.sinusoid", wrong(data.sinusoid, 5, high=math.inf), ValueError, "both finite"),
-    Fault("data.mnist", wrong(data.mnist, "/no/such"), FileNotFoundError,
-          r"/no/such has no train-images.* give the folder with MNIST's four IDX files"),
-    Fault("data.mnist", wrong(data.mnist, split="valid"), ValueError,
-          'split must be "train" or "test", got \'valid\''),
-    Fault("data.read_idx", wrong(data.read_idx, __file__), ValueError, "is not an IDX file of un"),
-    Fault("data.digits", wrong(without, "sklearn.datasets", data.digits), ImportError,
-          "the digits come with scikit-learn: pip install"),
+    Fault("data.embed", wrong(data.embed, jnp.ones(3), 0, 1), ValueError,
+          r"z must be \(n, d - 2\), got shape \(3,\)"),
+    Fault("data.groups_of_d", wrong(data.groups_of_d, "sign"), ValueError,
+          "target must be one of label, half_space, got 'sign'"),
+    Fault("data.support_of_d", wrong(data.support_of_d, 2), ValueError,
+          "d must be at least 3, got 2"),
+    Fault("data.support_of_d", wrong(data.support_of_d, 3.0), TypeError,
+          "d must be an integer, got 3.0"),
 ]  # fmt: skip

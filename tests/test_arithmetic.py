@@ -1,0 +1,52 @@
+"""Arithmetic at the edges, against NumPy in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmargin._arithmetic import (
+    as_float64,
+    own_and_others,
+    safe_power,
+    scaled_power_sum,
+    step_to_boundary,
+)
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0, 3.5])
+def test_powers_and_their_slopes(exponent: float):
+    for base in (1e-3, 1.0, 20.0):
+        value, slope = jax.value_and_grad(safe_power)(jnp.array(base), exponent)
+        np.testing.assert_allclose(value, base**exponent, rtol=1e-6)
+        np.testing.assert_allclose(slope, exponent * base ** (exponent - 1), rtol=1e-5)
+    assert jax.value_and_grad(safe_power)(jnp.array(0.0), exponent) == (0, 0)
+    assert jnp.isnan(safe_power(jnp.array(jnp.nan), exponent))
+
+
+def test_a_scaled_sum_of_powers_does_not_overflow():
+    x = np.array([3e30, -1e30], np.float32)
+    total = scaled_power_sum(jnp.asarray(x), jnp.array(3e30), 3.0)
+    np.testing.assert_allclose(total, 1 + 1 / 27, rtol=1e-6)
+
+
+def test_the_own_score_and_the_others():
+    scores = jnp.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    own, others = own_and_others(scores, jnp.array([2, 0]))
+    np.testing.assert_array_equal(own, [[3.0], [4.0]])
+    np.testing.assert_array_equal(others, [[True, True, False], [False, True, True]])
+
+
+def test_casts_to_float64():
+    with jax.enable_x64(True):
+        assert as_float64(np.float32(1)).dtype == jnp.float64
+        assert as_float64(jnp.array([True])).dtype == bool
+        assert as_float64(jnp.arange(2, dtype="int32")).dtype == jnp.int32
+
+
+@pytest.mark.parametrize("xp", [jnp, np])
+def test_the_step_to_the_boundary(xp):
+    value = xp.array([1.0, 2.0, 3.0])
+    assert step_to_boundary(value, xp.array([1.0, -4.0, -3.0]), xp) == 0.5
+    assert step_to_boundary(value, xp.array([0.0, 1.0, 0.0]), xp) == np.inf
+    assert step_to_boundary(xp.zeros(0), xp.zeros(0), xp) == np.inf

@@ -1,0 +1,32 @@
+"""Meshes: which devices share the work."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jaxmargin._devices import device_mesh, sharing_mesh
+
+
+@pytest.mark.parametrize(
+    ("count", "devices"), [(1, 1), (2, 2), (3, 3), (8, 8), (9, 3), (11, 1), (16, 8), (20, 5)]
+)
+def test_every_device_gets_an_equal_share(count: int, devices: int):
+    """Of the eight devices of the tests."""
+    mesh = sharing_mesh("t", count)
+    assert mesh.shape == {"t": devices}
+    assert mesh.devices.tolist() == jax.devices()[:devices]
+
+
+def test_products_of_a_sharded_array_are_allowed():
+    """With JAX's default type of axis this product raises."""
+    mesh = device_mesh("rows", jax.devices()[:2])
+    x = jax.device_put(jnp.ones((4, 3)), NamedSharding(mesh, PartitionSpec("rows")))
+    np.testing.assert_array_equal(x @ x.T, jnp.full((4, 4), 3.0))
+    assert device_mesh("rows").size == len(jax.devices())
+
+
+def test_no_devices():
+    with pytest.raises(ValueError, match="the number of devices must be at least 1, got 0"):
+        device_mesh("rows", [])
