@@ -6,9 +6,9 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 DOCS = Path(__file__).parent
-sys.path[:0] = [str(DOCS.parent), str(DOCS)]  # this checkout of jaxmargin, and api_pages
+sys.path.insert(0, str(DOCS.parent))  # the checkout that this file belongs to
 
-import api_pages  # noqa: E402
+from docs import api_pages  # noqa: E402
 
 project = "jaxmargin"
 release = version = installed_version("jaxmargin")
