@@ -124,10 +124,17 @@ def test_code_imports_what_exists_and_calls_it_as_it_is_defined(path: Path):
                 imported |= {alias.name: getattr(module, alias.name) for alias in node.names}
         for call in ast.walk(block):
             if isinstance(call, ast.Call):
-                function = called(call.func, imported)
-                if function is not None and not any(isinstance(a, ast.Starred) for a in call.args):
-                    keywords = {word.arg: None for word in call.keywords if word.arg}
-                    inspect.signature(function).bind(*call.args, **keywords)
+                check_call(call, called(call.func, imported))
+
+
+def check_call(call: ast.Call, function: Any) -> None:
+    """Fail unless the arguments fit the function's signature; None stands for others' functions."""
+    if function is not None and not any(isinstance(value, ast.Starred) for value in call.args):
+        keywords = {word.arg: None for word in call.keywords if word.arg}
+        try:
+            inspect.signature(function).bind(*call.args, **keywords)
+        except TypeError as error:
+            pytest.fail(f"{ast.unparse(call)}: {error}")
 
 
 def called(node: ast.expr, imported: dict[str, Any]) -> Any:
