@@ -1,7 +1,14 @@
 """Sphinx: `sphinx-build -W --keep-going docs docs/_build`."""
 
 import re
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent))  # the checkout that this file belongs to
+
+from docs import api_pages  # noqa: E402
 
 project = "jaxmargin"
 release = version = installed_version("jaxmargin")
@@ -17,9 +24,25 @@ html_theme = "furo"
 html_title = "jaxmargin"
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 autodoc_typehints = "none"  # shapes stand in each docstring
+autodoc_preserve_defaults = True  # jax.nn.relu, not the object that it is
 napoleon_use_ivar = True
 napoleon_attr_annotations = False
 default_role = "code"  # docstrings write `code` with single backticks
+
+
+def write_api_pages(app):
+    """Write what has changed, so that a second build reads only that again."""
+    folder = DOCS / "api"
+    folder.mkdir(exist_ok=True)
+    for name, text in api_pages.pages().items():
+        path = folder / f"{name}.md"
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+
+def skip_tuple_fields(app, what, name, obj, skip, options):
+    """A NamedTuple documents its fields under `Attributes`: the fields themselves say nothing."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
 
 
 def escape_plain_mathematics(app, what, name, obj, options, lines):
@@ -32,5 +55,7 @@ def escape_plain_mathematics(app, what, name, obj, options, lines):
 
 
 def setup(app):
-    """Run before napoleon (priority 500), whose own markup must stay."""
+    """Formulas are escaped before napoleon (priority 500), whose own markup must stay."""
+    app.connect("builder-inited", write_api_pages)
+    app.connect("autodoc-skip-member", skip_tuple_fields)
     app.connect("autodoc-process-docstring", escape_plain_mathematics, priority=400)
