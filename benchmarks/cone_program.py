@@ -1,8 +1,9 @@
 """The exact optimum of a scalar two-layer problem: a cone program over all activation patterns.
 
-In the cone of one pattern A and one sign s all units are linear, so that they may be merged into
-one vector z (the sum of |w| u): min R(sum_{A,s} s D_A X z_{A,s}) + 2 lam sum |z_{A,s}| with z_{A,s}
-in its cone (Pilanci and Ergen, 2020). R is the sum over the samples.
+All units u with one activation pattern A lie in one cone, on which their outputs are linear in u.
+So those with one sign s of w may be merged into a single vector z_{A,s}, the sum of their |w| u.
+The problem becomes min R(sum_{A,s} s D_A X z_{A,s}) + 2 lam sum_{A,s} |z_{A,s}| over vectors
+z_{A,s} in their cones, which is convex (Pilanci and Ergen, 2020). R is the sum over the samples.
 """
 
 import itertools
@@ -13,10 +14,11 @@ import numpy as np
 
 
 def patterns(x: np.ndarray) -> np.ndarray:
-    """(p, n): the activation patterns 1(u . x_i > 0) of u in R^2 or R^3 off every hyperplane.
+    """The activation patterns 1(u . x_i > 0) of all u in R^2 or R^3 off the hyperplanes, (p, n).
 
-    Each cell has a vertex (an edge, in R^2) where d - 1 hyperplanes meet; the points around all of
-    them, at distances from 1e-2 to 1e-6, meet every cell. The samples are in general position.
+    Each cell between the hyperplanes u . x_i = 0 has an edge where d - 1 of them meet. Points
+    around all of these edges, at distances from 1e-2 to 1e-6, meet every cell. The samples must be
+    in general position.
     """
     d = x.shape[1]
     around = []
@@ -34,7 +36,7 @@ def patterns(x: np.ndarray) -> np.ndarray:
 
 
 def optimum(x: np.ndarray, y: np.ndarray, *, lam: float, loss: str) -> float:
-    """Min over all measures of the energy, for loss "logistic" or "squared"."""
+    """The least energy of all measures, for the loss "logistic" or "squared"."""
     network = _network(x)
     risk = {
         "logistic": lambda: cp.sum(cp.logistic(cp.multiply(-y, network.outputs))),
@@ -44,7 +46,7 @@ def optimum(x: np.ndarray, y: np.ndarray, *, lam: float, loss: str) -> float:
 
 
 def minimum_norm(x: np.ndarray, y: np.ndarray) -> float:
-    """Min ||Theta||_2^2 over all networks with f(x_i) = y_i (eq. B.14)."""
+    """The least ||Theta||_2^2 of a network with f(x_i) = y_i for all i (eq. B.14)."""
     network = _network(x)
     return _solve(network.norm, [*network.cones, network.outputs == y])
 
@@ -52,8 +54,8 @@ def minimum_norm(x: np.ndarray, y: np.ndarray) -> float:
 def margin_at(x: np.ndarray, y: np.ndarray, *, lam: float) -> tuple[float, float]:
     """Normalised margin and log objective of the minimiser of the mean logistic loss + lam norm.
 
-    In units of lam, with the outputs counted from log(1 / (n lam)), nothing is small. From 2^-20 on
-    the loss is e^-z up to 1e-5 of itself.
+    The program is in units of lam, with the outputs counted from log(1 / (n lam)), so that none of
+    its numbers is small. At lam <= 2^-20 the loss is e^-z, up to a relative error of 1e-5.
     """
     network = _network(x)
     n = len(y)

@@ -1,13 +1,14 @@
-"""The largest |sum_i r_i relu(u . x_i)| over all unit vectors u: the most violating neuron.
+"""The largest |sum_i r_i relu(u . x_i)| over all unit vectors u, enumerated or searched.
 
-Between the hyperplanes u . x_i = 0 the sum is linear, M_A u with M_A = sum_{i in A} r_i x_i^T for
-the samples A that are active. Its length has a maximum inside a cell only at the top right singular
-vector of M_A (M_A^T itself, for scalar r); every other maximum lies on the cell's boundary, where
-the same holds one dimension lower. For d <= 3 all of these points can be enumerated, and the
-maximum is exact up to rounding. Beyond, the same points are used as steps of an ascent from many
-starts, which gives a lower bound of the maximum.
+The hyperplanes u . x_i = 0 cut the sphere into cells. Inside a cell the sum is linear, M_A u with
+M_A = sum_{i in A} r_i x_i^T for the set A of active samples. Its length has a maximum inside the
+cell only at the top right singular vector of M_A (at M_A^T itself, for scalar r). Every other
+maximum lies on the boundary of the cell, where the same holds one dimension lower. For d <= 3 all
+of these points can be enumerated, and the maximum is exact up to rounding. For d > 3 the same
+points serve as steps of an ascent from many starts, which gives a lower bound of the maximum.
 
-Every point is *evaluated*, so that a wrong guess of a cell costs nothing and no value is too large.
+A point is found from a guess of its cell, and rounding may make the guess wrong. This does no harm:
+the function itself is evaluated at every point, so that no value is larger than the true maximum.
 """
 
 from collections.abc import Callable
@@ -21,16 +22,16 @@ from jaxtyping import Array, Float, PRNGKeyArray
 EXACT_DIMENSION = 3  # up to which the maximum is enumerated
 
 _BLOCK_ENTRIES = 2**20  # of an array (points x samples)
-_PARALLEL = 1e3  # units of rounding below which two samples have one hyperplane
+_PARALLEL = 1e3  # units of rounding; two samples with a smaller angle share one hyperplane
 _ASCENT_STEPS = 60
 _MAX_KINKS = 16  # on which an ascent may walk at once
 
 
 class SphereMaximum(NamedTuple):
-    """A maximum over the sphere, or p of them.
+    """A maximum over the unit sphere, or p of them.
 
     Attributes:
-        value: () or (p,) lengths |sum_i r_i relu(u . x_i)|; -inf where there was no further one.
+        value: () or (p,) lengths |sum_i r_i relu(u . x_i)|; -inf where there are fewer than p.
         direction: (d,) or (p, d) unit vectors u.
     """
 
@@ -39,7 +40,7 @@ class SphereMaximum(NamedTuple):
 
 
 def separated(points: SphereMaximum, count: int, separation: float = 0.1) -> SphereMaximum:
-    """The best `count` of p points of which any two are an angle of `separation` apart."""
+    """The best `count` of p points such that any two are at least the angle `separation` apart."""
     values, directions = points
     near = jnp.cos(jnp.asarray(separation, values.dtype))
 
@@ -57,7 +58,7 @@ def relu_sum(x: Array, dual: Array, u: Array) -> Array:
 
 
 def candidates(x: Array, dual: Array, starts: Array | None) -> SphereMaximum:
-    """Points among which the maximum is (d <= 3), or was searched; with their values."""
+    """Points with their values: one is the maximum if d <= 3, else the best that was found."""
     if x.ndim != 2 or 0 in x.shape or dual.ndim not in (1, 2) or len(dual) != len(x):
         raise ValueError(
             f"x must be (n, d) and dual (n,) or (n, k) with n, d >= 1, got {x.shape} and "
@@ -78,7 +79,7 @@ def candidates(x: Array, dual: Array, starts: Array | None) -> SphereMaximum:
 
 
 def _on_circle(x: Array, dual: Array) -> SphereMaximum:
-    """The best of each sector between two kinks, with its first kink; d = 2."""
+    """The best point of each sector between two kinks, its first kink included; d = 2."""
 
     def best(sector: tuple[Array, Array]) -> SphereMaximum:
         kink, middle = sector
@@ -89,7 +90,7 @@ def _on_circle(x: Array, dual: Array) -> SphereMaximum:
 
 
 def _on_great_circle(x: Array, dual: Array, normal: Array) -> SphereMaximum:
-    """The best of each arc of normal's great circle, and of the cells on both its sides; d = 3."""
+    """The best of each arc of the great circle across `normal` and the cells beside it; d = 3."""
     plane = _plane(normal)
     z, height = _dot(x, plane.T), _dot(x, normal)
     size = jnp.linalg.norm(x, axis=1)
@@ -116,7 +117,7 @@ def _plane(normal: Array) -> Array:
 
 
 def _sectors(z: Array) -> tuple[Array, Array]:
-    """The 2n kinks (u across a z_i), by angle, and the middle of each sector that follows."""
+    """The 2n kinks, where u is across a z_i, by angle; and the middle of the sector after each."""
     across = jnp.stack([-z[:, 1], z[:, 0]], axis=1)
     kinks = unit_rows(jnp.concatenate([across, -across]))
     angles = jnp.arctan2(kinks[:, 1], kinks[:, 0])
@@ -156,9 +157,13 @@ def _starts(x: Array, given: Array | None) -> Array:
 
 
 def spread(count: int, dim: int, dtype) -> Array:
-    """Points (count, dim) that no random key chose: a Kronecker sequence, made normal."""
+    """Well spread points (count, dim) without a random key.
+
+    A Kronecker sequence fills the cube evenly; the inverse normal distribution function makes
+    directions of its points that fill the sphere.
+    """
     root = 2.0
-    for _ in range(50):  # of root^(dim + 1) = root + 1, as Roberts (2018) suggests
+    for _ in range(50):  # solves root^(dim + 1) = root + 1, as Roberts (2018) suggests
         root = (1 + root) ** (1 / (dim + 1))
     rates = root ** -jnp.arange(1, dim + 1, dtype=dtype)
     phase = (0.5 + jnp.arange(1, count + 1, dtype=dtype)[:, None] * rates[None, :]) % 1
@@ -166,7 +171,7 @@ def spread(count: int, dim: int, dtype) -> Array:
 
 
 def _climb(x: Array, dual: Array, starts: Array) -> SphereMaximum:
-    """From each start, the highest point that an ascent reached."""
+    """From each start, the highest point that the ascent reaches."""
     kinks = min(len(x), x.shape[1] - 1, _MAX_KINKS)
 
     def climb(start: Array) -> SphereMaximum:
@@ -187,10 +192,11 @@ def _climb(x: Array, dual: Array, starts: Array) -> SphereMaximum:
 
 
 def _uphill(x: Array, dual: Array, u: Array, step: Array, kinks: int) -> Array:
-    """A step along the gradient; the peak of u's cell, cut with 0, 1, 2, ... near concave kinks.
+    """The points that an ascent tries next from u.
 
-    At a concave kink the slope falls, so that maxima gather there; the gradient alone zigzags
-    across it.
+    One is a step along the gradient. Another is the peak of u's cell, and the rest are this peak
+    restricted to the 1, 2, ... nearest concave kinks. The slope falls across a concave kink, so
+    that maxima gather there, and steps along the gradient alone would zigzag across it.
     """
     total = relu_sum(x, dual, u)
     pull = _dot(dual, unit_rows(total)) if total.ndim else dual * jnp.where(total < 0, -1, 1)
@@ -207,7 +213,7 @@ def _uphill(x: Array, dual: Array, u: Array, step: Array, kinks: int) -> Array:
 
 
 def _map(function: Callable, points: Any, entries: int) -> SphereMaximum:
-    """`function` of each point, in blocks for which (points x entries) stays small."""
+    """`function` of each point, in blocks small enough that (points x entries) fits in memory."""
     size = max(1, _BLOCK_ENTRIES // entries)
     if size >= len(jax.tree.leaves(points)[0]):
         return jax.vmap(function)(points)
@@ -230,6 +236,6 @@ def unit_rows(v: Array) -> Array:
 
 
 def uniform_directions(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Uniform unit rows."""
+    """Independent uniform unit rows, of the given shape."""
     normal = jax.random.normal(key, shape, dtype)
     return normal / jnp.linalg.norm(normal, axis=1, keepdims=True)

@@ -1,4 +1,9 @@
-"""Uniform points on the unit sphere, and maxima of a network's dual over it (eq. 3.2, E.6)."""
+"""Points on the unit sphere: uniform ones (eq. 3.2), and the best units for a dual vector.
+
+For a vector r with one entry a sample, the height of a unit with direction u is
+|sum_i r_i relu(u . x_i)|. Its maximum over the sphere says which unit changes the outputs most
+along r. Certificates (section 3), l1-SVMs (appendix B.4) and Rademacher complexities need it.
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -6,16 +11,21 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from jaxmargin._checks import require_count
 from jaxmargin._sphere_search import SphereMaximum, candidates, separated, uniform_directions
 
+__all__ = ["SphereMaximum", "maxima", "maximum", "sample_sphere"]
+
 
 def maximum(
     x: Float[Array, "n d"], dual: Float[Array, "n *k"], *, starts: Array | None = None
 ) -> SphereMaximum:
-    """max_u |sum_i r_i relu(u . x_i)| over |u| = 1; exact up to rounding for d <= 3.
+    """The largest |sum_i r_i relu(u . x_i)| over all unit vectors u.
+
+    It is exact up to rounding for d <= 3. For d > 3 it is the highest point that an ascent from
+    many starts has met, which is a lower bound of the maximum.
 
     Args:
         x: (n, d) samples.
-        dual: r, (n,) or (n, k) for k outputs; the length of a k-vector is Euclidean.
-        starts: (p, d) more points to climb from where d > 3, where the result is a lower bound.
+        dual: r, (n,), or (n, k) for k outputs. The sum is then a vector, and |.| its length.
+        starts: (p, d) more points to climb from, where d > 3.
 
     Returns:
         `SphereMaximum(value=(), direction=(d,))`.
@@ -29,8 +39,8 @@ def maximum(
         (5.0, [0.6, 0.8])
 
     Reference:
-        Wei, Lee, Liu, Ma (2019), appendices B.4 and E.6. For the cells of the hyperplanes, Pilanci
-        and Ergen (2020), "Neural networks are convex regularizers".
+        Wei, Lee, Liu, Ma (2019), section 3 and appendix B.4. For the cells between the hyperplanes
+        u . x_i = 0, Pilanci and Ergen (2020), "Neural networks are convex regularizers".
     """
     points = candidates(x, dual, starts)
     best = jnp.argmax(points.value)
@@ -51,11 +61,12 @@ def maxima(
         x: (n, d) samples.
         dual: r, (n,) or (n, k).
         count: how many, the best first. The first is that of `maximum`.
-        separation: angle that any two of them have at least, in radians.
+        separation: the least angle between any two of them, in radians.
         starts: as for `maximum`.
 
     Returns:
-        `SphereMaximum(value=(count,), direction=(count, d))`.
+        `SphereMaximum(value=(count,), direction=(count, d))`. Where fewer lie apart, the values of
+        the rest are -inf.
 
     Raises:
         ValueError: shapes that do not fit.

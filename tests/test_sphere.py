@@ -1,11 +1,11 @@
-"""The maximum over all neurons, against grids, every kink, and symmetries."""
+"""Maxima over the unit sphere against grids, every kink and symmetries; and uniform points."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmargin import sphere
+from jaxmargin import _sphere_search, sphere
 
 maximum = jax.jit(sphere.maximum)
 
@@ -135,7 +135,7 @@ def test_the_search_finds_what_the_enumeration_does(k: int | None):
 def test_blocks_change_nothing(monkeypatch):
     x, dual = (jnp.asarray(part, jnp.float32) for part in problem(3, None))
     whole = maximum(x, dual)
-    monkeypatch.setattr(sphere, "_BLOCK_ENTRIES", 7 * len(x) * 4)
+    monkeypatch.setattr(_sphere_search, "_BLOCK_ENTRIES", 7 * len(x) * 4)
     blocks = jax.jit(lambda x, dual: sphere.maximum(x, dual))(x, dual)
     np.testing.assert_allclose(blocks.value, whole.value, rtol=1e-6)
 
@@ -151,16 +151,27 @@ def test_maxima_lie_apart_and_fall(d: int):
     assert np.all(cosines[~np.eye(len(cosines), dtype=bool)] <= np.cos(0.2) + 1e-6)
 
 
-@pytest.mark.parametrize(
-    ("x", "dual", "starts", "match"),
-    [
-        ((3,), (3,), None, r"x must be \(n, d\)"),
-        ((3, 2), (4,), None, r"got \(3, 2\) and \(4,\)"),
-        ((3, 4), (3,), (2, 3), r"starts must be \(p, d = 4\), got \(2, 3\)"),
-    ],
-)
-def test_shapes_that_do_not_fit(x, dual, starts, match):
-    with pytest.raises(ValueError, match=match):
-        sphere.maximum(
-            jnp.ones(x), jnp.ones(dual), starts=None if starts is None else jnp.ones(starts)
-        )
+def test_fewer_maxima_than_asked_are_followed_by_minus_infinity():
+    found = sphere.maxima(jnp.ones((1, 1)), jnp.ones(1), 3)
+    assert found.value.tolist() == [1.0, 0.0, -np.inf]
+
+
+def test_uniform_points_have_the_moments_of_the_sphere():
+    """E theta = 0, E theta theta' = I / D, E theta_1^4 = 3 / (D (D + 2)), within 5 errors."""
+    m, dim = 40_000, 5
+    theta = np.asarray(sphere.sample_sphere(jax.random.key(3), m, dim))
+    np.testing.assert_allclose(np.linalg.norm(theta, axis=1), 1, rtol=1e-6)
+    products = theta[:, :, None] * theta[:, None, :]
+    for values, mean in [
+        (theta, 0.0),
+        (products, np.eye(dim) / dim),
+        (theta**4, 3 / (dim * (dim + 2))),
+    ]:
+        error = values.std(axis=0) / m**0.5
+        assert (np.abs(values.mean(axis=0) - mean) < 5 * error).all()
+    in_one_dimension = np.asarray(sphere.sample_sphere(jax.random.key(0), 50, 1))
+    assert set(in_one_dimension.ravel()) == {-1.0, 1.0}
+
+
+def test_the_public_names_are_listed():
+    assert set(sphere.__all__) == {"SphereMaximum", "maxima", "maximum", "sample_sphere"}

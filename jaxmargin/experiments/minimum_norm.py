@@ -124,7 +124,7 @@ def optimum(x: Float[Array, "n d"], y: Float[Array, " n"], lams: Sequence[float]
             # The mean loss with lam, times n, is the sum of the losses with n lam.
             problem = two_layer_problem(*samples, "squared", lam=n * lam)
             start = Measure(*(jnp.asarray(part, jnp.float64) for part in measure))
-        measure, certificate = global_optimum(problem, start)
+        measure, certificate, _ = global_optimum(problem, start=start)
         norms.append(measure.mass @ np.sum(measure.theta**2, axis=1))
         certificates.append(certificate)
     objectives = np.array([float(one.energy) / n for one in certificates])

@@ -136,7 +136,8 @@ def _problems(m: int, settings: Settings) -> tuple[list[Collapsed], list[Array]]
 def _optima(settings: Settings, tick: Tick) -> Series:
     energies = []
     for _, _, problem, start in _problems(1, settings)[0]:
-        energies.append(float(global_optimum(problem, start, tol=TOLERANCE)[1].energy))
+        best = global_optimum(problem, start=start, tol=TOLERANCE)
+        energies.append(float(best.certificate.energy))
         tick()
     return {"optimum": np.array(energies)}
 

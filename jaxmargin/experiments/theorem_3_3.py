@@ -118,7 +118,7 @@ def _one_problem(key: PRNGKeyArray, settings: Settings, tick: Tick) -> Series:
         particles=settings.particles,
         start_size=settings.start_size,
     )
-    best, certificate = global_optimum(problem, start, tol=TOLERANCE)
+    best, certificate, _ = global_optimum(problem, start=start, tol=TOLERANCE)
     series: dict[str, Any] = {
         "optimum": certificate.energy,
         "optimum_bound": certificate.lower_bound,

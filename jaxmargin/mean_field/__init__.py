@@ -8,7 +8,7 @@ points (eq. 3.2, Theorem 3.3), and a duality gap over all neurons proves how nea
 from jaxmargin.mean_field.certificates import Certificate, certify
 from jaxmargin.mean_field.flow import Flow, FlowInfo, FlowState, perturbed_flow, wasserstein_flow
 from jaxmargin.mean_field.measure import Features, Measure, second_moment
-from jaxmargin.mean_field.optimum import global_optimum
+from jaxmargin.mean_field.optimum import Optimum, OptimumHistory, global_optimum
 from jaxmargin.mean_field.problem import (
     MeanField,
     check_two_homogeneous,
@@ -17,7 +17,14 @@ from jaxmargin.mean_field.problem import (
     velocity,
 )
 from jaxmargin.mean_field.resumable import resumable_run
-from jaxmargin.mean_field.risks import CrossEntropyRisk, LogisticRisk, SquaredRisk
+from jaxmargin.mean_field.risks import (
+    BoundedRisk,
+    CrossEntropyRisk,
+    LogisticRisk,
+    MeanRisk,
+    Risk,
+    SquaredRisk,
+)
 from jaxmargin.mean_field.runs import FlowHistory, FlowRun, run_flow
 from jaxmargin.mean_field.theorem_e4 import (
     Regularity,
@@ -28,7 +35,6 @@ from jaxmargin.mean_field.theorem_e4 import (
 from jaxmargin.mean_field.two_layer import (
     SmoothTwoLayerFeatures,
     SquaredNorm,
-    Strength,
     TwoLayerFeatures,
     as_network,
     from_network,
@@ -36,6 +42,7 @@ from jaxmargin.mean_field.two_layer import (
 )
 
 __all__ = [
+    "BoundedRisk",
     "Certificate",
     "CrossEntropyRisk",
     "Features",
@@ -46,12 +53,15 @@ __all__ = [
     "FlowState",
     "LogisticRisk",
     "MeanField",
+    "MeanRisk",
     "Measure",
+    "Optimum",
+    "OptimumHistory",
     "Regularity",
+    "Risk",
     "SmoothTwoLayerFeatures",
     "SquaredNorm",
     "SquaredRisk",
-    "Strength",
     "TheoreticalRate",
     "TwoLayerFeatures",
     "as_network",

@@ -1,4 +1,9 @@
-"""The neurons that violate the dual constraint most."""
+"""The particles that violate the dual constraint most: where -<dual, Phi(theta)> / V(theta) peaks.
+
+The ratio does not depend on the length of theta, so that unit particles are enough. For two-layer
+relu networks its maxima are those that `jaxmargin.sphere` finds. For other problems an ascent
+climbs from many starts.
+"""
 
 import math
 from collections.abc import Callable
@@ -19,15 +24,16 @@ from jaxmargin._sphere_search import (
 from jaxmargin.mean_field._particles import pull_back, variation_of_dual
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
+from jaxmargin.mean_field.risks import Risk
 from jaxmargin.mean_field.two_layer import SquaredNorm, TwoLayerFeatures
 from jaxmargin.sphere import maxima
 
-_PARTICLES = 64  # from which a search starts
+_PARTICLES = 64  # of the measure, from which a search starts; and as many spread-out ones
 _SEARCH_STEPS = 100
 
 
 def relu_network(problem: MeanField) -> tuple[Array, Array] | None:
-    """The x and lam of a two-layer relu network under lam |theta|^2; None for other problems."""
+    """The samples x and the strength lam of a two-layer relu problem; None for other problems."""
     phi, potential = problem.phi, problem.potential
     if isinstance(phi, TwoLayerFeatures) and isinstance(potential, SquaredNorm):
         return phi.x, potential.lam
@@ -37,13 +43,13 @@ def relu_network(problem: MeanField) -> tuple[Array, Array] | None:
 def most_violating(
     problem: MeanField, measure: Measure, dual: Array, starts: Array | None, count: int
 ) -> tuple[Array, Array]:
-    """The largest -<dual, Phi(theta)> / V(theta) that lie apart, and where on the unit sphere.
+    """The largest ratios -<dual, Phi(theta)> / V(theta) that lie apart on the unit sphere.
 
-    For a two-layer network the maximum over (w, u) has |w| = |u| and is |F(u)| / (2 lam) with
-    F(u) = sum_i r_i relu(u . x_i) for unit u.
+    For a two-layer network the best (w, u) of a direction of u has |w| = |u|. There the ratio is
+    |sum_i dual_i relu(u . x_i)| / (2 lam) for the unit vector u.
 
     Returns:
-        (count,) ratios, the largest first, and (count, D) particles.
+        (count,) ratios, the largest first, and the (count, D) unit particles where they are.
     """
     network = relu_network(problem)
     if network is None:
@@ -62,7 +68,10 @@ def most_violating(
 
 
 def _opposing_neurons(x: Array, dual: Array, u: Array) -> Array:
-    """The unit particles (w, u) / sqrt(2), |w| = 1, of which -<r, Phi> is largest: (p, d + k)."""
+    """Of each unit direction u, the unit particle (w, u) / sqrt(2) with the largest -<dual, Phi>.
+
+    The w is the unit vector opposite to sum_i dual_i relu(u . x_i). Returns (p, k + d).
+    """
     total = relu_sum(x, dual, u).reshape(len(u), -1)
     length = jnp.linalg.norm(total, axis=1, keepdims=True)
     first = jnp.zeros_like(total).at[:, 0].set(-1)
@@ -73,7 +82,7 @@ def _opposing_neurons(x: Array, dual: Array, u: Array) -> Array:
 def lowest_variation(
     problem: MeanField, measure: Measure, dual: Array, starts: Array | None, also: Array
 ) -> Array:
-    """The least L'[rho] that a search on the unit sphere meets, from `also` as well."""
+    """The least L'[rho] that a search on the unit sphere meets; it starts from `also` as well."""
 
     def descent(theta: Array) -> tuple[Array, Array]:
         values, slopes = variation_of_dual(problem, dual, theta)
@@ -86,7 +95,7 @@ def lowest_variation(
 def _search_starts(
     problem: MeanField, measure: Measure, dual: Array, starts: Array | None
 ) -> Array:
-    """The best particles, spread-out directions and their opposites, and those given."""
+    """The measure's best particles, spread-out directions with their opposites, and `starts`."""
     theta = measure.theta
     spread_out = spread(_PARTICLES, theta.shape[1], theta.dtype)
     parts = [_most_promising(problem, theta, dual), spread_out, -spread_out]
@@ -94,7 +103,7 @@ def _search_starts(
 
 
 def _ratio(problem: MeanField, dual: Array, theta: Array) -> tuple[Array, Array]:
-    """-<r, Phi(theta)> / V(theta) and its gradient, at each theta (m, D); 0 at theta = 0."""
+    """-<dual, Phi(theta)> / V(theta) and its gradient, at each theta (m, D); 0 at theta = 0."""
     values, slopes = pull_back(problem.phi, dual, theta)
     potential, grade = jax.vmap(jax.value_and_grad(problem.potential))(theta)
     safe = jnp.where(potential > 0, potential, 1)
@@ -103,12 +112,16 @@ def _ratio(problem: MeanField, dual: Array, theta: Array) -> tuple[Array, Array]
 
 
 def _most_promising(problem: MeanField, theta: Array, dual: Array) -> Array:
+    """The particles whose ratios are largest."""
     count = min(_PARTICLES, len(theta))
     return theta[jax.lax.top_k(_ratio(problem, dual, theta)[0], count)[1]]
 
 
 def _climb(function: Callable, starts: Array) -> tuple[Array, Array]:
-    """From each start, normalised ascent on the unit sphere that takes improvements only."""
+    """From each start, an ascent on the unit sphere that takes no step down: values and where.
+
+    The step doubles after an improvement and is halved otherwise.
+    """
 
     def advance(_: int, state: tuple) -> tuple:
         theta, values, slopes, step = state
@@ -134,16 +147,15 @@ def _tangent(theta: Array, slopes: Array) -> Array:
     return slopes - jnp.sum(theta * slopes, axis=1, keepdims=True) * theta
 
 
-def require_conjugate(problem: MeanField) -> Callable:
-    """R*, or TypeError."""
-    found = getattr(problem.loss, "conjugate", None)
-    if not callable(found):
+def require_risk(problem: MeanField) -> Risk:
+    """The loss, or TypeError where it has no conjugate."""
+    if not isinstance(problem.loss, Risk):
         raise TypeError(
             "problem.loss must have a method conjugate(p), the convex conjugate "
             "R*(p) = sup_a <p, a> - R(a), for a duality gap: make it a class with __call__ and "
             "conjugate, as jaxmargin's own losses are"
         )
-    return found
+    return problem.loss
 
 
 def check_starts(starts: Array, measure: Measure) -> Array:

@@ -1,15 +1,19 @@
-"""How far a measure is from the optimum: the duality gap over all neurons (section 3, E.6).
+"""How far a measure is from the optimum: the duality gap over all neurons (section 3).
 
-The dual of min L[rho] = R(int Phi drho) + int V drho is
+The least energy L[rho] = R(int Phi drho) + int V drho over all measures rho equals
 
-    max_p -R*(p)   subject to   -<p, Phi(theta)> <= V(theta) for every theta,
+    max_p -R*(p)   subject to   -<p, Phi(theta)> <= V(theta) for every theta.
 
-so that every multiple s r of r = R'(int Phi drho) that is small enough bounds inf L from below, by
--R*(s r). For a two-layer network the constraint reads max_u |sum_i p_i relu(u . x_i)| <= 2 lam over
-unit u: all neurons at once, enumerated for d <= 3.
+So every p that satisfies the constraint bounds the least energy from below, by -R*(p). At an
+optimum the best p is the slope r = R'(int Phi drho). At another measure a multiple s r with
+0 <= s <= 1 satisfies the constraint. For a two-layer network the constraint on s reads
+s max_u |sum_i r_i relu(u . x_i)| <= 2 lam, over all unit vectors u: this is a maximum over all
+neurons, those that the measure lacks included. It is enumerated for d <= 3 features.
+
+The paper bounds the same distance by the lowest value of L'[rho] on the sphere, times the second
+moment of an unknown optimum (eq. E.6). The duality gap needs to know nothing of the optimum.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxmargin._checks import require_count
 from jaxmargin._sphere_search import EXACT_DIMENSION
 from jaxmargin.mean_field._particles import check_measure, integrate, regularizer
 from jaxmargin.mean_field._violation import (
@@ -25,10 +30,11 @@ from jaxmargin.mean_field._violation import (
     lowest_variation,
     most_violating,
     relu_network,
-    require_conjugate,
+    require_risk,
 )
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
+from jaxmargin.mean_field.risks import Risk
 
 _MULTIPLES = 33  # of the dual point, among which the best is taken
 
@@ -41,20 +47,30 @@ class Certificate:
     Attributes:
         gap: () energy - lower_bound. Within rounding it is >= 0, and 0 only at an optimum.
         energy: () L[rho].
-        lower_bound: () below the energy of every measure.
+        lower_bound: () a number that no measure's energy is below.
         lowest_variation: () the least L'[rho](theta) over |theta| = 1; >= 0 at an optimum.
-        direction: (D,) the unit particle theta that violates the dual constraint most, the one to
-            add to the measure.
-        exact: whether the neurons were enumerated, so that gap is a proof up to rounding. Else they
-            were searched, and gap and lower_bound are estimates.
+        violations: (p,) the largest values of -<r, Phi(theta)> / V(theta) at unit particles that
+            lie apart, the largest first. The constraint at theta is violated where this exceeds 1.
+            It is -inf where there are fewer than p such particles.
+        directions: (p, D) those unit particles.
+        exact: whether the neurons were enumerated, so that gap is a proof up to rounding. If not,
+            they were searched, and gap and lower_bound are estimates.
     """
 
-    gap: Any  # arrays all, but for the placeholders by which JAX builds and maps dataclasses
+    # Each field but the last is an array. It is annotated as Any because JAX also builds the class
+    # with placeholders that are not arrays, for instance while it maps over one.
+    gap: Any
     energy: Any
     lower_bound: Any
     lowest_variation: Any
-    direction: Any
+    violations: Any
+    directions: Any
     exact: bool = field(metadata={"static": True})
+
+    @property
+    def direction(self) -> Any:
+        """(D,) the unit particle that violates the constraint most, the best one to add."""
+        return self.directions[..., 0, :]
 
     def __repr__(self) -> str:
         how = (
@@ -68,31 +84,38 @@ class Certificate:
 
 
 def certify(
-    problem: MeanField, measure: Measure, *, starts: Float[Array, "p dim"] | None = None
+    problem: MeanField,
+    measure: Measure,
+    *,
+    starts: Float[Array, "p dim"] | None = None,
+    num_directions: int = 1,
 ) -> Certificate:
-    """A certificate that L[rho] is within `gap` of the best energy of all measures.
+    """A certificate that L[rho] is within `gap` of the least energy of all measures.
 
     gap = L[rho] + R*(s r) with r = R'(int Phi drho) and the best s in [0, 1] for which s r
-    satisfies the dual constraint: s <= 2 lam / max_u |sum_i r_i relu(u . x_i)| for a two-layer
-    network. It is exact (up to rounding in the dtype of the problem) for two-layer networks of relu
-    units and d <= 3 features; otherwise the maximum is searched, and missing it makes the gap too
+    satisfies the dual constraint; see the module for what that is. It is exact, up to rounding in
+    the dtype of the problem, for two-layer networks of relu units and d <= 3 features. For other
+    problems the most violating particle is searched, and a search that misses it makes the gap too
     small. Works under `jit` and `vmap`.
 
-    Nothing is random. Searches start at the particles that promise most, at the samples and at 64
-    spread-out directions; more starts, such as `sample_sphere(key, 1000, D)`, make them safer.
+    Nothing is random. A search starts at those 64 particles of the measure that violate most, at 64
+    spread-out directions and, for a two-layer network, at the samples. More starts, such as
+    `sample_sphere(key, 1000, D)`, make it safer.
 
     Args:
         problem: `MeanField` whose loss has a method `conjugate`. Where the features are not those
             of a two-layer relu network under SquaredNorm, phi and V must be 2-homogeneous.
         measure: particles (m, D) with masses (m,).
         starts: (p, D) further particles to search from; not needed where the result is exact.
+        num_directions: how many violating particles to tell.
 
     Returns:
         `Certificate`.
 
     Raises:
-        ValueError: shapes that do not fit, NaN, a negative mass.
-        TypeError: floats of several dtypes; a loss without a method `conjugate`.
+        ValueError: shapes that do not fit, NaN, a negative mass, num_directions < 1.
+        TypeError: floats of several dtypes; a loss without a method `conjugate`; num_directions
+            not an integer.
 
     Example:
         >>> from jaxmargin import two_layer_problem
@@ -102,25 +125,25 @@ def certify(
         (1.16, True)
 
     Reference:
-        Wei, Lee, Liu, Ma (2019), section 3 and appendix E.6; Fenchel duality.
+        Wei, Lee, Liu, Ma (2019), section 3 and eq. E.6; Fenchel duality.
     """
-    require_conjugate(problem)
+    require_risk(problem)
+    require_count("num_directions", num_directions)
     measure = check_measure(problem, measure)
     if starts is not None:
         starts = check_starts(jnp.asarray(starts), measure)
-    return certified(problem, measure, starts, 1)[0]
+    return _certificate(problem, measure, starts, num_directions)
 
 
 @partial(jax.jit, static_argnames="count")
-def certified(
+def _certificate(
     problem: MeanField, measure: Measure, starts: Array | None, count: int
-) -> tuple[Certificate, Array, Array]:
-    """The certificate, with the ratios and particles (count, D) of `most_violating`."""
+) -> Certificate:
     outputs = integrate(problem.phi, measure)
     risk, dual = jax.value_and_grad(problem.loss)(outputs)
     ratios, theta = most_violating(problem, measure, dual, starts, count)
     scale = 1 / jnp.maximum(ratios[0], 1)
-    bound = _best_multiple(require_conjugate(problem), scale * dual)
+    bound = _best_multiple(require_risk(problem), scale * dual)
     energy = risk + regularizer(problem, measure)
     network = relu_network(problem)
     if network:
@@ -128,10 +151,10 @@ def certified(
     else:
         lowest = lowest_variation(problem, measure, dual, starts, theta[:1])
     exact = network is not None and network[0].shape[1] <= EXACT_DIMENSION
-    return Certificate(energy - bound, energy, bound, lowest, theta[0], exact), ratios, theta
+    return Certificate(energy - bound, energy, bound, lowest, ratios, theta, exact)
 
 
-def _best_multiple(conjugate: Callable, dual: Array) -> Array:
-    """The largest -R*(s p) of s = 0, ..., 1; each is a bound, as the feasible set is convex."""
+def _best_multiple(risk: Risk, dual: Array) -> Array:
+    """The largest -R*(s p) over s from 0 to 1. Each is a bound, as the feasible set is convex."""
     multiples = jnp.linspace(0, 1, _MULTIPLES, dtype=dual.dtype)
-    return -jnp.min(jax.lax.map(lambda s: conjugate(s * dual), multiples))
+    return -jnp.min(jax.lax.map(lambda s: risk.conjugate(s * dual), multiples))

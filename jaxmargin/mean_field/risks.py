@@ -1,14 +1,63 @@
-"""The risk R of a measure: logistic, cross-entropy and squared loss, with their conjugates."""
+"""Risks R of a network's outputs on all samples, each with its convex conjugate R*.
 
+A duality gap needs R*(p) = sup_a <p, a> - R(a) beside R. The ready risks are sums over the
+samples, as in example 3.2; `MeanRisk` makes means of them.
+"""
+
+import math
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import xlogy
 from jaxtyping import Array, Float
 
+from jaxmargin._checks import require_positive
 from jaxmargin.networks.losses import cross_entropy_loss, logistic_loss, squared_loss
+
+
+@runtime_checkable
+class Risk(Protocol):
+    """A convex function R >= 0 of the outputs on all samples, `risk(outputs) -> scalar`.
+
+    An object with these two methods can be the `loss` of a `MeanField` that is to have
+    certificates. Where it holds data, make it a pytree, such as a NamedTuple.
+
+    Attributes:
+        conjugate: `conjugate(dual) -> scalar`, the convex conjugate R*(p) = sup_a <p, a> - R(a) at
+            p = dual, which has the shape of the outputs; inf outside the domain of R*.
+    """
+
+    def __call__(self, outputs: Array, /) -> Array:
+        """R of the outputs."""
+        ...
+
+    def conjugate(self, dual: Array, /) -> Array:
+        """R* of a dual point."""
+        ...
+
+
+@runtime_checkable
+class BoundedRisk(Risk, Protocol):
+    """A risk that knows the shape of its outputs, and how steep and how curved it is.
+
+    Attributes:
+        shape: (n,) or (n, k), the shape of the outputs on n samples.
+        bounds: `bounds(level) -> (slope, curvature, valid)` bounds |grad R| by the slope where
+            R <= valid, and the operator norm of the Hessian of R by the curvature. A risk that is
+            not Lipschitz takes valid = level, and raises ValueError if level is None; the others
+            have valid = inf and ignore level.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n,) or (n, k)."""
+        ...
+
+    def bounds(self, level: float | None, /) -> tuple[float, float, float]:
+        """Bounds of the slope and of the curvature, and of R where the former holds."""
+        ...
 
 
 class LogisticRisk(NamedTuple):
@@ -20,9 +69,14 @@ class LogisticRisk(NamedTuple):
 
     y: Float[Array, " n"]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n,), one output a sample."""
+        return self.y.shape
+
     def __call__(self, outputs: Array) -> Array:
         """R of outputs (n,)."""
-        _check_outputs(outputs, self.y.shape)
+        _check_outputs(outputs, self.shape)
         return jnp.sum(logistic_loss(self.y * outputs))
 
     def conjugate(self, dual: Array) -> Array:
@@ -35,6 +89,10 @@ class LogisticRisk(NamedTuple):
         entropy = jnp.sum(xlogy(inside, inside) + xlogy(1 - inside, 1 - inside))
         return _on_domain(entropy, t - inside)
 
+    def bounds(self, level: float | None = None) -> tuple[float, float, float]:
+        """|grad R| <= sqrt(n) and |Hessian of R| <= 1/4, everywhere."""
+        return len(self.y) ** 0.5, 0.25, math.inf
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -43,15 +101,20 @@ class CrossEntropyRisk:
 
     Attributes:
         labels: (n,) integers in [0, k).
-        k: number of classes, of which the labels need not show all.
+        k: number of classes; some of them may have no sample.
     """
 
-    labels: Any  # an array, but for the placeholders by which JAX builds and maps dataclasses
+    labels: Any  # An array. (JAX also builds the class with placeholders that are none.)
     k: int = field(metadata={"static": True})
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, k), one output for each class."""
+        return (*self.labels.shape, self.k)
 
     def __call__(self, outputs: Array) -> Array:
         """R of outputs (n, k)."""
-        _check_outputs(outputs, (*self.labels.shape, self.k))
+        _check_outputs(outputs, self.shape)
         return jnp.sum(cross_entropy_loss(outputs, self.labels))
 
     def conjugate(self, dual: Array) -> Array:
@@ -64,6 +127,10 @@ class CrossEntropyRisk:
         entropy = jnp.sum(xlogy(inside, inside))
         return _on_domain(entropy, q - inside + jnp.sum(q, axis=1, keepdims=True) - 1)
 
+    def bounds(self, level: float | None = None) -> tuple[float, float, float]:
+        """|grad R| <= sqrt(2 n) and |Hessian of R| <= 1/2, everywhere."""
+        return (2 * len(self.labels)) ** 0.5, 0.5, math.inf
+
 
 class SquaredRisk(NamedTuple):
     """R(a) = sum_i (a_i - y_i)^2 (appendix B.3).
@@ -74,18 +141,60 @@ class SquaredRisk(NamedTuple):
 
     y: Float[Array, "n *k"]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n,) or (n, k), as the targets."""
+        return self.y.shape
+
     def __call__(self, outputs: Array) -> Array:
         """R of outputs of the shape of y."""
-        _check_outputs(outputs, self.y.shape)
+        _check_outputs(outputs, self.shape)
         return jnp.sum(squared_loss(outputs, self.y))
 
     def conjugate(self, dual: Array) -> Array:
         """R*(p) = sum_i p_i^2 / 4 + p_i y_i."""
         return jnp.sum(dual**2 / 4 + dual * self.y)
 
+    def bounds(self, level: float | None = None) -> tuple[float, float, float]:
+        """|grad R| <= 2 sqrt(level) where R <= level; |Hessian of R| <= 2."""
+        if level is None:
+            raise ValueError("the squared loss is Lipschitz only on {R <= level}: give level")
+        require_positive("level", level)
+        return 2 * float(level) ** 0.5, 2.0, float(level)
+
+
+class MeanRisk(NamedTuple):
+    """R(a) / n: the mean over the n samples, where R is a sum over them.
+
+    Attributes:
+        total: R, such as `LogisticRisk(y)`.
+    """
+
+    total: BoundedRisk
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n,) or (n, k), as that of the sum."""
+        return self.total.shape
+
+    def __call__(self, outputs: Array) -> Array:
+        """The mean over the samples, of outputs (n,) or (n, k)."""
+        return self.total(outputs) / self.shape[0]
+
+    def conjugate(self, dual: Array) -> Array:
+        """R*(n p) / n, which is sup_a <p, a> - R(a) / n."""
+        n = self.shape[0]
+        return self.total.conjugate(n * dual) / n
+
+    def bounds(self, level: float | None = None) -> tuple[float, float, float]:
+        """Those of the sum where it is at most n level, divided by n."""
+        n = self.shape[0]
+        slope, curvature, valid = self.total.bounds(None if level is None else n * level)
+        return slope / n, curvature / n, valid / n
+
 
 def _on_domain(value: Array, excess: Array) -> Array:
-    """The value, or inf where a constraint is exceeded by more than what rounding explains."""
+    """The value, or inf where a constraint is exceeded by more than rounding explains."""
     return jnp.where(jnp.max(jnp.abs(excess)) <= jnp.finfo(value.dtype).eps ** 0.5, value, jnp.inf)
 
 

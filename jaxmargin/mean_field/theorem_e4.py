@@ -6,55 +6,57 @@ literally, this is what is computed instead:
 
 - Lemma E.5 needs t < b_V / (sigma B_L), where W_t^2 <= (L[rho_0] + sigma t B_L) / (b_V - sigma t
   B_L) is finite. It is printed as t <= sigma B_L / b_V.
-- Lemma E.14 needs |grad h| <= M on the sphere, radial part included; a Lipschitz constant on the
+- Lemma E.14 needs |grad h| <= M on the sphere, radial part included. A Lipschitz constant on the
   sphere bounds only the tangential part (the radial one is 2 h). M_Phi here bounds the whole
   gradient, and with it the differences.
 - Lemma E.16 bounds the cap of radius r = delta / c2 by r^(2d). That is false for r near 1. The
   lemma that it cites (Ball, Lemma 2.3) says (r/2)^d / 2 for 0 <= r <= 2, which is used.
-- In the proof of Theorem E.4 the interval l is said to satisfy Lemma E.8, whose l has, at
-  tau = eps / (2 W^2), twice the term 2d log(4 W^2 c2 / eps), and 1 more. Here l is that of
+- In the proof of Theorem E.4 the interval l is said to satisfy Lemma E.8. At tau = eps / (2 W^2)
+  the l of that lemma has twice the term 2d log(4 W^2 c2 / eps), and 1 more. Here l is that of
   Lemma E.8 with the cap above.
-- Claim E.20 prints (1 + 2 tau ds) where (1 + tau ds) is proved and used; the proof of Lemma E.8
-  prints W for W^2; Lemma E.7 has 4 E[L']^2 / W^2 by its own argument, of which it keeps one.
-- R = sum (a - y)^2 is not Lipschitz: M_R holds on the sublevel set {R <= 2 L[rho_0]}, and
-  that L[rho_t] stays there is one more condition on the noise.
+- Claim E.20 prints (1 + 2 tau ds) where (1 + tau ds) is proved and used. The proof of Lemma E.8
+  prints W for W^2. Lemma E.7 has 4 E[L']^2 / W^2 by its own argument, of which it keeps one.
+- R = sum (a - y)^2 is not Lipschitz: M_R holds on the sublevel set {R <= 2 L[rho_0]}. That
+  L[rho_t] stays there is one more condition on the noise.
 
-What comes out: the noise must be small like a power of eps and of 1/d only. Nothing in the
-proof needs it to be exponentially small: sigma enters l through log(1/sigma) alone, and all
-other terms are sigma times polynomials.
+The result is that the noise must be small like a power of eps and of 1/d only. Nothing in the proof
+needs it to be exponentially small: sigma enters l through log(1/sigma) alone, and all other terms
+are sigma times polynomials.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from jaxmargin._checks import require_count, require_finite, require_positive
 from jaxmargin.mean_field._particles import check_measure
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField, energy
-from jaxmargin.mean_field.risks import CrossEntropyRisk, LogisticRisk, SquaredRisk
-from jaxmargin.mean_field.two_layer import SmoothTwoLayerFeatures, SquaredNorm, TwoLayerFeatures
+from jaxmargin.mean_field.risks import BoundedRisk
+from jaxmargin.mean_field.two_layer import SquaredNorm
 
-SMALLEST = 2.0**-1022  # positive float64
-ROUNDING_UP = 1 + 1e-12  # of singular values and norms in float64
+_SMALLEST = 2.0**-1022  # positive float64
+_ROUNDING_UP = 1 + 1e-12  # keeps bounds computed in float64 upper bounds
+_TOLERANCE = 1e-6  # of log(sigma)
 
 
 class Regularity(NamedTuple):
-    """Constants of Assumptions E.1 to E.3 and of Theorem E.21, on the unit sphere.
+    """Constants of Assumptions E.1 to E.3 and of Theorem E.21.
 
-    All are upper bounds but for b_V, a lower one.
+    Those of Phi and V hold on the unit sphere. b_V is a lower bound, the others are upper bounds.
 
     Attributes:
-        k: outputs of Phi: n, or n times the classes.
-        M_R: |grad R|, where R <= level.
-        C_R: operator norm of the Hessian of R.
-        B_Phi: |Phi|.
-        M_Phi: |grad Phi_i| of each output, hence Lipschitz constant of Phi_i on the sphere.
-        b_V: V from below, > 0.
-        B_V: V from above.
-        M_V: |grad V|.
+        k: number of outputs of Phi, which is n, or n times the number of classes.
+        M_R: bound of |grad R|, where R <= level.
+        C_R: bound of the operator norm of the Hessian of R.
+        B_Phi: bound of |Phi|.
+        M_Phi: bound of |grad Phi_i| of each output, hence a Lipschitz constant of Phi_i.
+        b_V: bound of V from below, > 0.
+        B_V: bound of V from above.
+        M_V: bound of |grad V|.
         C_Phi: Lipschitz constant of grad Phi_i; inf for relu, where Phi has kinks.
         C_V: Lipschitz constant of grad V.
         level: M_R holds where R <= level; inf if it holds everywhere.
@@ -74,23 +76,24 @@ class Regularity(NamedTuple):
 
 
 class TheoreticalRate(NamedTuple):
-    """What the proof of Theorem E.4 guarantees; `print` it for a summary.
+    """What the proof of Theorem E.4 guarantees. `print` gives a summary.
 
     Attributes:
         log10_noise: log10 of sigma.
         log10_time: log10 of t_eps, after which min_t L[rho_t] <= inf L + 2 epsilon.
-        interval: l. Over 2 l, L falls by min(delta_1, delta_2) while it is above that.
+        interval: l. In each time 2 l, L falls by at least min(delta_1, delta_2) as long as it is
+            more than 2 epsilon above its infimum.
         log10_delta_1: log10 of the fall when some direction has L' <= -tau.
         log10_delta_2: log10 of the fall when the mean of L' is >= epsilon / 2.
         second_moment: W_eps^2, which int |theta|^2 drho_t never exceeds.
         tau: epsilon / (2 W_eps^2).
         B_L: M_R B_Phi + B_V >= |L'| on the sphere.
         c1: max(k C_R B_Phi^2, k C_R B_Phi M_Phi, B_L).
-        c2: sqrt(k) M_R M_Phi + M_V, Lipschitz constant of L' on the sphere.
-        epsilon: half of the excess that is reached.
+        c2: sqrt(k) M_R M_Phi + M_V, a Lipschitz constant of L' on the sphere.
+        epsilon: half of the excess over the infimum that is reached.
         energy: L[rho_0].
         dim: D, entries of a particle (the paper's d + 1).
-        regularity: the constants it rests on.
+        regularity: the constants that all of this rests on.
     """
 
     log10_noise: float
@@ -139,29 +142,37 @@ class TheoreticalRate(NamedTuple):
         )
 
 
+@runtime_checkable
+class _BoundedFeatures(Protocol):
+    """Phi of samples x, with its bounds (B_Phi, M_Phi, C_Phi)."""
+
+    @property
+    def x(self) -> Array: ...
+
+    def __call__(self, theta: Array) -> Array: ...
+
+    def bounds(self) -> tuple[float, float, float]: ...
+
+
 def regularity(problem: MeanField, dim: int, *, level: float | None = None) -> Regularity:
     """The constants of Assumptions E.1 to E.3 of a ready two-layer problem.
 
-    With sigma_max the largest singular value of x, relu features have
-    |Phi| <= |w| |x u| <= sigma_max / 2 and |grad Phi_i| <= |x_i|. (Relu is not differentiable,
-    footnote 3 of the paper; the bound holds for every subgradient, so that Phi is Lipschitz.)
-    Smooth features of width s have |Phi| <= sigma_max / 2 + s sqrt(n) / 2, |grad Phi_i| <=
-    |x_i| + s, and a Hessian of at most |x_i| + h + h^2 / (2 s) with h^2 = |x_i|^2 + s^2.
-    |grad R| is at most sqrt(n), sqrt(2 n), or 2 sqrt(level); the Hessian of R at most 1/4, 1/2, or
-    2, for the logistic loss, cross-entropy, squared loss.
+    They are read off the method `bounds` of the problem's features, risk and potential, where they
+    are derived.
 
     Args:
-        problem: from `logistic_two_layer`, `cross_entropy_two_layer` or `squared_two_layer`.
+        problem: from `two_layer_problem`.
         dim: D, entries of a particle.
-        level: the squared loss is not Lipschitz, and its M_R is that on {R <= level}; the other
+        level: the squared loss is not Lipschitz, and its M_R is that on {R <= level}. The other
             losses ignore it.
 
     Returns:
         `Regularity` of floats.
 
     Raises:
-        ValueError: dim does not fit the problem; squared loss without level; level not positive.
-        TypeError: another problem, whose constants are yours to give; dim is no integer.
+        ValueError: dim does not fit the problem; NaN in its samples; squared loss without level;
+            level not positive.
+        TypeError: another problem, whose constants you must give yourself; dim is no integer.
 
     Example:
         >>> import jax.numpy as jnp
@@ -175,58 +186,26 @@ def regularity(problem: MeanField, dim: int, *, level: float | None = None) -> R
         Wei, Lee, Liu, Ma (2019), Assumptions E.1, E.2, E.3.
     """
     require_count("dim", dim)
-    risk, phi, potential = _ready_parts(problem)
-    x = np.asarray(phi.x, np.float64)
-    require_finite("problem.phi.x", x)
-    n = len(x)
-    output = jax.eval_shape(phi, jax.ShapeDtypeStruct((dim,), phi.x.dtype))
-    jax.eval_shape(risk, output)  # raises where dim does not fit the labels
-    slope, curvature, valid = _risk_bounds(risk, n, level)
-    lam = float(potential.lam)
-    width = float(phi.width) if isinstance(phi, SmoothTwoLayerFeatures) else 0.0
-    largest = float(np.linalg.norm(x, 2)) * ROUNDING_UP
-    longest = float(np.linalg.norm(x, axis=1).max()) * ROUNDING_UP
-    hypotenuse = math.hypot(longest, width)
-    kinks = longest + hypotenuse + hypotenuse**2 / (2 * width) if width else math.inf
-    return Regularity(
-        k=output.size,
-        M_R=slope,
-        C_R=curvature,
-        B_Phi=largest / 2 + width * n**0.5 / 2,
-        M_Phi=longest + width,
-        b_V=lam,
-        B_V=lam,
-        M_V=2 * lam,
-        C_Phi=kinks,
-        C_V=2 * lam,
-        level=valid,
-    )
-
-
-def _ready_parts(problem: MeanField) -> tuple[Any, Any, SquaredNorm]:
-    risk, phi, potential = problem.loss, problem.phi, problem.potential
-    if (
-        not isinstance(risk, LogisticRisk | CrossEntropyRisk | SquaredRisk)
-        or not isinstance(phi, TwoLayerFeatures | SmoothTwoLayerFeatures)
-        or not isinstance(potential, SquaredNorm)
+    phi, risk, potential = problem.phi, problem.loss, problem.potential
+    if not (
+        isinstance(phi, _BoundedFeatures)
+        and isinstance(risk, BoundedRisk)
+        and isinstance(potential, SquaredNorm)
     ):
         raise TypeError(
-            "problem must be one of logistic_two_layer, cross_entropy_two_layer and "
-            "squared_two_layer; for your own, give theoretical_rate a Regularity"
+            "problem must be one that two_layer_problem makes; for a problem of your own, give "
+            "theoretical_rate a Regularity"
         )
-    return risk, phi, potential
-
-
-def _risk_bounds(risk: Any, n: int, level: float | None) -> tuple[float, float, float]:
-    """Bounds of |grad R| and of the Hessian of R, and where R must stay below."""
-    if isinstance(risk, LogisticRisk):
-        return n**0.5, 0.25, math.inf
-    if isinstance(risk, CrossEntropyRisk):
-        return (2 * n) ** 0.5, 0.5, math.inf
-    if level is None:
-        raise ValueError("the squared loss is Lipschitz only on {R <= level}: give level")
-    require_positive("level", level)
-    return 2 * float(level) ** 0.5 * ROUNDING_UP, 2.0, float(level)
+    require_finite("problem.phi.x", phi.x)
+    output = jax.eval_shape(phi, jax.ShapeDtypeStruct((dim,), phi.x.dtype))
+    jax.eval_shape(risk, output)  # raises where dim does not fit the labels
+    slope, curvature, valid = risk.bounds(level)
+    B_Phi, M_Phi, C_Phi = (_ROUNDING_UP * bound for bound in phi.bounds())
+    b_V, B_V, M_V, C_V = potential.bounds()
+    M_R = _ROUNDING_UP * slope
+    return Regularity(
+        output.size, M_R, curvature, B_Phi, M_Phi, b_V, B_V, M_V, C_Phi, C_V, level=valid
+    )
 
 
 def theoretical_rate(
@@ -239,7 +218,7 @@ def theoretical_rate(
 ) -> TheoreticalRate:
     """The noise that the proof of Theorem E.4 allows, and the time that it then needs.
 
-    The proof is followed with numbers (see the module for what had to be repaired): with
+    The proof is followed with numbers. (The module tells what had to be repaired.) With
     W^2 = (L_0 + sigma t B_L) / (b_V - sigma t B_L), tau = epsilon / (2 W^2) and, for d = D - 1,
 
         l       = [log(W^2 / sigma) + d log(4 c2 / tau) + log 2] / (tau - sigma) + 1,
@@ -247,23 +226,25 @@ def theoretical_rate(
         delta_2 = l epsilon^2 / (4 W^2) - 2 sigma l B_L (W^2 + 1),
 
     L falls by min(delta_1, delta_2) in each time 2 l while it is 2 epsilon above the infimum, which
-    is >= 0. So t = 2 l ((L_0 - 2 epsilon) / min(delta_1, delta_2) + 1) is enough, and it must be
-    the t within W^2: a fixed point. Computed with logarithms: nothing underflows.
+    is >= 0. So t = 2 l ((L_0 - 2 epsilon) / min(delta_1, delta_2) + 1) is enough. This t must also
+    be the one in W^2, and is found as a fixed point. All of it is computed with logarithms, so that
+    nothing underflows.
 
     Args:
         problem: `MeanField`.
         measure: rho_0, particles (m, D) with masses (m,).
         epsilon: half of the excess to reach, > 0.
-        noise: sigma; None takes the largest that the proof allows, to one part in a million.
-        constants: of a problem of your own; None takes `regularity`.
+        noise: sigma; None takes the largest that the proof allows, up to a few parts in a million.
+        constants: those of a problem of your own. None takes `regularity`.
 
     Returns:
-        `TheoreticalRate`. For relu the existence of the flow is a further assumption of the paper.
+        `TheoreticalRate`. The paper assumes in addition that a solution of the flow exists, which
+        is not known for relu.
 
     Raises:
-        ValueError: epsilon so large that nothing is to be shown, or not positive; a noise that the
-            proof does not allow; constants below 0, or b_V = 0.
-        TypeError: a problem without ready constants.
+        ValueError: epsilon so large that nothing is to be shown, or not positive; a noise that is
+            not positive or that the proof does not allow; constants below 0, or b_V = 0.
+        TypeError: a problem whose constants are not known, where none are given.
 
     Example:
         >>> import jax.numpy as jnp
@@ -289,15 +270,16 @@ def theoretical_rate(
         constants = regularity(problem, dim, level=2 * start)
     _check_constants(constants)
     proof = _Proof(constants, start, float(epsilon), dim)
-    if noise is None:
-        return proof.report(proof.largest_log_noise())
-    require_positive("noise", noise)
-    if proof.settle(math.log(noise)) is None:
+    if noise is not None:
+        require_positive("noise", noise)
+    log_noise = proof.largest_log_noise() if noise is None else math.log(noise)
+    found = proof.settle(log_noise)
+    if found is None:
         limit = proof.largest_log_noise() / math.log(10)
         raise ValueError(
             f"noise must be at most {_scientific(limit)} for the proof to hold, got {noise}"
         )
-    return proof.report(math.log(noise))
+    return proof.report(log_noise, found)
 
 
 def _check_constants(constants: Regularity) -> None:
@@ -327,10 +309,10 @@ class _Proof:
         self.constants, self.start, self.epsilon, self.dim = constants, start, epsilon, dim
         self.B_L = M_R * B_Phi + B_V
         self.c1 = max(k * C_R * B_Phi**2, k * C_R * B_Phi * M_Phi, self.B_L)
-        self.c2 = max(k**0.5 * M_R * M_Phi + M_V, SMALLEST)
+        self.c2 = max(k**0.5 * M_R * M_Phi + M_V, _SMALLEST)
 
     def decrease(self, log_noise: float, drift: float) -> _Decrease | None:
-        """With sigma t B_L <= drift; None if L need not fall."""
+        """The proof where sigma t B_L <= drift; None if L need not fall."""
         W2 = (self.start + drift) / (self.b_V - drift)
         log_tau = math.log(self.epsilon) - math.log(2 * W2)
         log_rate = _log_minus(log_tau, log_noise)
@@ -338,7 +320,7 @@ class _Proof:
             return None
         log_radius = min(log_tau - math.log(2 * self.c2), math.log(2))
         log_cap = (self.dim - 1) * (log_radius - math.log(2)) - math.log(2)
-        growth = max(math.log(W2) - log_noise - log_cap, SMALLEST)
+        growth = max(math.log(W2) - log_noise - log_cap, _SMALLEST)
         log_l = float(np.logaddexp(math.log(growth) - log_rate, 0))
         log_drop = _log_minus(
             log_tau - math.log(4), log_noise + log_l + math.log(self.c1 * (W2 + 1))
@@ -359,7 +341,7 @@ class _Proof:
         return _Decrease(W2, log_tau, log_l, delta_1, delta_2, log_time)
 
     def settle(self, log_noise: float) -> _Decrease | None:
-        """The proof at the least drift >= sigma t B_L; None if there is none, or a hard one."""
+        """The proof at the least drift >= sigma t B_L; None if no such drift is found."""
         drift = 0.0
         for _ in range(1000):
             found = self.decrease(log_noise, drift)
@@ -377,38 +359,40 @@ class _Proof:
         return None
 
     def largest_log_noise(self) -> float:
-        """By bisection; a smaller noise only helps."""
+        """The largest log(sigma) that the proof allows. It allows every smaller one as well."""
+        from scipy.optimize import root_scalar  # slow to import
+
+        def excess(log_noise: float) -> float:
+            return 1.0 if self.settle(log_noise) is None else -1.0
+
         high = math.log(self.epsilon) - math.log(self.start / self.b_V)  # 2 tau, too much
         gap = 1.0
-        while self.settle(high - gap) is None:
+        while excess(high - gap) > 0:
             gap *= 2
-        low = high - gap
-        while high - low > 1e-6:
-            middle = (low + high) / 2
-            low, high = (low, middle) if self.settle(middle) is None else (middle, high)
-        return low
+        bracket = (high - gap, high)
+        found = root_scalar(excess, method="brentq", bracket=bracket, xtol=_TOLERANCE).root
+        while excess(found) > 0:  # rounding blurs the border a little
+            found -= _TOLERANCE
+        return float(found)
 
-    def report(self, log_noise: float) -> TheoreticalRate:
-        """Of an admissible noise."""
-        found = self.settle(log_noise)
-        if found is None:
-            raise ValueError(f"the proof does not hold at noise exp({log_noise})")
+    def report(self, log_noise: float, found: _Decrease) -> TheoreticalRate:
+        """The guarantee at a noise that the proof allows, with logarithms to base 10."""
         ten = math.log(10)
         return TheoreticalRate(
-            log_noise / ten,
-            found.log_time / ten,
-            _power_of_ten(found.log_interval / ten),
-            found.log_delta_1 / ten,
-            found.log_delta_2 / ten,
-            found.second_moment,
-            _power_of_ten(found.log_tau / ten),
-            self.B_L,
-            self.c1,
-            self.c2,
-            self.epsilon,
-            self.start,
-            self.dim,
-            self.constants,
+            log10_noise=log_noise / ten,
+            log10_time=found.log_time / ten,
+            interval=_power_of_ten(found.log_interval / ten),
+            log10_delta_1=found.log_delta_1 / ten,
+            log10_delta_2=found.log_delta_2 / ten,
+            second_moment=found.second_moment,
+            tau=_power_of_ten(found.log_tau / ten),
+            B_L=self.B_L,
+            c1=self.c1,
+            c2=self.c2,
+            epsilon=self.epsilon,
+            energy=self.start,
+            dim=self.dim,
+            regularity=self.constants,
         )
 
 

@@ -1,14 +1,16 @@
 """Two-layer networks as mean-field problems, with three losses (example 3.2).
 
-Particles are theta = (w, u_1, ..., u_d), or (w_1, ..., w_k, u_1, ..., u_d) for k outputs. The risk
-is the SUM over the samples, as in the paper's example, not the mean.
+A particle is one hidden unit with its weights, theta = (w, u_1, ..., u_d), or
+(w_1, ..., w_k, u_1, ..., u_d) where the network has k outputs.
 """
 
+import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from jaxmargin._arithmetic import safe_power
@@ -23,17 +25,23 @@ from jaxmargin._checks import (
 )
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
-from jaxmargin.mean_field.risks import CrossEntropyRisk, LogisticRisk, SquaredRisk
+from jaxmargin.mean_field.risks import (
+    BoundedRisk,
+    CrossEntropyRisk,
+    LogisticRisk,
+    MeanRisk,
+    SquaredRisk,
+)
 from jaxmargin.networks.models import TwoLayer
 
-Strength = float | Float[Array, ""]  # an array where many are swept
+_Strength = float | Float[Array, ""]  # an array where many are swept
 
 
 class SquaredNorm(NamedTuple):
-    """V(theta) = lam |theta|^2, the l2 regularizer of a network's unit.
+    """V(theta) = lam |theta|^2: over all units of a network, lam times its squared l2 norm.
 
     Attributes:
-        lam: strength, > 0.
+        lam: strength of the regularizer, > 0.
     """
 
     lam: Float[Array, ""]
@@ -42,8 +50,13 @@ class SquaredNorm(NamedTuple):
         """Value at one particle (D,), or at each row of (..., D)."""
         return self.lam * jnp.sum(theta**2, axis=-1)
 
+    def bounds(self) -> tuple[float, float, float, float]:
+        """The constants b_V, B_V, M_V and C_V of `Regularity`."""
+        lam = float(self.lam)
+        return lam, lam, 2 * lam, 2 * lam
 
-def split_unit(theta: Array, x: Array) -> tuple[Array, Array]:
+
+def _split_unit(theta: Array, x: Array) -> tuple[Array, Array]:
     """The w, (...) for k = 1 or (..., k), and u (..., d) of theta (..., d + k)."""
     k = theta.shape[-1] - x.shape[-1]
     if k < 1:
@@ -62,15 +75,17 @@ def _outer(hidden: Array, w: Array) -> Array:
 class TwoLayerFeatures(NamedTuple):
     """Phi_i(theta) = w [u . x_i]_+ of theta = (w, u_1, ..., u_d), for w in R or R^k.
 
+    A particle of d + 1 entries gives outputs (n,), one of d + k entries gives outputs (n, k).
+
     Attributes:
-        x: (n, d) samples. A particle of D = d + 1 entries gives outputs (n,), one of d + k (n, k).
+        x: (n, d) samples.
     """
 
     x: Float[Array, "n d"]
 
     def __call__(self, theta: Array) -> Array:
         """(n,) or (n, k) outputs of one particle (d + 1,) or (d + k,)."""
-        w, u = split_unit(theta, self.x)
+        w, u = _split_unit(theta, self.x)
         return _outer(jax.nn.relu(self.x @ u), w)
 
     def _hidden(self, u: Array) -> Array:
@@ -78,7 +93,7 @@ class TwoLayerFeatures(NamedTuple):
 
     def integrate(self, theta: Array, mass: Array) -> Array:
         """sum_j mass_j Phi(theta_j)."""
-        w, u = split_unit(theta, self.x)
+        w, u = _split_unit(theta, self.x)
         if w.ndim == 1:
             return (mass * w) @ self._hidden(u)
         return self._hidden(u).T @ (mass[:, None] * w)
@@ -86,10 +101,10 @@ class TwoLayerFeatures(NamedTuple):
     def pull_back(self, dual: Array, theta: Array) -> tuple[Array, Array]:
         """<dual, Phi(theta)> and its gradient in theta, of each particle.
 
-        With s = sum_i dual_i 1(u . x_i > 0) x_i the value is w (u . s), since relu is
-        1-homogeneous, and the gradient (u . s, w s): only the activation pattern is needed.
+        Let s = sum_i dual_i 1(u . x_i > 0) x_i. Since relu is 1-homogeneous, the value is
+        w (u . s) and the gradient is (u . s, w s), which needs the activation pattern only.
         """
-        w, u = split_unit(theta, self.x)
+        w, u = _split_unit(theta, self.x)
         active = u @ self.x.T > 0
         if w.ndim == 1:
             s = jnp.where(active, dual[None, :], 0) @ self.x
@@ -99,16 +114,27 @@ class TwoLayerFeatures(NamedTuple):
         heights = self._hidden(u) @ dual
         return jnp.sum(w * heights, axis=1), jnp.concatenate([heights, s], axis=1)
 
+    def bounds(self) -> tuple[float, float, float]:
+        """The constants B_Phi, M_Phi and C_Phi of `Regularity`, in float64.
+
+        With sigma_max the largest singular value of x, |Phi| <= |w| |x u| <= sigma_max / 2 and
+        |grad Phi_i| <= |x_i|. Relu is not differentiable at its kink (footnote 3 of the paper).
+        The second bound holds for every subgradient, so that Phi is Lipschitz all the same; its
+        gradient is not.
+        """
+        largest, longest = _spectrum(self.x)
+        return largest / 2, longest, math.inf
+
 
 class SmoothTwoLayerFeatures(NamedTuple):
-    """Two-layer features with a smooth activation, so that Theorem E.21 applies.
+    """Two-layer features with a smooth activation, as Theorem E.21 requires.
 
-    Phi_i(theta) = w (z + sqrt(z^2 + width^2 |theta|^2)) / 2 with z = u . x_i: 2-homogeneous, with
-    Lipschitz gradients on the sphere, and relu in the limit of width 0.
+    Phi_i(theta) = w (z + sqrt(z^2 + width^2 |theta|^2)) / 2 with z = u . x_i. This is
+    2-homogeneous, its gradient is Lipschitz on the sphere, and the limit of width 0 is relu.
 
     Attributes:
         x: (n, d) samples.
-        width: how far the kink is spread, > 0.
+        width: over which the kink of relu is spread, > 0.
     """
 
     x: Float[Array, "n d"]
@@ -116,13 +142,34 @@ class SmoothTwoLayerFeatures(NamedTuple):
 
     def __call__(self, theta: Array) -> Array:
         """(n,) or (n, k) outputs of one particle (d + 1,) or (d + k,)."""
-        w, u = split_unit(theta, self.x)
+        w, u = _split_unit(theta, self.x)
         z = self.x @ u
         spread = self.width**2 * jnp.sum(theta**2)
         square = z**2 + spread
-        zero = square == 0  # theta = 0, where the derivative is 0; or the kink, if spread is 0
+        # Zero at theta = 0, where the derivative is 0, and at the kink if the spread is 0.
+        zero = square == 0
         root = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, square)))
         return _outer((z + root) / 2, w)
+
+    def bounds(self) -> tuple[float, float, float]:
+        """The constants B_Phi, M_Phi and C_Phi of `Regularity`, in float64.
+
+        For a width s, |Phi| <= sigma_max / 2 + s sqrt(n) / 2 and |grad Phi_i| <= |x_i| + s. With
+        h^2 = |x_i|^2 + s^2, the Hessian of Phi_i is at most |x_i| + h + h^2 / (2 s).
+        """
+        largest, longest = _spectrum(self.x)
+        width = float(self.width)
+        if width == 0:
+            return TwoLayerFeatures(self.x).bounds()
+        hypotenuse = math.hypot(longest, width)
+        bend = longest + hypotenuse + hypotenuse**2 / (2 * width)
+        return largest / 2 + width * len(self.x) ** 0.5 / 2, longest + width, bend
+
+
+def _spectrum(x: Array) -> tuple[float, float]:
+    """The largest singular value of x and the length of its longest row, in float64."""
+    wide = np.asarray(x, np.float64)
+    return float(np.linalg.norm(wide, 2)), float(np.linalg.norm(wide, axis=1).max())
 
 
 def two_layer_problem(
@@ -130,81 +177,59 @@ def two_layer_problem(
     y: Shaped[Array, "n *k"],
     loss: Literal["logistic", "cross_entropy", "squared"],
     *,
-    lam: Strength,
+    lam: _Strength,
     k: int | None = None,
-    smoothing: Strength = 0.0,
+    reduction: Literal["sum", "mean"] = "sum",
+    smoothing: _Strength = 0.0,
 ) -> MeanField:
-    """Regularized two-layer networks as a mean-field problem: theta = (w, u), V = lam |theta|^2.
+    """Regularized two-layer networks as a mean-field problem over their units theta = (w, u).
 
-    The loss is summed over the samples.
+    The energy of a measure is R + lam W^2, where R is the loss on all samples and W^2 is the
+    second moment of the measure, the squared l2 norm of the network. As in the paper's example, R
+    is the sum over the samples. The mean over n samples with strength lam has the same optima as
+    the sum with strength n lam, and 1/n of its energy.
 
     Args:
         x: (n, d) samples.
-        y: (n,) labels -1 or +1 for "logistic", (n,) integers in [0, k) for "cross_entropy", (n,)
-            targets or (n, k) targets of k >= 2 outputs for "squared".
+        y: (n,) labels -1.0 or +1.0 for "logistic"; (n,) integer labels in [0, k) for
+            "cross_entropy"; for "squared" (n,) targets, or (n, k) targets of k >= 2 outputs. Labels
+            -1 and +1 and targets are floats of the dtype of x.
         loss: "logistic", "cross_entropy" or "squared".
         lam: strength of the regularizer, > 0.
-        k: number of classes of "cross_entropy", >= 2; the other losses read it off y.
+        k: number of classes, >= 2. Needed for "cross_entropy", since some classes may have no
+            sample; the other losses read the number of outputs off y and take no k.
+        reduction: "sum" or "mean", over the samples.
         smoothing: width of the smooth activation of `SmoothTwoLayerFeatures`; 0 takes relu.
 
     Returns:
-        `MeanField` for particles of D = d + 1 entries, or d + k for k outputs.
+        `MeanField` for particles of D = d + 1 entries, or of D = d + k entries where there are k
+        outputs ("cross_entropy", and "squared" with targets (n, k)).
 
     Raises:
-        ValueError: an unknown loss, shapes that do not fit, NaN, other labels, lam not positive,
-            smoothing negative, k < 2 or where it does not belong.
-        TypeError: x and y are not floats of one dtype; class labels or k are not integers.
+        ValueError: an unknown loss or reduction; shapes that do not fit; NaN; other labels; lam not
+            positive; smoothing negative; k below 2, missing, or given where it does not belong.
+        TypeError: x and y are not floats of one dtype; class labels or k are not integers; lam or
+            smoothing is no number.
 
     Example:
         >>> from jaxmargin import Measure, energy
-        >>> problem = two_layer_problem(jnp.eye(2), jnp.array([1.0, 2.0]), "squared", lam=0.1)
-        >>> float(energy(problem, Measure(jnp.zeros((1, 3)), jnp.ones(1))))
+        >>> x, y = jnp.eye(2), jnp.array([1.0, 2.0])
+        >>> nothing = Measure(jnp.zeros((1, 3)), jnp.ones(1))
+        >>> float(energy(two_layer_problem(x, y, "squared", lam=0.1), nothing))
         5.0
+        >>> float(energy(two_layer_problem(x, y, "squared", lam=0.1, reduction="mean"), nothing))
+        2.5
 
     Reference:
         Wei, Lee, Liu, Ma (2019), example 3.2; appendices B.3 and C.1 for the other losses.
     """
-    if loss not in _RISKS:
-        raise ValueError(f"loss must be one of {', '.join(_RISKS)}, got {loss!r}")
+    for name, value, known in (("loss", loss, _RISKS), ("reduction", reduction, _REDUCTIONS)):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     if (loss == "cross_entropy") != (k is not None):
         raise ValueError(f'k is the number of classes of "cross_entropy", got k={k} with {loss!r}')
     x, y = jnp.asarray(x), jnp.asarray(y)
-    return _problem(x, _RISKS[loss](x, y, k), lam, smoothing)
-
-
-def _logistic_risk(x: Array, y: Array, _: None) -> LogisticRisk:
-    _check_samples(x, y, "y", (x.shape[0],) if x.ndim else ())
-    _check_float_targets(x, y)
-    require_signs(y)
-    return LogisticRisk(y)
-
-
-def _cross_entropy_risk(x: Array, labels: Array, k: int) -> CrossEntropyRisk:
-    require_count("k", k, least=2)
-    _check_samples(x, labels, "y", (x.shape[0],) if x.ndim else ())
-    require_class_labels(jax.ShapeDtypeStruct((len(x), k), x.dtype), labels)
-    require_classes(labels, k)
-    return CrossEntropyRisk(labels, k)
-
-
-def _squared_risk(x: Array, y: Array, _: None) -> SquaredRisk:
-    _check_samples(x, y, "y", (x.shape[0], *y.shape[1:]) if x.ndim and y.ndim < 3 else ())
-    _check_float_targets(x, y)
-    if y.shape[1:] in {(0,), (1,)}:
-        raise ValueError(
-            f"y must be (n,), or (n, k) for k >= 2 outputs, got {y.shape}: one column is y[:, 0]"
-        )
-    return SquaredRisk(y)
-
-
-_RISKS: dict[str, Callable] = {
-    "logistic": _logistic_risk,
-    "cross_entropy": _cross_entropy_risk,
-    "squared": _squared_risk,
-}
-
-
-def _problem(x: Array, risk: Any, lam: Strength, smoothing: Strength) -> MeanField:
+    risk = _REDUCTIONS[reduction](_RISKS[loss](x, y, k))
     require_positive("lam", lam)
     require_positive("smoothing", smoothing, zero=True)
     if isinstance(smoothing, float | int) and smoothing == 0:
@@ -214,15 +239,51 @@ def _problem(x: Array, risk: Any, lam: Strength, smoothing: Strength) -> MeanFie
     return MeanField(phi, risk, SquaredNorm(jnp.asarray(lam, x.dtype)))
 
 
-def _check_samples(x: Array, y: Array, name: str, shape: tuple[int, ...]) -> None:
+def _logistic_risk(x: Array, y: Array, _: None) -> LogisticRisk:
+    _check_samples(x, y, (x.shape[0],) if x.ndim else ())
+    _check_float_targets(x, y)
+    require_signs(y)
+    return LogisticRisk(y)
+
+
+def _cross_entropy_risk(x: Array, labels: Array, k: int) -> CrossEntropyRisk:
+    require_count("k", k, least=2)
+    _check_samples(x, labels, (x.shape[0],) if x.ndim else ())
+    require_class_labels(jax.ShapeDtypeStruct((len(x), k), x.dtype), labels)
+    require_classes(labels, k)
+    return CrossEntropyRisk(labels, k)
+
+
+def _squared_risk(x: Array, y: Array, _: None) -> SquaredRisk:
+    _check_samples(x, y, (x.shape[0], *y.shape[1:]) if x.ndim and y.ndim < 3 else ())
+    _check_float_targets(x, y)
+    if y.shape[1:] in {(0,), (1,)}:
+        raise ValueError(
+            f"y must be (n,), or (n, k) for k >= 2 outputs, got {y.shape}: one column is y[:, 0]"
+        )
+    return SquaredRisk(y)
+
+
+_RISKS: dict[str, Callable[..., BoundedRisk]] = {
+    "logistic": _logistic_risk,
+    "cross_entropy": _cross_entropy_risk,
+    "squared": _squared_risk,
+}
+_REDUCTIONS: dict[str, Callable[[BoundedRisk], BoundedRisk]] = {
+    "sum": lambda risk: risk,
+    "mean": MeanRisk,
+}
+
+
+def _check_samples(x: Array, y: Array, shape: tuple[int, ...]) -> None:
     if x.ndim != 2 or 0 in x.shape or y.shape != shape:
         raise ValueError(
-            f"x must be (n, d) with n, d >= 1 and {name} have one entry a sample, got {x.shape} "
+            f"x must be (n, d) with n, d >= 1 and y have one entry a sample, got {x.shape} "
             f"and {y.shape}"
         )
     require_floats("x", x)
     require_finite("x", x)
-    require_finite(name, y)
+    require_finite("y", y)
 
 
 def _check_float_targets(x: Array, y: Array) -> None:
@@ -231,7 +292,7 @@ def _check_float_targets(x: Array, y: Array) -> None:
 
 
 def as_network(measure: Measure, *, k: int | None = None) -> TwoLayer:
-    """The network whose outputs are int Phi drho: unit j is sqrt(mass_j) theta_j.
+    """The network with the outputs int Phi drho, whose unit j is sqrt(mass_j) theta_j.
 
     Args:
         measure: particles (m, d + 1), or (m, d + k), with masses (m,).
@@ -260,7 +321,8 @@ def as_network(measure: Measure, *, k: int | None = None) -> TwoLayer:
         raise ValueError(
             f"measure.theta must be (m, d + {outputs}) = (w, u) with d >= 1, got {theta.shape}"
         )
-    # A particle without mass is a unit without weights; there the root's derivative is infinite.
+    # A particle without mass is a unit whose weights are 0. The derivative of the root is infinite
+    # there; `safe_power` takes 0.
     root = jax.vmap(safe_power, (0, None))(mass, 0.5)
     units = root[:, None] * theta
     w = units[:, 0] if k is None else units[:, :k]
@@ -268,9 +330,9 @@ def as_network(measure: Measure, *, k: int | None = None) -> TwoLayer:
 
 
 def from_network(params: TwoLayer) -> Measure:
-    """The probability measure with the network's outputs.
+    """The probability measure whose outputs are the network's.
 
-    Its m particles are sqrt(m) (w_j, u_j), of mass 1/m each.
+    Its m particles are sqrt(m) (w_j, u_j), each with mass 1/m.
 
     Args:
         params: `TwoLayer` with u (m, d) and w (m,) or (m, k).
@@ -279,7 +341,7 @@ def from_network(params: TwoLayer) -> Measure:
         `Measure(theta=(m, d + 1) or (m, d + k), mass=(m,))`.
 
     Raises:
-        ValueError: u and w disagree about the number of units, or there is none.
+        ValueError: u and w disagree about the number of units, or there are none.
 
     Example:
         >>> network = TwoLayer(u=jnp.array([[3.0]]), w=jnp.array([2.0]))

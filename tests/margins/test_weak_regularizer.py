@@ -161,7 +161,7 @@ def solve(seed: int, share: float, n: int = 8) -> Solved:
             jnp.asarray(x), jnp.asarray(y), "logistic", lam=n * lam
         )  # of the sum
         start = jm.Measure(jm.sample_sphere(jax.random.key(seed), 32, 3), jnp.full(32, 1 / 32))
-        best, certificate = jm.global_optimum(problem, start)
+        best, certificate, _ = jm.global_optimum(problem, start=start)
         assert certificate.exact
         u, w = (np.asarray(leaf) for leaf in jm.as_network(best))
     return Solved(x, y, lam, u, w, float(certificate.energy) / n, star)

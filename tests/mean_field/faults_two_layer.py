@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import jaxmargin as jm
 from tests.fault import CLASSES, NAN, PARTICLES, SCALAR_NET, SIGNS, Fault, X, wrong
 
-logistic_of = partial(wrong, partial(jm.two_layer_problem, loss="logistic"))
-classes_of = partial(wrong, partial(jm.two_layer_problem, loss="cross_entropy"))
-squared_of = partial(wrong, partial(jm.two_layer_problem, loss="squared"))
-two_layer = partial(Fault, "two_layer_problem")
+NAME = "two_layer_problem"
+make = partial(wrong, jm.two_layer_problem)
+logistic = partial(wrong, partial(jm.two_layer_problem, loss="logistic", lam=0.1))
+classes = partial(wrong, partial(jm.two_layer_problem, loss="cross_entropy", lam=0.1))
+squared = partial(wrong, partial(jm.two_layer_problem, loss="squared", lam=0.1))
 
 FAULTS: list[Fault] = [
     *(
@@ -32,36 +33,41 @@ FAULTS: list[Fault] = [
           ValueError, r"for one m >= 1, got \(0, 3\) and \(0,\)"),
     *(
         fault
-        for of, y in [
-            (logistic_of, SIGNS),
-            (partial(classes_of, k=2), CLASSES),
-            (squared_of, SIGNS),
+        for loss, k, y in [
+            ("logistic", None, SIGNS),
+            ("cross_entropy", 2, CLASSES),
+            ("squared", None, SIGNS),
         ]
+        for of in [partial(wrong, partial(jm.two_layer_problem, loss=loss, k=k))]
         for fault in [
-            two_layer(of(X, y[:5], lam=0.1), ValueError, r"got \(6, 3\) and \(5,\)"),
-            two_layer(of(X[0], y, lam=0.1), ValueError, r"x must be \(n, d\) .* got \(3,\)"),
-            two_layer(of(X[:0], y[:0], lam=0.1), ValueError, r"n, d >= 1 .* got \(0, 3\)"),
-            two_layer(of(X.at[2, 1].set(NAN), y, lam=0.1), ValueError, "x must be finite"),
-            two_layer(of(X.astype(int), y, lam=0.1), TypeError, "x must hold floats, got int32"),
-            two_layer(of(X, y, lam=0.0), ValueError, "lam must be a finite number > 0, got 0.0"),
-            two_layer(of(X, y, lam=None), TypeError, "lam must be a number, got None"),
-            two_layer(of(X, y, lam=1, smoothing=-1.0), ValueError, "smoothing must .* >= 0, got"),
+            Fault(NAME, of(X, y[:5], lam=0.1), ValueError, r"got \(6, 3\) and \(5,\)"),
+            Fault(NAME, of(X[0], y, lam=0.1), ValueError, r"x must be \(n, d\) .* got \(3,\)"),
+            Fault(NAME, of(X[:0], y[:0], lam=0.1), ValueError, r"n, d >= 1 .* got \(0, 3\)"),
+            Fault(NAME, of(X.at[2, 1].set(NAN), y, lam=0.1), ValueError, "x must be finite"),
+            Fault(NAME, of(X.astype(int), y, lam=0.1), TypeError, "x must hold floats, got int32"),
+            Fault(NAME, of(X, y, lam=0.0), ValueError, "lam must be a finite number > 0, got 0.0"),
+            Fault(NAME, of(X, y, lam=None), TypeError, "lam must be a number, got None"),
+            Fault(NAME, of(X, y, lam=1, smoothing=-1.0), ValueError, "smoothing must .* >= 0, got"),
+            Fault(NAME, of(X, y, lam=1, smoothing="1"), TypeError, "smoothing must be a number"),
         ]
     ),
-    Fault("two_layer_problem", logistic_of(X, CLASSES, lam=0.1), TypeError,
+    Fault(NAME, make(X, SIGNS, "hinge", lam=0.1), ValueError,
+          "loss must be one of logistic, cross_entropy, squared, got 'hinge'"),
+    Fault(NAME, logistic(X, SIGNS, reduction="max"), ValueError,
+          "reduction must be one of sum, mean, got 'max'"),
+    Fault(NAME, logistic(X, SIGNS, k=2), ValueError,
+          "k is the number of classes of \"cross_entropy\", got k=2 with 'logistic'"),
+    Fault(NAME, classes(X, CLASSES), ValueError, "got k=None with 'cross_entropy'"),
+    Fault(NAME, logistic(X, CLASSES), TypeError,
           "x and y must hold floats of one dtype, got float32 and int32"),
-    Fault("two_layer_problem", logistic_of(X, (SIGNS + 1) / 2, lam=0.1), ValueError,
-          r"labels must be -1 or \+1, got 0"),
-    Fault("two_layer_problem", classes_of(X, CLASSES + 1, k=2, lam=0.1), ValueError,
+    Fault(NAME, logistic(X, (SIGNS + 1) / 2), ValueError, r"labels must be -1 or \+1, got 0"),
+    Fault(NAME, classes(X, CLASSES + 1, k=2), ValueError,
           r"class labels must lie in \[0, 2\), as the network has 2 outputs, got 2"),
-    Fault("two_layer_problem", classes_of(X, SIGNS, k=2, lam=0.1), TypeError,
+    Fault(NAME, classes(X, SIGNS, k=2), TypeError,
           r"labels must be integers in \[0, k\), got dtype float32"),
-    Fault("two_layer_problem", classes_of(X, CLASSES, k=1, lam=0.1), ValueError,
-          "k must be at least 2, got 1"),
-    Fault("two_layer_problem", classes_of(X, CLASSES, k=2.0, lam=0.1), TypeError,
-          "k must be an integer, got 2.0"),
-    Fault("two_layer_problem", squared_of(X, SIGNS[:, None], lam=0.1), ValueError,
+    Fault(NAME, classes(X, CLASSES, k=1), ValueError, "k must be at least 2, got 1"),
+    Fault(NAME, classes(X, CLASSES, k=2.0), TypeError, "k must be an integer, got 2.0"),
+    Fault(NAME, squared(X, SIGNS[:, None]), ValueError,
           r"y must be \(n,\), or .* for k >= 2 outputs, got \(6, 1\): one column is y\[:, 0\]"),
-    Fault("two_layer_problem", squared_of(X, SIGNS * jnp.inf, lam=0.1), ValueError,
-          "y must be finite, but 6 of 6"),
+    Fault(NAME, squared(X, SIGNS * jnp.inf), ValueError, "y must be finite, but 6 of 6"),
 ]  # fmt: skip

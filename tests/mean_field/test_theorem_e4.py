@@ -1,9 +1,7 @@
 """The constants of Theorem E.4: bounds hold on samples, and the proof holds with the numbers."""
 
 import math
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,35 +17,28 @@ X = jax.random.normal(jax.random.key(1), (N, D_IN)) * 2
 Y = jnp.where(jnp.arange(N) % 2 == 0, 1.0, -1.0)
 
 
-def cross_entropy(x, y, *, lam, smoothing=0.0):
-    labels = jnp.arange(len(y)) % 3
-    return jm.two_layer_problem(x, labels, "cross_entropy", k=3, lam=lam, smoothing=smoothing)
-
-
 class Case(NamedTuple):
-    make: Callable[..., jm.MeanField]
+    loss: Any
     smoothing: float
 
     @property
     def outputs(self) -> int:
-        return 3 if self.make is cross_entropy else 1
+        return 3 if self.loss == "cross_entropy" else 1
 
 
 CASES = [
-    Case(make, smoothing)
-    for make in (
-        partial(jm.two_layer_problem, loss="logistic"),
-        cross_entropy,
-        partial(jm.two_layer_problem, loss="squared"),
-    )
+    Case(loss, smoothing)
+    for loss in ("logistic", "cross_entropy", "squared")
     for smoothing in (0.0, 0.3)
 ]
-each = pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.make.__name__}-{c.smoothing}")
+each = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.loss}-{case.smoothing}")
 LEVEL = 20.0
 
 
-def problem_of(case: Case, lam: float = 0.1):
-    return case.make(X, Y, lam=lam, smoothing=case.smoothing)
+def problem_of(case: Case, lam: float = 0.1, **options: Any) -> jm.MeanField:
+    classes = case.loss == "cross_entropy"
+    y, k = (jnp.arange(N) % 3, 3) if classes else (Y, None)
+    return jm.two_layer_problem(X, y, case.loss, k=k, lam=lam, smoothing=case.smoothing, **options)
 
 
 def measure_of(dim: int, m: int = 20):
@@ -78,7 +69,7 @@ def test_phi_and_v_keep_their_bounds_on_the_sphere(case: Case):
     assert steep <= found.M_V * (1 + slack)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.smoothing], ids=lambda c: c.make.__name__)
+@pytest.mark.parametrize("case", [c for c in CASES if c.smoothing], ids=lambda case: case.loss)
 def test_smooth_features_have_lipschitz_gradients(case: Case):
     problem, dim = problem_of(case), D_IN + case.outputs
     found = jm.mean_field.regularity(problem, dim, level=LEVEL)
@@ -114,9 +105,20 @@ def test_r_keeps_its_bounds(case: Case):
     assert 0.5 * found.M_R < steep.max() <= found.M_R
     largest = np.linalg.eigvalsh(hessians.reshape(200, N * case.outputs, -1)).max()
     assert 0.8 * found.C_R < largest <= found.C_R * (1 + 1e-6)
-    assert (found.level == math.inf) == (
-        case.make is not partial(jm.two_layer_problem, loss="squared")
-    )
+    assert (found.level == math.inf) == (case.loss != "squared")
+
+
+@each
+def test_constants_of_the_mean_over_samples(case: Case):
+    """R is 1/n of the sum, and {R <= level} is that where the sum is at most n level."""
+    dim = D_IN + case.outputs
+    total = jm.mean_field.regularity(problem_of(case), dim, level=N * LEVEL)
+    mean = jm.mean_field.regularity(problem_of(case, reduction="mean"), dim, level=LEVEL)
+    for name in ("M_R", "C_R", "level"):
+        assert getattr(mean, name) == pytest.approx(getattr(total, name) / N)
+    same = {"M_R": 0.0, "C_R": 0.0, "level": 0.0}
+    assert mean._replace(**same) == total._replace(**same)
+    check_the_proof(problem_of(case, reduction="mean"), dim, epsilon=0.01)
 
 
 def proof_of(rate: jm.mean_field.TheoreticalRate, log10_time=None):

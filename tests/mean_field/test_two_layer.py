@@ -1,4 +1,6 @@
-"""Two-layer problems: the network they are, conjugates, smooth features, and what is not one."""
+"""Two-layer problems: the network that each is, its features, its norm, and its reduction."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -6,12 +8,10 @@ import numpy as np
 import pytest
 
 import jaxmargin as jm
-from jaxmargin.mean_field.risks import CrossEntropyRisk, LogisticRisk, SquaredRisk
 from jaxmargin.mean_field.two_layer import SmoothTwoLayerFeatures, TwoLayerFeatures
 from tests.mean_field.problems import LAM, PROBLEMS, D, N, measure, normal, outputs, points
 
 Y = np.resize([1.0, -1.0], N)
-LABELS = np.resize([0, 2, 1, 1], N)
 
 
 @pytest.fixture(autouse=True)
@@ -45,98 +45,22 @@ def test_a_measure_and_its_network_have_the_same_outputs(k: int | None):
     ("name", "loss"),
     [("logistic", "logistic"), ("cross-entropy", "cross_entropy"), ("squared", "squared")],
 )
-def test_the_energy_is_n_times_the_objective_of_the_network(name: str, loss: str):
-    """R is the sum over samples, the objective's loss the mean: lam of the problem is n lam."""
+def test_the_energy_is_the_objective_of_the_network(name: str, loss: Any):
+    """The objective's loss is the mean over samples: the sum with n lam is n times as much."""
     problem, k = PROBLEMS[name]("float64"), outputs(name)
     network = jm.init_two_layer(jax.random.key(0), D, 5, k=None if k == 1 else k)
+    x, y = problem.phi.x, problem.loss.labels if loss == "cross_entropy" else problem.loss.y
+    rho, classes = jm.from_network(network), k if loss == "cross_entropy" else None
     objective = jm.regularized(jm.two_layer, loss, lam=LAM / N)
-    y = problem.loss.labels if loss == "cross_entropy" else problem.loss.y
-    found = jm.energy(problem, jm.from_network(network))
-    close(found, N * objective(network, problem.phi.x, y))
+    close(jm.energy(problem, rho), N * objective(network, x, y))
+    mean = jm.two_layer_problem(x, y, loss, k=classes, lam=LAM / N, reduction="mean")
+    close(jm.energy(mean, rho), objective(network, x, y))
 
 
 def test_a_unit_without_mass_has_no_infinite_derivative():
     rho = jm.Measure(jnp.ones((2, 3)), jnp.array([0.0, 0.25]))
     slope = jax.grad(lambda rho: jnp.sum(jm.as_network(rho).w))(rho)
     close(slope.mass, np.array([0.0, 1.0]))
-
-
-SOFT = np.array([[0.2, 0.5, 0.3], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.6, 0.4, 0.0]])
-RISKS = {
-    "logistic": (LogisticRisk(jnp.asarray(Y)), -Y * np.linspace(0, 1, N)),
-    "cross-entropy": (
-        CrossEntropyRisk(jnp.asarray(LABELS), 3),
-        SOFT[np.arange(N) % 4] - np.eye(3)[LABELS],
-    ),
-    "squared": (SquaredRisk(jnp.linspace(-1, 1, N)), np.linspace(-3, 4, N)),
-    "squared, 2 outputs": (SquaredRisk(jnp.ones((N, 2))), np.linspace(-3, 4, 2 * N).reshape(N, 2)),
-}
-
-
-def float64_risk(name: str):
-    """The table is made before float64 is enabled."""
-    risk, dual = RISKS[name]
-    wide = jax.tree.map(
-        lambda leaf: leaf.astype("float64") if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf,
-        risk,
-    )
-    return wide, jnp.asarray(dual)
-
-
-@pytest.mark.parametrize("name", RISKS)
-def test_fenchel_and_young(name: str):
-    """R(a) + R*(p) >= <a, p>, with equality at p = R'(a)."""
-    risk, dual = float64_risk(name)
-    value, conjugate = jax.jit(lambda a: risk(a)), jax.jit(lambda p: risk.conjugate(p))
-    gradient = jax.jit(jax.grad(risk))
-    for seed, scale in [(0, 0.1), (1, 1.0), (2, 10.0), (3, 100.0)]:
-        a = scale * normal(*dual.shape, dtype="float64", seed=seed)
-        assert value(a) + conjugate(dual) >= jnp.sum(a * dual) - 1e-12
-        slope = gradient(a)
-        close(value(a) + conjugate(slope), jnp.sum(a * slope))
-        for shrunk in (0.0, 0.3, 0.99):  # as a certificate shrinks the dual point
-            assert jnp.isfinite(conjugate(shrunk * slope))
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_slope_of_sure_outputs_is_in_the_domain(dtype: str):
-    """Rounding may put a probability outside [0, 1] by an ulp: no infinity from that."""
-    for name in ("logistic", "cross-entropy"):
-        risk = jax.tree.map(
-            lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf,
-            RISKS[name][0],
-        )
-        for scale in (1e-8, 30.0, 1e6):
-            a = scale * normal(*RISKS[name][1].shape, dtype=dtype)
-            value = risk.conjugate(jax.grad(risk)(a))
-            assert jnp.isfinite(value)
-            assert value.dtype == dtype
-
-
-GRID = np.linspace(-40, 40, 160_001)
-
-
-@pytest.mark.parametrize("t", [0.0, 1e-3, 0.3, 0.5, 0.9, 1.0])
-def test_conjugates_are_the_supremum_over_a_grid(t: float):
-    """sup_a p a - R(a) for one sample; two classes by the difference of their scores."""
-    for y in (-1.0, 1.0):
-        supremum = np.max(-y * t * GRID - np.logaddexp(0, -y * GRID))
-        found = LogisticRisk(jnp.array([y])).conjugate(jnp.array([-y * t]))
-        close(found, supremum, 1e-6)
-        squared = np.max(3 * t * GRID - (GRID - y) ** 2)
-        close(SquaredRisk(jnp.array([y])).conjugate(jnp.array([3 * t])), squared, 1e-6)
-    # p = (t - 1, 1 - t) for the label 0: <p, (a, 0)> - R(a, 0), R = log(1 + e^-a).
-    supremum = np.max((t - 1) * GRID - np.logaddexp(0, -GRID))
-    risk = CrossEntropyRisk(jnp.array([0]), 2)
-    close(risk.conjugate(jnp.array([[t - 1, 1 - t]])), supremum, 1e-6)
-
-
-@pytest.mark.parametrize("name", ["logistic", "cross-entropy"])
-def test_conjugates_are_infinite_outside_their_domain(name: str):
-    """There p a - R(a) has no bound: a wrong dual point certifies nothing."""
-    risk, dual = float64_risk(name)
-    for wrong in (dual + 0.01, 2 * dual):
-        assert risk.conjugate(wrong) == jnp.inf
 
 
 def smooth(x: jax.Array, width: float) -> SmoothTwoLayerFeatures:

@@ -1,0 +1,28 @@
+"""Wrong input: points on the unit sphere, and maxima over it."""
+
+import jax.numpy as jnp
+
+from jaxmargin import sphere
+from tests.fault import KEY, Fault, wrong
+
+FAULTS: list[Fault] = [
+    *(
+        Fault(f"sphere.{name}", wrong(call, jnp.ones(x), jnp.ones(dual), starts=starts),
+              ValueError, match)
+        for name, call in [
+            ("maximum", sphere.maximum),
+            ("maxima", lambda x, dual, starts: sphere.maxima(x, dual, 2, starts=starts)),
+        ]
+        for x, dual, starts, match in [
+            ((3,), (3,), None, r"x must be \(n, d\)"),
+            ((3, 2), (4,), None, r"got \(3, 2\) and \(4,\)"),
+            ((3, 4), (3,), jnp.ones((2, 3)), r"starts must be \(p, d = 4\), got \(2, 3\)"),
+        ]
+    ),
+    Fault("sample_sphere", wrong(sphere.sample_sphere, KEY, 0, 3), ValueError,
+          "m must be at least 1"),
+    Fault("sample_sphere", wrong(sphere.sample_sphere, KEY, 3, 0), ValueError,
+          "dim must be at least"),
+    Fault("sample_sphere", wrong(sphere.sample_sphere, KEY, 3, 2.0), TypeError,
+          "dim must be an int"),
+]  # fmt: skip
