@@ -1,4 +1,4 @@
-"""Wrong input: losses and margins."""
+"""Wrong input: losses and the regularized objective."""
 
 from functools import partial
 
@@ -51,15 +51,4 @@ FAULTS: list[Fault] = [
           r"same shape, got \(6, 2\) and \(6,\)"),
     Fault("regularized", wrong(CROSS_ENTROPY, SCALAR_NET, X, CLASSES), ValueError,
           r"labels must have shape \(\), one for each row of logits, got \(6,\)"),
-    Fault("margins", wrong(jm.sample_margins, SIGNS, SIGNS[:5]), ValueError,
-          r"scores and y must match, got \(6,\) and \(5,\)"),
-    Fault("margins", wrong(jm.sample_margins, jnp.ones((6, 1)), SIGNS), ValueError,
-          r"k >= 2 classes, got shape \(6, 1\): one score a sample has shape \(n,\)"),
-    Fault("margins", wrong(jm.sample_margins, jnp.ones((6, 2)), SIGNS), TypeError,
-          r"use labels.astype\(int\)"),
-    *(
-        Fault(function.__name__, wrong(function, jm.two_layer, SCALAR_NET, X, SIGNS[:5]),
-              ValueError, r"got \(6,\) and \(5,\)")
-        for function in (jm.margin_distribution, jm.normalized_margin)
-    ),
 ]  # fmt: skip
