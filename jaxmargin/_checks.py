@@ -135,3 +135,23 @@ def require_classes(labels: Array | np.ndarray, k: int) -> None:
             f"class labels must lie in [0, {k}), as the network has {k} outputs, got {wrong[0]}: "
             "number the classes from 0, or add outputs"
         )
+
+
+def require_separable_labels(x: Array | np.ndarray, y: Array | np.ndarray) -> None:
+    """Raise ValueError if concrete labels have one class, or differ between equal rows of x."""
+    rows, labels = np.asarray(x), np.asarray(y)
+    if len(np.unique(labels)) < 2:
+        raise ValueError(
+            f"y must have at least two classes, got only {labels.flat[0]:g}: the margin of one "
+            "class is that of a constant"
+        )
+    _, group = np.unique(rows, axis=0, return_inverse=True)
+    order = np.argsort(group.ravel(), kind="stable")
+    same = group.ravel()[order][1:] == group.ravel()[order][:-1]
+    clash = np.flatnonzero(same & (labels[order][1:] != labels[order][:-1]))
+    if len(clash):
+        i, j = sorted(map(int, order[clash[0] : clash[0] + 2]))
+        raise ValueError(
+            f"no network separates the data: x[{i}] equals x[{j}], but y is {labels[i]:g} and "
+            f"{labels[j]:g}; remove one of them"
+        )

@@ -108,7 +108,7 @@ def _path(i: int, settings: Settings, tick: Tick) -> Series:
         [2.0**-e for e in settings.exponents],
         num_steps=settings.steps,
         learning_rate=settings.learning_rate,
-        on_record=tick,
+        on_record=lambda *_: tick(),
     )
     functions = [_function(u, w, settings) for u, w in zip(*path.params, strict=True)]
     return {

@@ -1,13 +1,14 @@
 """Normalised margins, their limit as lambda -> 0, and what they promise (sections 4, B.4, C, D).
 
-The margin of any network, the regularized optima on the way to the largest margin (Theorems 4.1
-and C.1), that largest margin over all widths (the l1-SVM of B.4), how weak the regularizer must be
-(Theorem C.2), and generalisation bounds with their constants (Proposition D.1, Theorem D.2).
+Here are the margin of any network; the regularized optima, whose margin tends to the largest one
+(Theorems 4.1 and C.1); that largest margin over all widths, by the l1-SVM (appendix B.4); how weak
+the regularizer must be (Theorem C.2); and generalisation bounds with their constants (Proposition
+D.1, Theorem D.2).
 """
 
 from jaxmargin.margins.bounds import MarginBound, margin_bound, margin_loss_bound, rademacher_bound
 from jaxmargin.margins.complexity import RademacherEstimate, rademacher_complexity
-from jaxmargin.margins.l1svm import L1SVM, MaxMargin, l1_svm, max_margin
+from jaxmargin.margins.l1svm import L1SVM, MaxMargin, MaxMarginHistory, l1_svm, max_margin
 from jaxmargin.margins.normalized import margin_distribution, normalized_margin, sample_margins
 from jaxmargin.margins.path import MarginPath, margin_path
 from jaxmargin.margins.weak_regularizer import (
@@ -21,6 +22,7 @@ __all__ = [
     "MarginBound",
     "MarginPath",
     "MaxMargin",
+    "MaxMarginHistory",
     "RademacherEstimate",
     "guaranteed_margin",
     "l1_svm",

@@ -1,9 +1,10 @@
 """Generalisation bounds of normalised networks, with their constants (section 4.1, appendix D).
 
-They speak of f(.; Theta / |Theta|_F) for networks of depth q without biases, whose activation
-is applied elementwise, 1-Lipschitz and positively homogeneous (relu, leaky relu, the identity).
-By homogeneity and |W_1|_F ... |W_q|_F <= q^(-q/2) |Theta|_F^q (means), these are the networks whose
-layers all have |W_j|_F <= 1 / sqrt(q): the class of Lemma D.3, of which |f(x)| <= q^(-q/2) |x|.
+The bounds hold for f(.; Theta / |Theta|_F), where f is a network of depth q without biases whose
+activation is applied elementwise, 1-Lipschitz and positively homogeneous (relu, leaky relu, the
+identity). By the inequality of the means, |W_1|_F ... |W_q|_F <= q^(-q/2) |Theta|_F^q. With
+homogeneity it follows that these functions are those of the networks whose layers all have
+|W_j|_F <= 1 / sqrt(q). This is the class of Lemma D.3, and |f(x)| <= q^(-q/2) |x| for all of it.
 """
 
 import math
@@ -16,17 +17,17 @@ from jaxtyping import Array, Float
 
 from jaxmargin._checks import is_concrete, require_count, require_finite, require_positive
 
-_ROUNDING = 1e-4  # by which a margin may exceed the largest that there is
+_ROUNDING = 1e-4  # by which a margin may exceed the largest possible one
 
 
 class MarginBound(NamedTuple):
-    """A bound of the test error and its terms. Above 1 it says nothing.
+    """A bound of the test error, and the terms whose sum it is. Above 1 it says nothing.
 
     Attributes:
         bound: () the sum of the four terms below.
-        gamma: () the margin at which it is taken.
+        gamma: () the margin at which the bound is taken.
         margin_loss: () fraction of the samples with a margin below gamma.
-        complexity: () 4 R_n / gamma, with `rademacher_bound` for R_n.
+        complexity: () 4 R_n / gamma, where R_n is `rademacher_bound`.
         uniformity: () sqrt(log log2(4 C / gamma) / n), the price of choosing gamma afterwards.
         confidence: () sqrt(log(1 / delta) / (2 n)).
     """
@@ -46,21 +47,21 @@ def rademacher_bound(
     radius: float | Float[Array, ""],
     layer_norms: Float[Array, " depth"] | None = None,
 ) -> Float[Array, ""]:
-    """R_n <= radius (sqrt(2 q log 2) + 1) prod_j M_j / sqrt(n), for networks with |W_j|_F <= M_j.
+    """A bound of the Rademacher complexity R_n of networks of any width with |W_j|_F <= M_j.
 
-    Free of the widths. The default M_j = 1 / sqrt(q) is the class of normalised networks,
-    |Theta|_F <= 1, and the product q^(-q/2).
+    R_n <= radius (sqrt(2 q log 2) + 1) prod_j M_j / sqrt(n). The default M_j = 1 / sqrt(q) gives
+    the class of normalised networks, |Theta|_F <= 1. Then the product is q^(-q/2).
 
     Args:
         n: number of samples, >= 1.
         depth: q, the number of weight matrices, >= 1.
-        radius: sup |x| over the data domain: the bound is of the expected complexity, and of the
-            empirical one of every sample. For that of given samples, the root mean square of |x_i|
-            is enough.
+        radius: the largest |x| over the data domain. Then the bound is one of the expected
+            complexity, and of the empirical complexity of every sample of size n. If only the
+            complexity of given samples is asked, the root mean square of their |x_i| is enough.
         layer_norms: (q,) the M_j; None takes 1 / sqrt(q) for each.
 
     Returns:
-        Scalar.
+        Scalar, the bound.
 
     Raises:
         ValueError: n or depth below 1, radius not positive, layer_norms not of shape (depth,).
@@ -93,24 +94,27 @@ def margin_bound(
     radius: float | Float[Array, ""],
     delta: float | Float[Array, ""],
 ) -> MarginBound:
-    """With probability 1 - delta, the test error of every network that separates with this margin.
+    """A bound of the test error L of networks that separate their n samples with this margin.
 
-    L <= 4 R_n / gamma + sqrt(log log2(4 C / gamma) / n) + sqrt(log(1 / delta) / (2 n)), with
-    `rademacher_bound` for R_n, and C = radius q^(-q/2) the largest |f(x)| of a normalised network.
-    (The paper has C = radius, which is larger and holds as well.) With the largest margin gamma* it
-    is the limit lambda -> 0 of Corollary 4.2.
+    With probability 1 - delta over the samples, it holds for all such networks at once:
+
+        L <= 4 R_n / gamma + sqrt(log log2(4 C / gamma) / n) + sqrt(log(1 / delta) / (2 n)).
+
+    R_n is `rademacher_bound`, and C = radius q^(-q/2) is the largest |f(x)| of a normalised
+    network. (The paper has C = radius, which is larger, so that its bound holds as well.) At the
+    largest margin gamma* the bound is the limit lambda -> 0 of Corollary 4.2.
 
     Args:
         margin: gamma, the normalised margin on the n training samples, > 0. Under `jit` a margin
             <= 0 gives inf.
         n: number of samples, >= 1.
         depth: q, the number of weight matrices, >= 1; 2 for `two_layer`.
-        radius: sup |x| over the data domain (not only over the samples); a bias that `append_one`
-            makes counts as an entry of x.
+        radius: the largest |x| over the data domain (not only over the samples). A constant
+            feature that `append_one` adds counts as an entry of x.
         delta: probability of failure, in (0, 1).
 
     Returns:
-        `MarginBound`, with margin_loss 0. It is not clipped: above 1 it says nothing.
+        `MarginBound`, with margin_loss 0. The bound is not clipped: above 1 it says nothing.
 
     Raises:
         ValueError: a margin <= 0 or above C, delta outside (0, 1), n or depth below 1, radius not
@@ -148,28 +152,33 @@ def margin_loss_bound(
     delta: float | Float[Array, ""],
     gamma: float | Float[Array, ""] | None = None,
 ) -> MarginBound:
-    """With probability 1 - delta, the test error of every network, separating or not.
+    """A bound of the test error L of networks, whether they separate their samples or not.
 
-    L <= (1/n) sum_i 1(margin_i < gamma) + 4 R_n / gamma + sqrt(log log2(4 C / gamma) / n)
-    + sqrt(log(1 / delta) / (2 n)), for all gamma > 0 at once: the best may be chosen afterwards.
-    Between two margins the first term stays and the others fall with gamma, so that the best gamma
-    is one of the margins, or C itself.
+    With probability 1 - delta over the samples, it holds for all networks and all gamma > 0 at
+    once:
 
-    R_n is the expected complexity; an empirical estimate of it would need one more term.
+        L <= (1/n) sum_i 1(margin_i < gamma) + 4 R_n / gamma + sqrt(log log2(4 C / gamma) / n)
+             + sqrt(log(1 / delta) / (2 n)).
+
+    So the best gamma may be chosen afterwards. As gamma grows from one margin to the next, the
+    first term stays the same and the others fall. Hence the best gamma is one of the margins, or C
+    itself. R_n and C are those of `margin_bound`; an empirical estimate of R_n would need one more
+    term.
 
     Args:
-        margins: (n,) of the normalised network, as `margin_distribution` gives them, in any order.
+        margins: (n,) margins of the normalised network, as `margin_distribution` gives them, in
+            any order.
         depth: q, the number of weight matrices, >= 1.
-        radius: sup |x| over the data domain.
+        radius: the largest |x| over the data domain.
         delta: probability of failure, in (0, 1).
         gamma: the margin at which to take the bound, > 0; None takes the best.
 
     Returns:
-        `MarginBound`. It is not clipped: above 1 it says nothing.
+        `MarginBound`. The bound is not clipped: above 1 it says nothing.
 
     Raises:
-        ValueError: margins not (n,) with n >= 1, NaN or above C; gamma <= 0, delta outside (0, 1),
-            depth below 1, radius not positive.
+        ValueError: margins that are not (n,) with n >= 1, that are NaN, or above C; gamma <= 0,
+            delta outside (0, 1), depth below 1, radius not positive.
         TypeError: depth not an integer, gamma not a number.
 
     Example:
@@ -202,11 +211,11 @@ def margin_loss_bound(
 def _sum(
     loss: Array, gamma: Array, n: Array, depth: int, radius: Array, delta: Array
 ) -> MarginBound:
-    """Theorem D.2 at one gamma; inf where gamma <= 0, of which it does not speak."""
+    """Theorem D.2 at one gamma; inf where gamma <= 0, for which the theorem says nothing."""
     positive = gamma > 0
     gamma = jnp.where(positive, gamma, 1)
     complexity = 4 * rademacher_bound(n=n, depth=depth, radius=radius) / gamma
-    # log2(4 C / gamma), and at least the 2 of gamma = C: beyond, every sample counts as an error.
+    # log2(4 C / gamma), but at least 2, its value at gamma = C. Above C every sample is an error.
     octaves = 2 + jnp.maximum(jnp.log2(radius * depth ** (-depth / 2) / gamma), 0)
     terms = (
         loss,
@@ -223,7 +232,7 @@ def _floating(value: float | Array) -> Array:
 
 
 def _checked(n: int | Array, depth: int, radius: float | Array, dtype) -> tuple[Array, Array]:
-    """Both numbers as floats."""
+    """Sample size and radius as floats, once these and the depth are in range."""
     if not isinstance(n, jax.Array):
         require_count("n", n)
     require_count("depth", depth)

@@ -1,4 +1,8 @@
-"""The empirical Rademacher complexity of two-layer networks, computed (appendix D.1)."""
+"""The empirical Rademacher complexity of two-layer networks, computed (appendix D.1).
+
+`bounds.rademacher_bound` bounds this number; here it is estimated for given samples. The supremum
+over all networks is that over single units, which is a maximum over the unit sphere.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -13,19 +17,17 @@ from jaxmargin._checks import require_count, require_rows
 from jaxmargin._sphere_search import EXACT_DIMENSION
 from jaxmargin.sphere import maximum
 
-# The complexity itself --------------------------------------------------------------------------
-
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class RademacherEstimate:
-    """A mean over random signs.
+    """An estimate of a Rademacher complexity: the mean over random signs.
 
     Attributes:
         mean: () the estimate.
         standard_error: () of the mean.
-        exact: whether each supremum was enumerated; else it was searched, and the mean estimates a
-            lower bound.
+        exact: whether the supremum for each draw of the signs was enumerated. Otherwise it was
+            searched, and the mean estimates a lower bound of the complexity.
     """
 
     mean: Any
@@ -36,24 +38,24 @@ class RademacherEstimate:
 def rademacher_complexity(
     key: PRNGKeyArray, x: Float[Array, "n d"], *, num_draws: int = 100
 ) -> RademacherEstimate:
-    """Empirical Rademacher complexity of the two-layer relu networks with |Theta|_F <= 1.
+    """Empirical Rademacher complexity of two-layer relu networks of any width, |Theta|_F <= 1.
 
-    Of any width. With signs e and h(u) = sum_i e_i relu(u . x_i),
+    With signs e and h(u) = sum_i e_i relu(u . x_i),
 
         sum_i e_i f(x_i) = sum_j w_j |u_j| h(u_j / |u_j|) <= max_{|u|=1} |h(u)| sum_j |w_j| |u_j|
-                         <= max |h| |Theta|_F^2 / 2,
+                         <= max |h| |Theta|_F^2 / 2.
 
-    and one neuron at the maximiser, |w| = |u| = 1 / sqrt(2), attains it: the complexity is
-    E_e[max |h|] / (2 n).
+    One neuron at the maximiser, with |w| = |u| = 1 / sqrt(2), attains this bound. Hence the
+    complexity is E_e[max |h|] / (2 n).
 
     Args:
         key: random key of the signs.
         x: (n, d) samples.
-        num_draws: draws of the n signs, >= 2. A draw takes time O(n^2) for d = 2, O(n^3) for
-            d = 3, and 64 + 2 n ascents beyond.
+        num_draws: how often the n signs are drawn, >= 2. Each draw takes time O(n^2) for d = 2 and
+            O(n^3) for d = 3. For d > 3 it takes 64 + 2 n ascents.
 
     Returns:
-        `RademacherEstimate(mean, standard_error, exact)`; exact for d <= 3.
+        `RademacherEstimate`; its `exact` is True for d <= 3.
 
     Raises:
         ValueError: x not (n, d) with n, d >= 1, or num_draws < 2.

@@ -4,14 +4,17 @@ The largest normalised margin of a two-layer network of any width is half the ma
 over the features relu(u . x), one for each unit vector u (Proposition B.11).
 """
 
+from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
-from scipy.spatial.distance import cdist
+from jaxtyping import Array, Float, Int
 
 from jaxmargin._checks import (
+    require_callable,
     require_concrete,
     require_count,
     require_finite,
@@ -21,30 +24,29 @@ from jaxmargin._checks import (
 )
 from jaxmargin._sphere_search import EXACT_DIMENSION
 from jaxmargin.errors import ConvergenceError
-from jaxmargin.margins._cutting_planes import (
-    NOTHING,
-    Search,
-    feature_rows,
-    merged,
-    search,
-    solve_program,
+from jaxmargin.margins._cutting_planes import Round, cutting_planes
+from jaxmargin.margins._finite_game import NOTHING, solve_program
+from jaxmargin.margins._separability import (
+    ROUNDING,
+    listed_samples,
+    require_distinct_features,
+    require_separable,
 )
+from jaxmargin.margins._units import feature_rows, merged
 from jaxmargin.networks.models import TwoLayer
 
-_ROUNDING = 1e-9  # a margin below it, relative to the largest feature, is none
 _SMALL = 1e-3  # a margin below it is solved for again, in units of itself
 _PARALLEL = 4  # units of rounding below which two samples lie on one ray
-_SHOWN = 8  # samples that a message lists
 
 
 class L1SVM(NamedTuple):
-    """Solution of eq. B.15 on p given features.
+    """Solution of the l1-SVM (eq. B.15) on p given features.
 
     Attributes:
         margin: min_i y_i <w, phi_i>, in units of the features.
-        weights: w (p,), ||w||_1 = 1, at most n of them not 0.
-        dual: (n,) probabilities q of the samples, with
-            max_j |sum_i q_i y_i phi_ij| = margin; not 0 only where the margin is attained.
+        weights: (p,) the w, with ||w||_1 = 1; at most n of them are not 0.
+        dual: (n,) probabilities q of the samples, for which max_j |sum_i q_i y_i phi_ij| = margin.
+            They are 0 for every sample whose own margin is larger.
     """
 
     margin: float
@@ -52,18 +54,33 @@ class L1SVM(NamedTuple):
     dual: Float[np.ndarray, " n"]
 
 
+class MaxMarginHistory(NamedTuple):
+    """What each round of `max_margin` reached; arrays of NumPy.
+
+    Attributes:
+        step: (s,) index of the round, 0, 1, ...
+        margin: (s,) the normalised margin of the network of that round.
+        upper_bound: (s,) the lowest bound so far. Where it is an estimate (d > 3), a later round
+            may correct it upwards.
+    """
+
+    step: Int[np.ndarray, " s"]
+    margin: Float[np.ndarray, " s"]
+    upper_bound: Float[np.ndarray, " s"]
+
+
 class MaxMargin(NamedTuple):
     """A two-layer network of the largest normalised margin over all widths, with a bound.
 
     Attributes:
         margin: what `params` attains, min_i y_i f(x_i) / ||Theta||^2.
-        params: `TwoLayer` of at most n units, |w_j| = |u_j|, and ||Theta|| = 1.
+        params: `TwoLayer` of at most n units, with |w_j| = |u_j| and ||Theta|| = 1.
         upper_bound: half of max_u |sum_i dual_i y_i relu(u . x_i)| over |u| = 1. No network of any
             width has a larger margin.
-        exact: whether that maximum was enumerated (d <= 3), so that the bound is a proof up to
-            rounding. Else it was searched, and the bound is an estimate.
+        exact: whether that maximum was enumerated (d <= 3). Then the bound is a proof up to
+            rounding. Otherwise it was searched, and the bound is an estimate.
         dual: (n,) probabilities of the samples behind the bound.
-        rounds: how many it took.
+        history: `MaxMarginHistory` of the rounds, (s,) each.
     """
 
     margin: float
@@ -71,7 +88,7 @@ class MaxMargin(NamedTuple):
     upper_bound: float
     exact: bool
     dual: Float[np.ndarray, " n"]
-    rounds: int
+    history: MaxMarginHistory
 
     def __repr__(self) -> str:
         how = (
@@ -81,16 +98,16 @@ class MaxMargin(NamedTuple):
         )
         return (
             f"MaxMargin(margin={self.margin}, upper_bound={self.upper_bound}, "
-            f"units={len(self.params.w)}, rounds={self.rounds}, {how})"
+            f"units={np.size(self.params.w)}, rounds={np.size(self.history.step)}, {how})"
         )
 
 
 def l1_svm(features: Float[Array | np.ndarray, "n p"], y: Float[Array | np.ndarray, " n"]) -> L1SVM:
     """The l1-SVM on given features: max_w min_i y_i <w, phi_i> subject to ||w||_1 <= 1 (eq. B.15).
 
-    A linear program, solved by HiGHS in float64, whatever the dtype of the features. There is no
-    intercept: give a constant feature. Its dual is min_q max_j |sum_i q_i y_i phi_ij| over
-    probabilities q, with the same value.
+    This is a linear program. HiGHS solves it in float64, whatever the dtype of the features. There
+    is no intercept: add a constant feature if you want one. The dual of the program is
+    min_q max_j |sum_i q_i y_i phi_ij| over probabilities q of the samples, and has the same value.
 
     Args:
         features: (n, p) features phi_i, one row a sample.
@@ -100,10 +117,11 @@ def l1_svm(features: Float[Array | np.ndarray, "n p"], y: Float[Array | np.ndarr
         `L1SVM(margin, weights=(p,), dual=(n,))` of float64.
 
     Raises:
-        ValueError: no w separates the labels (the message has the samples whose convex
-            combination of y_i phi_i vanishes, or two equal rows with different labels); one class
-            only; labels that are not -1, +1; NaN; shapes that do not fit.
+        ValueError: no w separates the labels (the message names the samples whose convex
+            combination of y_i phi_i vanishes, or two equal rows with different labels). Or there
+            is one class only, a label that is not -1 or +1, a NaN, or a shape that does not fit.
         TypeError: features that are not floats; called under `jit`.
+        ConvergenceError: HiGHS did not solve the program at any of its tolerances.
 
     Example:
         >>> found = l1_svm(jnp.array([[2.0, 1.0], [1.0, -2.0]]), jnp.array([1.0, -1.0]))
@@ -115,20 +133,15 @@ def l1_svm(features: Float[Array | np.ndarray, "n p"], y: Float[Array | np.ndarr
         vector machines".
     """
     phi, signs = _check("l1_svm", "features", features, y)
-    pair = _first_pair(np.where(signs[:, None] == signs, np.inf, cdist(phi, phi)), 0.0)
-    if pair is not None:
-        raise ValueError(
-            f"features cannot be separated: rows {pair[0]} and {pair[1]} are equal and have labels "
-            f"{signs[pair[0]]:+g} and {signs[pair[1]]:+g}: relabel or drop one"
-        )
+    require_distinct_features(phi, signs)
     scale = np.abs(phi).max()
     rows = phi.T / max(scale, np.finfo(float).tiny) * signs
     found = solve_program(rows, 1.0)
-    if not found.margin > _ROUNDING:
+    if not found.margin > ROUNDING:
         raise ValueError(
             f"features cannot be separated: the margin is {found.margin:.2g} of the largest "
-            f"feature, as the convex combination of y_i phi_i over {_samples(found.dual)} is 0 up "
-            "to rounding: add features, or relabel or drop one of these samples"
+            f"feature, as the convex combination of y_i phi_i over {listed_samples(found.dual)} is "
+            "0 up to rounding: add features, or relabel or drop one of these samples"
         )
     if found.margin < _SMALL:
         found = solve_program(rows, found.margin)
@@ -142,19 +155,21 @@ def max_margin(
     tol: float = 1e-6,
     max_rounds: int = 200,
     starts: Float[Array | np.ndarray, "m d"] | None = None,
+    on_record: Callable[[int, MaxMarginHistory], object] | None = None,
 ) -> MaxMargin:
     """The largest normalised margin of two-layer ReLU networks of any width, and one that has it.
 
-    gamma* = max_Theta min_i y_i f(x_i; Theta) / ||Theta||^2 = gamma_l1 / 2, with gamma_l1 the
-    margin of the l1-SVM over all units (eq. B.15, Proposition B.11). Every probability vector p
-    over the samples bounds it, (1/2) max_{|u| = 1} |sum_i p_i y_i relu(u . x_i)| >= gamma*. For
-    d <= 3 features (a bias, by `append_one`, is one) that maximum is enumerated. Beyond, it is
-    searched from many directions: the margin is attained all the same, but the bound is an
-    estimate, and may be too low.
+    gamma* = max_Theta min_i y_i f(x_i; Theta) / ||Theta||^2 is half the margin of the l1-SVM over
+    all units (eq. B.15, Proposition B.11). Every vector p of probabilities of the samples bounds
+    it: (1/2) max_{|u| = 1} |sum_i p_i y_i relu(u . x_i)| >= gamma*. For d <= 3 features (a bias
+    that `append_one` adds is one of them) that maximum is enumerated, and the bound is a proof. For
+    d > 3 it is searched from many directions. The margin is attained all the same, but the bound is
+    an estimate, which may be too low.
 
-    Rounds of cutting planes: a linear program over the units met so far, whose weights are the
-    network, and the most violating units at a centre of the p that it allows. For d > 3 the units
-    also slide. Nothing is random. The network is in float64 NumPy.
+    The method is one of cutting planes. Each round solves a linear program over the units met so
+    far, whose weights are the network. Then it adds the units that a centre of the remaining p
+    violates most. For d > 3 the units also slide to better directions. Two calls give the same
+    result. The network is in float64 NumPy.
 
     Args:
         x: (n, d) inputs, no row 0.
@@ -162,18 +177,22 @@ def max_margin(
         tol: the distance to reach between margin and bound, relative to the margin.
         max_rounds: rounds after which to give up, or for d > 3 to return what there is.
         starts: (m, d) directions to begin with, such as the first layer of a trained network.
+        on_record: `on_record(step, record)`, called after each round with its index 0, 1, ... and
+            a `MaxMarginHistory` of that round alone (arrays without axes).
 
     Returns:
-        `MaxMargin`. For d <= 3 its bound is within tol. For d > 3 it also ends when the margin has
-        not grown by tol in five rounds; compare `margin` with `upper_bound`.
+        `MaxMargin`. For d <= 3 its bound is within tol of its margin. For d > 3 the rounds also end
+        when the margin has not grown by tol in five of them: compare `margin` with `upper_bound`.
 
     Raises:
         ValueError: no network separates the labels (the message names two samples on one ray, or
-            those on which sum_i p_i y_i relu(u . x_i) is 0 for every u); a row of zeros; one
-            class only; labels that are not -1, +1; NaN; shapes that do not fit; tol not positive.
-        TypeError: x that is not of floats; max_rounds not an integer; called under `jit`.
-        ConvergenceError: d <= 3 and a bound above the tolerance after max_rounds. Its `fit` is the
-            `MaxMargin` so far.
+            those on which sum_i p_i y_i relu(u . x_i) is 0 for every u). Or there is a row of
+            zeros, one class only, a label that is not -1 or +1, a NaN, a shape that does not fit,
+            max_rounds < 1, or a tol that is not positive.
+        TypeError: x that is not of floats, max_rounds not an integer, on_record not a
+            function; or called under `jit`.
+        ConvergenceError: for d <= 3, a bound that is not within tol after max_rounds; or HiGHS did
+            not solve a linear program. The error's `result` is the `MaxMargin` so far, or None.
 
     Example:
         >>> x, y = jnp.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]]), jnp.array([1.0, 1.0, -1.0])
@@ -188,29 +207,56 @@ def max_margin(
     """
     require_positive("tol", tol)
     require_count("max_rounds", max_rounds)
+    if on_record is not None:
+        require_callable("on_record", on_record, "on_record(step, record)")
     points, signs = _check("max_margin", "x", x, y)
     begin = _check_starts(starts, points.shape[1])
-    _check_separable(points, signs, _PARALLEL * float(jnp.finfo(np.asarray(x).dtype).eps))
+    require_separable(points, signs, _PARALLEL * float(jnp.finfo(np.asarray(x).dtype).eps))
     scale = np.linalg.norm(points, axis=1).max()
-    found = search(points / scale, signs, tol, max_rounds, begin)
-    result = _result(points, signs, found, scale)
-    if not result.margin > NOTHING * scale:
-        raise ValueError(
-            "no network separates x and y by more than the rounding of float64: the bound of the "
-            f"margin is {result.upper_bound:.2g}, by {_samples(found.dual)}: relabel or drop one"
-        )
-    if result.exact and not found.converged:
-        raise ConvergenceError(
-            f"max_margin stopped with margin {result.margin:.9g} and bound "
-            f"{result.upper_bound:.9g} after {max_rounds} rounds, further apart than tol = "
-            f"{tol:g}: raise max_rounds or tol; the error's `fit` has the network",
-            fit=result,
-        )
+    rounds: list[Round] = []
+    try:
+        planes = cutting_planes(points / scale, signs, tol, begin)
+        for step, found in enumerate(islice(planes, max_rounds)):
+            rounds.append(found)
+            if on_record is not None:
+                on_record(step, _record(step, found, scale))
+    except ConvergenceError as error:
+        error.result = _result(points, signs, rounds, scale) if rounds else None
+        raise
+    result = _result(points, signs, rounds, scale)
+    _require_reached(result, rounds[-1], tol, NOTHING * scale)
     return result
 
 
-def _result(x: np.ndarray, y: np.ndarray, found: Search, scale: float) -> MaxMargin:
-    z, signs = merged(x, found.units, found.weights)
+def _require_reached(result: MaxMargin, last: Round, tol: float, least: float) -> None:
+    """Raise unless the margin is more than `least` and, where it is exact, the bound within tol."""
+    if not result.margin > least:
+        raise ValueError(
+            "no network separates x and y by more than the rounding of float64: the bound of the "
+            f"margin is {result.upper_bound:.2g}, by {listed_samples(last.dual)}: relabel or drop "
+            "one"
+        )
+    if result.exact and not last.converged:
+        raise ConvergenceError(
+            f"max_margin stopped with margin {result.margin:.9g} and bound "
+            f"{result.upper_bound:.9g} after {len(result.history.step)} rounds, further apart than "
+            f"tol = {tol:g}: raise max_rounds or tol; the error's `result` has the network",
+            result=result,
+        )
+
+
+def _record(step: int, found: Round, scale: float) -> MaxMarginHistory:
+    return MaxMarginHistory(
+        np.asarray(step),
+        np.asarray(scale * found.margin / 2),
+        np.asarray(scale * found.upper_bound / 2),
+    )
+
+
+def _result(x: np.ndarray, y: np.ndarray, rounds: list[Round], scale: float) -> MaxMargin:
+    """The last network, of merged and balanced units, with the bound; x before its scaling."""
+    last = rounds[-1]
+    z, signs = merged(x, last.units, last.weights)
     length = np.linalg.norm(z, axis=1)
     # |w_j| = |u_j| = sqrt(|z_j| / 2) once the lengths of the z_j sum to 1.
     total = length.sum()
@@ -218,14 +264,15 @@ def _result(x: np.ndarray, y: np.ndarray, found: Search, scale: float) -> MaxMar
     w = signs * np.sqrt(length / (2 * total))
     margin = float((w @ feature_rows(x, y, u)).min())
     exact = x.shape[1] <= EXACT_DIMENSION
-    bound = float(scale * found.upper_bound / 2)
+    bound = float(scale * last.upper_bound / 2)
+    records = [_record(step, found, scale) for step, found in enumerate(rounds)]
     return MaxMargin(
-        margin,
-        TwoLayer(u, w),
-        bound if exact else max(bound, margin),
-        exact,
-        found.dual,
-        found.rounds,
+        margin=margin,
+        params=TwoLayer(u, w),
+        upper_bound=bound if exact else max(bound, margin),
+        exact=exact,
+        dual=last.dual,
+        history=jax.tree.map(lambda *values: np.stack(values), *records),
     )
 
 
@@ -259,57 +306,3 @@ def _check_starts(starts: Array | np.ndarray | None, d: int) -> np.ndarray:
         raise ValueError(f"starts must be (m, d = {d}) directions, got {starts.shape}")
     require_finite("starts", starts)
     return starts
-
-
-def _check_separable(x: np.ndarray, y: np.ndarray, rounding: float) -> None:
-    """Raise ValueError if there is p with sum_i p_i y_i relu(u . x_i) = 0 for every u.
-
-    relu(z) = (|z| + z) / 2, and the |u . e| of different lines R e are linearly independent: the
-    sum is 0 just where sum_i p_i y_i |x_i| is 0 on each line through samples and sum_i p_i y_i x_i
-    is 0. Samples that are alone on their line cannot take part.
-    """
-    length = np.linalg.norm(x, axis=1)
-    if np.any(length == 0):
-        raise ValueError(
-            f"x has a row of zeros, sample {int(np.argmin(length))}, where every network without "
-            "bias is 0: drop it, or give x a bias by append_one"
-        )
-    unit = x / length[:, None]
-    pair = _first_pair(np.where(y[:, None] == y, np.inf, cdist(unit, unit)), rounding)
-    if pair is not None:
-        raise ValueError(
-            f"no network separates x and y: samples {pair[0]} and {pair[1]} lie on one ray from 0 "
-            f"and have labels {y[pair[0]]:+g} and {y[pair[1]]:+g}: relabel or drop one"
-        )
-    opposite = cdist(unit, -unit) <= rounding
-    involved = np.flatnonzero(opposite.any(axis=1))
-    if not len(involved):
-        return
-    line = (opposite | (cdist(unit, unit) <= rounding))[involved][:, involved]
-    lengths = line * (length[involved] / length.max())
-    first = lengths[np.unique(line.argmax(axis=1))]  # a row for each line
-    rows = np.concatenate([first, x[involved].T / length.max()]) * y[involved]
-    found = solve_program(rows, 1.0)
-    if found.margin > _ROUNDING:
-        return
-    raise ValueError(
-        "no network separates x and y: sum_i p_i y_i relu(u . x_i) is 0 for every u, with p on "
-        f"{_samples(found.dual, involved)}: relabel or drop one of them, or give x a bias by "
-        "append_one"
-    )
-
-
-def _first_pair(distance: np.ndarray, limit: float) -> tuple[int, int] | None:
-    near = np.argwhere(distance <= limit)
-    return (int(near[0][0]), int(near[0][1])) if len(near) else None
-
-
-def _samples(p: np.ndarray, names: np.ndarray | None = None) -> str:
-    """The samples of largest weight, "samples 0 (p = 0.5), 3 (0.25), ..."."""
-    order = np.argsort(-p, kind="stable")
-    order = order[p[order] > NOTHING]
-    shown = [
-        f"{order[i] if names is None else names[order[i]]} ({p[order[i]]:.3g})"
-        for i in range(min(len(order), _SHOWN))
-    ]
-    return f"samples {', '.join(shown)}"

@@ -1,8 +1,12 @@
-"""Margins of any network: plain, normalised, and their distribution (section 4, C.2)."""
+"""Margins of any network: plain, normalised, and their distribution (section 4, appendix C).
+
+The margin of a sample tells how far the network's output is on the side of the label. The outputs
+of a network grow with its parameters, so that margins of different networks can be compared only
+once the parameters are divided by their norm.
+"""
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PyTree, Shaped
 
 from jaxmargin._arithmetic import own_and_others
@@ -13,7 +17,7 @@ from jaxmargin.networks.norms import Norm
 
 
 def sample_margins(scores: Float[Array, "n *k"], y: Shaped[Array, " n"]) -> Float[Array, " n"]:
-    """How far each sample is on its label's side: y f(x), or f_y - max_{j != y} f_j.
+    """How far each output is on the side of its label: y f(x), or f_y - max_{j != y} f_j.
 
     Args:
         scores: (n,) of a scalar network, or (n, k) logits.
@@ -57,14 +61,15 @@ def margin_distribution(
         apply: `apply(params, x)` giving (n,) or (n, k).
         params: any pytree of float arrays.
         x: (n, d) inputs.
-        y: (n,) labels, as `margins` takes them.
+        y: (n,) labels, as `sample_margins` takes them.
         norm: the norm of the parameters.
 
     Returns:
-        (n,) ascending; the first is the normalised margin. All 0 at Theta = 0.
+        (n,) margins in ascending order; the first is the normalised margin. All are 0 at Theta = 0.
 
     Raises:
         ValueError: shapes that do not match.
+        TypeError: labels of logits that are not integers.
 
     Example:
         >>> from jaxmargin import TwoLayer, two_layer
@@ -87,20 +92,21 @@ def normalized_margin(
     *,
     norm: Norm = norms.l2,
 ) -> Float[Array, ""]:
-    """min_i margin_i of f(.; Theta / ||Theta||): gamma of section 4.
+    """The smallest margin of f(.; Theta / ||Theta||) over the samples: gamma of section 4.
 
     Args:
         apply: `apply(params, x)` giving (n,) or (n, k).
         params: any pytree of float arrays.
         x: (n, d) inputs.
-        y: (n,) labels, as `margins` takes them.
+        y: (n,) labels, as `sample_margins` takes them.
         norm: the norm of the parameters.
 
     Returns:
-        Scalar; positive where the training data is separated, 0 at Theta = 0.
+        Scalar; positive if the network separates the samples, 0 at Theta = 0.
 
     Raises:
         ValueError: shapes that do not match.
+        TypeError: labels of logits that are not integers.
 
     Example:
         The four units that attain the largest margin on the support of D (appendix B.2):
@@ -124,23 +130,3 @@ def _unit_margins(apply: Apply, params: PyTree, x: Array, y: Array, norm: Norm) 
     scale = jnp.where(size > 0, size, jnp.ones_like(size))
     unit = jax.tree.map(lambda leaf: leaf / scale.astype(leaf.dtype), params)
     return sample_margins(apply(unit, x), y)
-
-
-def check_separable_labels(x: Array, y: Array) -> None:
-    """Raise ValueError if concrete labels have one class, or differ between equal rows of x."""
-    rows, labels = np.asarray(x), np.asarray(y)
-    if len(np.unique(labels)) < 2:
-        raise ValueError(
-            f"y must have at least two classes, got only {labels.flat[0]:g}: the margin of one "
-            "class is that of a constant"
-        )
-    _, group = np.unique(rows, axis=0, return_inverse=True)
-    order = np.argsort(group.ravel(), kind="stable")
-    same = group.ravel()[order][1:] == group.ravel()[order][:-1]
-    clash = np.flatnonzero(same & (labels[order][1:] != labels[order][:-1]))
-    if len(clash):
-        i, j = sorted(map(int, order[clash[0] : clash[0] + 2]))
-        raise ValueError(
-            f"no network separates the data: x[{i}] equals x[{j}], but y is {labels[i]:g} and "
-            f"{labels[j]:g}; remove one of them"
-        )

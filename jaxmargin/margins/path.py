@@ -1,13 +1,15 @@
-"""The path of regularized optima as lambda -> 0, and its normalised margins (Theorem 4.1, C.1).
+"""The path of regularized optima as lambda -> 0, and its normalised margins (Theorems 4.1, C.1).
 
-Below lambda = 2^-20 the objective is as small as lambda and hardly curved; its logarithm is of
-order one and stays so. The path descends log L, from the optimum of the lambda before. A unit that
-a larger lambda has killed gets no gradient: a little of the first parameters is added to bring it
-back, and a second descent starts from them afresh; the better end is kept.
+Below lambda = 2^-20 the objective L is about as small as lambda, and almost flat. Its logarithm is
+of order one for every lambda. So the path descends log L, and begins for each lambda at the optimum
+of the lambda before. A unit that a larger lambda has set to 0 gets no gradient. To bring it back, a
+little of the first parameters is added. A second descent starts afresh from the first parameters,
+and the better of the two ends is kept.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -24,9 +26,10 @@ from jaxmargin._checks import (
     require_count,
     require_finite,
     require_positive,
+    require_separable_labels,
 )
 from jaxmargin.errors import DivergenceError
-from jaxmargin.margins.normalized import check_separable_labels, normalized_margin
+from jaxmargin.margins.normalized import normalized_margin
 from jaxmargin.networks import norms
 from jaxmargin.networks.homogeneity import homogeneity_degree
 from jaxmargin.networks.losses import log_margin
@@ -40,17 +43,19 @@ _HOMOGENEOUS = 1e-4  # largest residual, of a model that computes in float32
 
 
 class MarginPath(NamedTuple):
-    """One entry for each of s strengths of the regularizer; float64 arrays of NumPy.
+    """The optima for s strengths of the regularizer, in float64 arrays of NumPy.
+
+    A record of one strength, which `on_record` gets, is the same without the axis s.
 
     Attributes:
         lam: (s,) strengths, descending.
         params: parameters Theta; each leaf has a leading axis s.
         norm: (s,) norm of Theta.
-        margin: (s,) normalised margin; <= 0 where the training data is not separated.
+        margin: (s,) normalised margin; <= 0 where Theta does not separate the samples.
         objective: (s,) mean loss + lam * norm**r.
-        gradient_norm: (s,) |g| |Theta|, both Euclidean, with g the mean of the gradients of log
-            objective over the last half of the steps, weighted by their lengths. Near an optimum
-            at a kink single gradients do not vanish, but their mean does.
+        gradient_norm: (s,) |g| |Theta|, both Euclidean. Here g is the mean of the gradients of
+            log objective over the last half of the steps, weighted by the lengths of the steps. At
+            an optimum that lies at a kink single gradients do not vanish, but their mean does.
         converged: (s,) whether gradient_norm <= tol.
     """
 
@@ -75,22 +80,22 @@ def margin_path(
     num_steps: int = 5000,
     learning_rate: float = 0.02,
     tol: float = 0.05,
-    on_record: Callable[[], None] | None = None,
+    on_record: Callable[[int, MarginPath], object] | None = None,
 ) -> MarginPath:
     """Minimise the mean loss + lam * norm(Theta)**r for each of a descending list of lam.
 
     The loss is logistic for scores (n,) and cross-entropy for (n, k). As lam -> 0 the normalised
     margin of the global optimum tends to the largest one, at the rate 1 / log(1/lam). What is
-    found is a local optimum; wide networks with random weights rarely have bad ones (m = 50 units
-    for 10 points on a line), and steps of lam by a factor 4 to 16 help. Where lam is so large that
-    Theta = 0 is optimal the margin says nothing.
+    found is a local optimum. Wide networks with random weights rarely have bad ones (m = 50 units
+    were enough for 10 points on a line), and steps of lam by a factor 4 to 16 help. Where lam is so
+    large that Theta = 0 is optimal, the margin says nothing.
 
-    Each descent takes `num_steps` of Adam with a cosine schedule, in float64 whatever the dtype of
-    the arguments. Costs two descents for each lam; compiled once.
+    Each lam takes two descents of `num_steps` steps of Adam with a cosine schedule, in float64
+    whatever the dtype of the arguments. They are compiled once for all lam.
 
     Args:
-        apply: `apply(params, x)` giving (n,) or (n, k), positively homogeneous in params (no
-            biases; append a constant feature).
+        apply: `apply(params, x)` giving (n,) or (n, k), positively homogeneous in params (it has
+            no biases; add a constant feature instead).
         params: pytree of float arrays, random, where the path begins; from 0.1 to 1 times the
             size of usual initial weights.
         x: (n, d) inputs.
@@ -101,18 +106,20 @@ def margin_path(
         num_steps: steps of each descent.
         learning_rate: largest step of an entry of params; lower it if the path diverges.
         tol: of gradient_norm, for `converged`.
-        on_record: called without arguments after each lam (a progress bar).
+        on_record: `on_record(step, record)`, called after each lam with its index 0, 1, ... and
+            its entry of the `MarginPath`.
 
     Returns:
         `MarginPath`, an entry for each lam.
 
     Raises:
-        ValueError: lams not positive and descending; an apply that is not homogeneous; labels of
-            one class only, or opposite labels at one point; NaN in params, x or y; shapes that do
-            not fit; r, tol or learning_rate not positive, num_steps < 1.
-        TypeError: apply, norm or on_record is not a function, num_steps not an integer, class
-            labels that are not integers, or called under `jit`.
-        DivergenceError: an objective that is not finite. (A `ValueError`.)
+        ValueError: lams that are not positive and descending; an apply that is not homogeneous;
+            labels of one class only, or different labels at one point; NaN in params, x or y;
+            shapes that do not fit; r, tol or learning_rate not positive; num_steps < 1.
+        TypeError: apply, norm or on_record is not a function; num_steps is not an integer; class
+            labels are not integers; called under `jit`.
+        DivergenceError: an objective that is not finite. Its `step` is the index of that lam, its
+            `result` the `MarginPath` of the lam before it, or None if there are none.
 
     Example:
         >>> from jaxmargin import append_one, data, init_two_layer, two_layer
@@ -131,25 +138,34 @@ def margin_path(
     require_count("num_steps", num_steps)
     require_positive("learning_rate", learning_rate)
     require_positive("tol", tol)
-    require_callable("on_record", on_record, "on_record()", optional=True)
+    require_callable("on_record", on_record, "on_record(step, record)", optional=True)
     require_concrete("margin_path", params, x, y)
-    found: list[_End] = []
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):  # as optax needs it
+    with _float64():
         params, x, y = jax.tree.map(as_float64, (params, x, y))
         objective = _check_problem(apply, params, x, y, r, norm)
-        for lam in strengths:
+    found: list[MarginPath] = []
+    for step, lam in enumerate(strengths):
+        with _float64():
             warm = params if not found else _revived(found[-1].params, params)
             end = _descend(objective, num_steps, learning_rate, warm, params, x, y, math.log(lam))
-            if not np.isfinite(end.log_objective):
-                raise DivergenceError(
-                    f"the path diverged at lam = {lam:g}: lower learning_rate, or the scale of "
-                    "params or x",
-                    step=num_steps * (len(found) + 1),
-                )
-            found.append(jax.tree.map(np.asarray, end))
-            if on_record is not None:
-                on_record()
-    return _stacked(strengths, found, tol)
+        if not np.isfinite(end.log_objective):
+            raise DivergenceError(
+                f"the path diverged at lam = {lam:g}: lower learning_rate, or the scale of "
+                "params or x",
+                step=step,
+                result=_stacked(found) if found else None,
+            )
+        found.append(_entry(lam, end, tol))
+        if on_record is not None:
+            on_record(step, found[-1])
+    return _stacked(found)
+
+
+@contextmanager
+def _float64() -> Iterator[None]:
+    """Compute in float64, with the promotion of dtypes that optax needs."""
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        yield
 
 
 class _End(NamedTuple):
@@ -162,17 +178,22 @@ class _End(NamedTuple):
     gradient_norm: Array
 
 
-def _stacked(strengths: np.ndarray, found: list[_End], tol: float) -> MarginPath:
-    ends = jax.tree.map(lambda *leaves: np.stack(leaves), *found)
+def _entry(lam: float, end: _End, tol: float) -> MarginPath:
+    """The record of one lam."""
+    gradient_norm = np.asarray(end.gradient_norm)
     return MarginPath(
-        lam=strengths,
-        params=ends.params,
-        norm=ends.norm,
-        margin=ends.margin,
-        objective=np.exp(ends.log_objective),
-        gradient_norm=ends.gradient_norm,
-        converged=ends.gradient_norm <= tol,
+        lam=np.asarray(lam),
+        params=jax.tree.map(np.asarray, end.params),
+        norm=np.asarray(end.norm),
+        margin=np.asarray(end.margin),
+        objective=np.asarray(np.exp(np.asarray(end.log_objective))),
+        gradient_norm=gradient_norm,
+        converged=np.asarray(gradient_norm <= tol),
     )
+
+
+def _stacked(entries: list[MarginPath]) -> MarginPath:
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *entries)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -186,7 +207,7 @@ def _descend(
     y: Array,
     log_lam: Array,
 ) -> _End:
-    """The better of two descents, from the optimum before and from the first parameters."""
+    """The better of two descents: from the optimum of the lam before, and from the start."""
     log_value = partial(_log_objective, objective, x, y, log_lam)
     adam = optax.scale_by_adam(b2=0.99)
 
@@ -273,7 +294,7 @@ def _check_problem(
             f"{x.shape}, {y.shape} and {scores.shape}"
         )
     objective.check_labels(scores, y)
-    check_separable_labels(x, y)
+    require_separable_labels(x, y)
     degree, residual = homogeneity_degree(apply, params, x)
     if not residual <= _HOMOGENEOUS:
         raise ValueError(

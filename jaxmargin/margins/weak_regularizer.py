@@ -1,18 +1,27 @@
-"""How weak a regularizer must be for approximate minimisers to have a large margin (appendix C.2).
+"""How weak a regularizer must be for approximate minimisers to have a large margin (Theorem C.2).
 
-With p = r/a and mu = lam / gamma*^p, only mu, p, n, k and alpha matter to gamma' / gamma*. All is
-computed in logarithms, in float64.
+As lambda -> 0 the margin of the minimiser tends to the largest one, gamma*. An optimiser stops at
+an approximate minimiser, and at a lambda > 0: these functions say which margin gamma' it has then.
+With p = r/a and mu = lam / gamma*^p, the ratio gamma' / gamma* depends only on mu, p, n, k and
+alpha. Everything is computed from logarithms in float64, since mu may be far below the least float.
 """
 
 import math
 
 import numpy as np
+import scipy  # its parts load on first use
 from jaxtyping import Array, Float
-from scipy.optimize import minimize_scalar
 
 from jaxmargin._checks import require_concrete, require_count, require_positive
 
 _LOG_LEAST = math.log(2.0**-1022)  # of the positive floats
+_BELOW_ONE = math.nextafter(1.0, 0.0)
+_EXACT = {
+    "xtol": 1e-300,
+    "rtol": 1e-15,
+    "maxiter": 5000,
+}  # a root to its last digits, however small
+_ROOT = 1e-12  # tolerance of a logarithm, relative to 1 + |logarithm|
 
 
 def guaranteed_margin(
@@ -28,14 +37,16 @@ def guaranteed_margin(
     """The normalised margin that every alpha-approximate minimiser has at least.
 
     The objective is the *mean* cross-entropy plus lam |Theta|^r. Its infimum is at most
-    min_B log(1 + (k-1) exp(-B^a gamma*)) + lam B^r; let U be alpha times this. A Theta' of norm N
-    and margin gamma' whose objective is <= U has log(1 + exp(-N^a gamma')) / n + lam N^r <= U:
+    min_B log(1 + (k-1) exp(-B^a gamma*)) + lam B^r. Let U be alpha times this. If the objective at
+    Theta' is at most U, then its norm N and its normalised margin gamma' satisfy
+    log(1 + exp(-N^a gamma')) / n + lam N^r <= U. Solved for gamma', this is
 
-        gamma' >= min_{lam N^r < U} -log(expm1(n (U - lam N^r))) / N^a,  if n U < log 2;
+        gamma' >= min_{lam N^r < U} -log(expm1(n (U - lam N^r))) / N^a,  if n U < log 2.
 
-    otherwise Theta' = 0 is not excluded. (The paper bounds N^r <= U / lam and the loss <= U apart,
-    which gives less.) With n = 1, k = 2 and an f that takes every value up to gamma* at norm 1,
-    some Theta' attains it.
+    If n U >= log 2, then Theta' = 0 may be such a point, and nothing is guaranteed. (The paper
+    bounds N^r <= U / lam and the loss <= U separately, which gives less.) The guarantee is the best
+    possible for n = 1 and k = 2: if f takes every value up to gamma* at norm 1, some Theta' attains
+    it.
 
     Args:
         lam: strength of the regularizer, > 0.
@@ -44,10 +55,11 @@ def guaranteed_margin(
         degree: a, the degree of homogeneity, > 0; 2 for two-layer networks.
         r: power of the norm in the regularizer, > 0.
         k: number of classes, >= 2; 2 is the logistic loss.
-        alpha: L(Theta') <= alpha inf L, >= 1. (The theorem has alpha <= 2.)
+        alpha: L(Theta') is at most alpha times the infimum of L; >= 1. (The theorem has
+            alpha <= 2.)
 
     Returns:
-        A float, >= 0; 0 where nothing is guaranteed. It tends to gamma* / alpha^(a/r) as lam -> 0.
+        A float, >= 0; 0 if nothing is guaranteed. It tends to gamma* / alpha^(a/r) as lam -> 0.
 
     Raises:
         ValueError: an argument outside its range.
@@ -58,7 +70,8 @@ def guaranteed_margin(
         [0.0, 0.362, 0.487]
 
     Reference:
-        Wei, Lee, Liu, Ma (2019), Theorem C.2 and its proof; for alpha = 1, Theorem 4.1 with a rate.
+        Wei, Lee, Liu, Ma (2019), Theorem C.2 and its proof. For alpha = 1 it is Theorem 4.1 with a
+        rate.
     """
     _check_problem("guaranteed_margin", margin_star, n, degree, r, k, alpha, lam=lam)
     power = float(r) / float(degree)
@@ -86,12 +99,12 @@ def regularization_for_margin(
         degree: a, the degree of homogeneity, > 0.
         r: power of the norm in the regularizer, > 0.
         k: number of classes, >= 2.
-        alpha: of the approximate minimiser, >= 1.
+        alpha: L(Theta') is at most alpha times the infimum of L; >= 1.
         fraction: of the margin that lam -> 0 guarantees, in (0, 1).
 
     Returns:
-        A float, > 0. It is sought up to gamma*^(r/a), above which it can lie only for n = 1 or
-        r/a > 40.
+        A float, > 0. The search ends at gamma*^(r/a); a larger lam can have the guarantee only for
+        n = 1 or r/a > 40.
 
     Raises:
         ValueError: an argument outside its range, or a lam below the smallest float.
@@ -111,20 +124,20 @@ def regularization_for_margin(
     power = float(r) / float(degree)
     least, shift = fraction * alpha ** (-1 / power), power * math.log(margin_star)
 
-    def guaranteed(log_mu: float) -> bool:
-        return _margin_ratio(log_mu, power, n, k, alpha) >= least
+    def excess(log_mu: float) -> float:
+        return _margin_ratio(log_mu, power, n, k, alpha) - least
 
     low, high = 0.0, 0.0
-    while not guaranteed(low):
+    while excess(low) < 0:
         low, high = 2 * low - 1, low
         if low + shift < _LOG_LEAST:
             raise ValueError(
                 f"fraction = {fraction} needs a lam below exp({low + shift:.0f}), which is no "
                 "float: lower fraction"
             )
-    while high - low > 1e-12 * (1 - low):
-        middle = (low + high) / 2
-        low, high = (middle, high) if guaranteed(middle) else (low, middle)
+    if high > low:
+        root = scipy.optimize.brentq(excess, low, high, xtol=_ROOT / 10)
+        low = root - _ROOT * (1 - root)  # to the side that has the guarantee
     return math.exp(low + shift)
 
 
@@ -137,10 +150,10 @@ def log_theorem_regularization(
     r: float = 2.0,
     k: int = 2,
 ) -> float:
-    """Log of the lam that Theorem C.2 names, exp(-(2^p - 1)^(-1/p)) gamma*^p / (n (k-1))^c.
+    """Logarithm of the lam that Theorem C.2 names.
 
-    With p = r/a; the theorem leaves c open. (The logarithm, since for p = 1/5 the first factor is
-    exp(-13755).)
+    With p = r/a it is lam = exp(-(2^p - 1)^(-1/p)) gamma*^p / (n (k-1))^c. The theorem leaves c
+    open. For p = 1/5 the first factor is exp(-13755), which is why the logarithm is returned.
 
     Args:
         margin_star: gamma*, the largest normalised margin, > 0.
@@ -151,7 +164,7 @@ def log_theorem_regularization(
         k: number of classes, >= 2.
 
     Returns:
-        A float. At n = k - 1 = 1 it does not depend on c, and the theorem fails there: with
+        A float. For n = 1 and k = 2 it does not depend on c, and the theorem does not hold: with
         alpha = 2 and r = a, Theta' = 0 is an approximate minimiser.
 
     Raises:
@@ -175,8 +188,8 @@ def log_theorem_regularization(
 def _margin_ratio(log_mu: float, power: float, n: int, k: int, alpha: float) -> float:
     """What is guaranteed of gamma' / gamma*.
 
-    With v = lam N^r / U it is the least -log(expm1(n U (1 - v))) (mu / (v U))^(1/p). Its derivative
-    has the sign of `slope`, which is negative at v = 0 and changes once.
+    With v = lam N^r / U it is the least -log(expm1(n U (1 - v))) (mu / (v U))^(1/p) over 0 < v < 1.
+    The derivative in v has the sign of `slope`, which is negative near v = 0 and changes once.
     """
     log_u = math.log(alpha) + _log_infimum(log_mu, power, k)
     log_nu = math.log(n) + log_u
@@ -191,15 +204,19 @@ def _margin_ratio(log_mu: float, power: float, n: int, k: int, alpha: float) -> 
         log_x = log_nu + math.log1p(-v)
         return log_x if log_x < -40 else math.log(math.expm1(math.exp(log_x)))
 
-    low, high = 0.0, 1.0
-    while low < (middle := (low + high) / 2) < high:
-        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-    v = low or high
+    if slope(0.0) >= 0:  # n U is log 2 within rounding
+        return 0.0
+    v = _BELOW_ONE
+    if slope(v) > 0:
+        v = scipy.optimize.brentq(slope, 0.0, v, **_EXACT)
     return -log_expm1(v) * math.exp((log_mu - log_u - math.log(v)) / power)
 
 
 def _log_infimum(log_mu: float, power: float, k: int) -> float:
-    """Log of min_t log(1 + (k-1) e^-t) + mu t^p, t = B^a gamma*; every t gives an upper bound."""
+    """Logarithm of min_t log(1 + (k-1) e^-t) + mu t^p, with t = B^a gamma*.
+
+    Every t gives an upper bound of the infimum, so that an inexact minimum is still correct.
+    """
 
     def log_value(log_t):
         z = math.log(k - 1) - np.exp(log_t)
@@ -209,8 +226,9 @@ def _log_infimum(log_mu: float, power: float, k: int) -> float:
     last = 4 * (abs(log_mu) + abs(math.log(power)) + math.log(k) + 10)
     grid = np.linspace(math.log(1e-3), math.log(last), 400)
     i = int(np.clip(np.argmin(log_value(grid)), 1, len(grid) - 2))
-    found = minimize_scalar(log_value, bounds=(grid[i - 1], grid[i + 1]), method="bounded",
-                            options={"xatol": 1e-10})  # fmt: skip
+    found = scipy.optimize.minimize_scalar(
+        log_value, bounds=(grid[i - 1], grid[i + 1]), method="bounded", options={"xatol": 1e-10}
+    )
     return min(float(found.fun), math.log(math.log(k)))  # t = 0
 
 
@@ -224,7 +242,7 @@ def _check_problem(
     alpha: float,
     **more,
 ) -> None:
-    """Of Theorem C.2's functions; `more` are further numbers > 0."""
+    """Raise unless these arguments of the named function are in range; `more` are > 0 as well."""
     numbers = {"margin_star": margin_star, "degree": degree, "r": r, "alpha": alpha, **more}
     require_concrete(function, numbers, n, k)
     if np.ndim(margin_star) == 0 and margin_star <= 0:

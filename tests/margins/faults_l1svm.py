@@ -1,5 +1,8 @@
 """Wrong input: the l1-SVM on given features and over all units."""
 
+from types import SimpleNamespace
+from unittest.mock import patch
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +14,15 @@ ROWS = jnp.asarray(np.random.default_rng(0).normal(size=(6, 3)))
 NAMES = {jm.l1_svm: ("features", "p"), jm.max_margin: ("x", "d")}
 AXES = jnp.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]])
 HEXAGON = jnp.array([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+
+FAILURE = SimpleNamespace(success=False, message="no progress")
+
+
+def l1_svm_without_solver() -> jm.margins.L1SVM:
+    """A call during which HiGHS fails at every tolerance."""
+    with patch("scipy.optimize.linprog", return_value=FAILURE):
+        return jm.l1_svm(ROWS, SIGNS)
+
 
 FAULTS: list[Fault] = [
     *[
@@ -35,6 +47,8 @@ FAULTS: list[Fault] = [
           ValueError, r"rows 0 and 2 are equal and have labels \+1 and -1: relabel or drop one"),
     Fault("l1_svm", wrong(jm.l1_svm, AXES, SIGNS[jnp.array([0, 0, 1])]), ValueError,
           r"over samples 0 \(0.667\), 2 \(0.333\) is 0 up to rounding: add features, or relabel"),
+    Fault("l1_svm", l1_svm_without_solver, jm.ConvergenceError,
+          "HiGHS did not solve the linear program: no progress"),
     Fault("max_margin", wrong(jax.jit(jm.max_margin), ROWS, SIGNS), TypeError,
           "max_margin takes concrete numbers: call it outside jit"),
     Fault("max_margin", wrong(jm.max_margin, AXES, SIGNS[jnp.array([0, 0, 1])]), ValueError,
@@ -49,6 +63,8 @@ FAULTS: list[Fault] = [
           "max_rounds must be at least 1, got 0"),
     Fault("max_margin", wrong(jm.max_margin, ROWS, SIGNS, max_rounds=1.5), TypeError,
           "max_rounds must be an integer, got 1.5"),
+    Fault("max_margin", wrong(jm.max_margin, ROWS, SIGNS, on_record=1), TypeError,
+          r"on_record must be a function on_record\(step, record\), got int"),
     Fault("max_margin", wrong(jm.max_margin, ROWS, SIGNS, starts=jnp.ones((2, 2))), ValueError,
           r"starts must be \(m, d = 3\) directions, got \(2, 2\)"),
     Fault("max_margin", wrong(jm.max_margin, ROWS, SIGNS, starts=jnp.full((2, 3), NAN)),

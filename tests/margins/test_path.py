@@ -1,5 +1,8 @@
 """The path lambda -> 0 against convex programs that are solved to the last digit."""
 
+import pickle
+from functools import partial
+
 import cvxpy as cp
 import jax
 import jax.numpy as jnp
@@ -38,9 +41,6 @@ def blobs(k: int = 2) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(3)
     labels = np.arange(12) % k
     return rng.normal(size=(12, 3)) + 4 * np.eye(3)[labels], labels
-
-
-# Networks --------------------------------------------------------------------------------------
 
 
 def test_the_margin_at_each_lambda_is_that_of_the_convex_optimum():
@@ -104,8 +104,6 @@ def test_three_layers_of_one_unit_against_a_scalar_problem():
             assert objective == pytest.approx(best, rel=1e-4)
 
 
-# Linear models, in any norm --------------------------------------------------------------------
-
 CONVEX_NORMS = {1: norms.l1, 2: norms.l2, "inf": norms.linf}
 
 
@@ -161,14 +159,9 @@ def test_three_classes_against_a_convex_program():
     assert path.margin[0] == pytest.approx(float(expected), rel=1e-3)
 
 
-# What is returned ------------------------------------------------------------------------------
-
-
 def test_the_fields_belong_to_the_parameters():
     x, y = sinusoid()
-    ticks = []
-    path = network_path(x, y, [2.0**-10, 2.0**-14], num_steps=50, on_record=lambda: ticks.append(1))
-    assert len(ticks) == 2
+    path = network_path(x, y, [2.0**-10, 2.0**-14], num_steps=50)
     assert path.params.u.shape == (2, 50, 2)
     assert {leaf.dtype for leaf in jax.tree.leaves(path._replace(converged=path.lam))} == {
         np.dtype("float64")
@@ -189,3 +182,53 @@ def test_a_path_cut_short_has_not_converged():
     x, y = sinusoid()
     path = network_path(x, y, [2.0**-10, 2.0**-14], num_steps=50)
     assert not path.converged.any()
+
+
+def test_each_record_is_the_entry_of_its_lambda():
+    x, y = sinusoid()
+    seen = []
+
+    def on_record(step: int, record: jm.margins.MarginPath) -> None:
+        seen.append((step, record, jnp.ones(1).dtype))
+
+    path = network_path(x, y, [2.0**-10, 2.0**-14], num_steps=50, on_record=on_record)
+    assert [step for step, _, _ in seen] == [0, 1]
+    for i, record, dtype in seen:
+        assert type(record) is jm.margins.MarginPath
+        assert dtype == jnp.float32  # float64 is off where records are taken
+        entry = jax.tree.map(lambda leaf, i=i: leaf[i], path)
+        jax.tree.map(np.testing.assert_array_equal, record, entry)
+        assert {type(leaf) for leaf in jax.tree.leaves(record)} == {np.ndarray}
+    again = pickle.loads(pickle.dumps(path))
+    jax.tree.map(np.testing.assert_array_equal, again, path)
+
+
+def test_a_path_that_diverges_tells_what_it_had():
+    """The norm is NaN from 3 on, which only the optimum of the smaller lambda exceeds."""
+
+    def product(theta, x):
+        return theta[0] * theta[1] * x[:, 0]
+
+    def broken(theta):
+        size = norms.l2(theta)
+        return jnp.where(size < 3, size, jnp.nan)
+
+    x, y = jnp.array([[1.0], [-1.0]]), jnp.array([1.0, -1.0])
+    problem, settings = (product, jnp.ones(2), x, y), {"num_steps": 300, "learning_rate": 0.1}
+    seen = []
+    with pytest.raises(jm.DivergenceError, match="diverged at lam = 1e-06") as caught:
+        jm.margin_path(
+            *problem, [1e-1, 1e-6], norm=broken, on_record=lambda *r: seen.append(r), **settings
+        )
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert error.step == 1
+    assert len(seen) == 1
+    expected = jm.margin_path(*problem, [1e-1], **settings)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), error.result, expected)
+
+
+def test_a_path_that_diverges_at_once_has_nothing():
+    with pytest.raises(jm.DivergenceError) as caught:
+        network_path(*sinusoid(), [0.1, 0.01], num_steps=2, learning_rate=1e200)
+    assert caught.value.step == 0
+    assert caught.value.result is None

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
-from scipy.optimize import linprog, minimize_scalar
+import scipy
 
 import jaxmargin as jm
 
@@ -125,7 +125,7 @@ class Solved(NamedTuple):
         size = np.sum(u**2, axis=(-1, -2)) + np.sum(w**2, axis=-1)
         return np.mean(np.logaddexp(0, -margins), axis=-1) + self.lam * size
 
-    def sample_margins(self, u: np.ndarray, w: np.ndarray) -> np.ndarray:
+    def margins(self, u: np.ndarray, w: np.ndarray) -> np.ndarray:
         hidden = np.maximum(np.einsum("...md,nd->...mn", u, self.x), 0)
         return self.y * np.einsum("...m,...mn->...n", w, hidden)
 
@@ -139,7 +139,7 @@ def largest_margin(x: np.ndarray, y: np.ndarray) -> float:
     t = np.linspace(0, 2 * np.pi, 2000, endpoint=False)
     features = y[:, None] * np.maximum(x @ np.stack([np.cos(t), np.sin(t)]), 0)
     n, m = features.shape
-    found = linprog(
+    found = scipy.optimize.linprog(
         np.r_[np.zeros(2 * m), -1],
         A_ub=np.block(
             [[-features, features, np.ones((n, 1))], [np.ones((1, 2 * m)), np.zeros((1, 1))]]
@@ -218,7 +218,9 @@ def test_approximate_minimisers_of_three_classes_keep_the_margin():
         for alpha in (1.5, 2.0):
             options = {"n": k, "degree": 1, "k": k, "alpha": alpha}
             lam = share * jm.margins.regularization_for_margin(star, **options)
-            found = minimize_scalar(lambda s, lam=lam: objective(s * centre, lam), bounds=(0, 60))
+            found = scipy.optimize.minimize_scalar(
+                lambda s, lam=lam: objective(s * centre, lam), bounds=(0, 60)
+            )
             theta = found.x * centre
             noise = (
                 theta

@@ -1,0 +1,266 @@
+"""The largest margin over all widths, against exact optima, known cases and trained networks."""
+
+import itertools
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+from scipy.optimize import minimize
+
+import jaxmargin as jm
+from benchmarks import cone_program
+from jaxmargin import TwoLayer, data, sphere
+from tests.margins.samples import circle, hexagon, labelled, on_a_line, support
+
+
+def attained(params: TwoLayer, x: np.ndarray, y: np.ndarray) -> float:
+    with jax.enable_x64(True):
+        arrays = jax.tree.map(jnp.asarray, (params, x, y))
+        return float(jm.normalized_margin(jm.two_layer, *arrays))
+
+
+def check_result(
+    found: jm.margins.MaxMargin, x: np.ndarray, y: np.ndarray, tol: float = 1e-6
+) -> None:
+    """The network attains the margin in the stated form, and the dual gives the bound."""
+    u, w = np.asarray(found.params.u), np.asarray(found.params.w)
+    assert u.dtype == w.dtype == np.float64
+    assert 1 <= len(w) <= len(x) + 1
+    np.testing.assert_allclose(np.linalg.norm(u, axis=1), np.abs(w), rtol=1e-12)
+    assert np.sum(u**2) + np.sum(w**2) == pytest.approx(1, rel=1e-12)
+    assert attained(found.params, x, y) == pytest.approx(found.margin, rel=1e-12)
+    assert found.dual.min() >= 0
+    assert found.dual.sum() == pytest.approx(1)
+    assert found.margin <= found.upper_bound * (1 + 1e-12)
+    assert found.upper_bound <= found.margin * (1 + tol)
+    assert found.exact == (x.shape[1] <= 3)
+    with jax.enable_x64(True):
+        highest = sphere.maximum(jnp.asarray(x), jnp.asarray(found.dual * y))
+    if found.exact:
+        assert found.upper_bound == pytest.approx(float(highest.value) / 2, rel=1e-9)
+    else:
+        assert float(highest.value) / 2 <= found.upper_bound * (1 + 1e-3)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_the_margin_is_that_of_the_cone_program(d: int):
+    for seed in range(3):
+        x, y = labelled(d, seed)
+        found = jm.max_margin(x, y)
+        check_result(found, x, y)
+        assert found.margin == pytest.approx(cone_program.max_margin(x, y), rel=2e-6)
+
+
+@pytest.mark.parametrize("seed", [None, 0, 1, 2])
+def test_on_a_line_no_grid_of_directions_is_better(seed: int | None):
+    if seed is None:
+        x, y = (np.asarray(part, float) for part in data.sinusoid(10))
+        x = np.append(x, np.ones((10, 1)), axis=1)
+    else:
+        x, y = on_a_line(seed)
+    found = jm.max_margin(x, y)
+    check_result(found, x, y)
+    on_grid = margin_on_a_grid(x, y, 4000)
+    assert 0.9 * found.margin <= on_grid <= found.margin
+
+
+def margin_on_a_grid(x: np.ndarray, y: np.ndarray, count: int) -> float:
+    return jm.l1_svm(np.maximum(x @ circle(count).T, 0), y).margin / 2
+
+
+def test_on_the_support_of_d_the_margin_is_an_eighth():
+    x, y = support(6)
+    found = jm.max_margin(x, y)
+    check_result(found, x, y)
+    assert found.margin == pytest.approx(1 / 8, rel=1e-6)
+    assert "estimate: the maximum over the sphere was searched" in repr(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("d", [10, 20])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_samples_of_d_have_at_least_the_margin_of_its_support(d: int, seed: int):
+    x, y = (np.asarray(part, float) for part in data.two_axis(jax.random.key(seed), 6 * d, d))
+    found = jm.max_margin(x, y)
+    check_result(found, x, y)
+    assert found.margin >= 1 / 8 * (1 - 1e-6)
+
+
+@jax.jit
+@jax.value_and_grad
+def _softmin(flat, x, y, sharpness):
+    theta = flat.reshape(-1, x.shape[1] + 1)
+    params = TwoLayer(u=theta[:, 1:], w=theta[:, 0])
+    scores = y * jm.two_layer(params, x) / jnp.sum(flat**2)
+    return jax.scipy.special.logsumexp(-sharpness * scores) / sharpness
+
+
+def trained(theta: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The best network met while its normalised margin climbs from theta, rows (w_j, u_j)."""
+
+    def fall(flat: np.ndarray, sharpness: float) -> tuple[np.ndarray, ...]:
+        return tuple(np.asarray(part) for part in _softmin(flat, x, y, sharpness))
+
+    best, flat = theta, theta.ravel() / np.linalg.norm(theta)
+    with jax.enable_x64(True):
+        for sharpness in (1e2, 1e3, 1e4, 1e5):
+            flat = minimize(
+                fall, flat, args=(sharpness,), jac=True, method="L-BFGS-B", options={"maxiter": 300}
+            ).x
+            best = max(best, flat.reshape(theta.shape), key=lambda t: margin_of(t, x, y))
+    return best
+
+
+def margin_of(theta: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
+    scores = y * (np.maximum(x @ theta[:, 1:].T, 0) @ theta[:, 0])
+    return float(scores.min() / np.sum(theta**2))
+
+
+def test_networks_trained_by_themselves_never_exceed_it_and_width_n_plus_1_comes_near():
+    """Proposition B.11: gamma_l1 / 2 = gamma* of width n + 1 and of every larger width."""
+    x, y = labelled(2, 0, n=6)
+    found = jm.max_margin(x, y)
+    rng = np.random.default_rng(0)
+    reached = [margin_of(trained(rng.normal(size=(7, 3)), x, y), x, y) for _ in range(8)]
+    assert max(reached) <= found.upper_bound * (1 + 1e-9)
+    assert max(reached) >= 0.98 * found.margin
+
+
+def test_the_margin_never_falls_with_width_and_stays_below_that_of_all_widths():
+    """Theorem 4.3, on the best of a few networks; one of them continues the narrower one."""
+    x, y = labelled(2, 0)
+    rng, best, values = np.random.default_rng(0), np.zeros((1, 3)), []
+    for m in (1, 2, 4, 8):
+        wide = jm.widen(TwoLayer(jnp.asarray(best[:, 1:]), jnp.asarray(best[:, 0])), m)
+        again = np.concatenate([np.asarray(wide.w)[:, None], np.asarray(wide.u)], axis=1)
+        starts = [rng.normal(size=(m, 3)) for _ in range(4)]
+        if values:
+            starts.append(again.astype(float))
+        best = max((trained(start, x, y) for start in starts), key=lambda t: margin_of(t, x, y))
+        values.append(margin_of(best, x, y))
+    assert all(b >= a - 1e-6 for a, b in itertools.pairwise(values))
+    assert values[-1] > max(values[0], 0) + 1e-3
+    assert values[-1] <= jm.max_margin(x, y).upper_bound * (1 + 1e-9)
+
+
+def test_the_margin_scales_with_x_and_does_not_know_the_order_or_the_names_of_the_labels():
+    x, y = labelled(2, 2)
+    margin = jm.max_margin(x, y).margin
+    order = np.random.default_rng(0).permutation(len(x))
+    for factor in (1e-12, 3.0, 1e12):
+        scaled = jm.max_margin(factor * x, y)
+        assert scaled.margin == pytest.approx(factor * margin, rel=2e-6)
+    assert jm.max_margin(x[order], y[order]).margin == pytest.approx(margin, rel=2e-6)
+    assert jm.max_margin(x, -y).margin == pytest.approx(margin, rel=2e-6)
+    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(2, 2)))[0]
+    assert jm.max_margin(x @ rotation, y).margin == pytest.approx(margin, rel=2e-6)
+
+
+def test_one_more_sample_never_raises_the_margin():
+    x, y = labelled(2, 3)
+    margins = [jm.max_margin(x[:n], y[:n]).margin for n in (6, 7, 8)]
+    assert margins[0] >= margins[1] * (1 - 2e-6)
+    assert margins[1] >= margins[2] * (1 - 2e-6)
+    assert margins[2] < margins[0]
+
+
+def test_two_samples_are_solved_by_hand():
+    """x = e_1, -e_1 with labels +, -: units at +-e_1, (|w| |u|) 1/4 each, so a margin of 1/4."""
+    for dtype in ("float32", "float64"):
+        with jax.enable_x64(dtype == "float64"):
+            x = jnp.array([[1.0], [-1.0]], dtype)
+            found = jm.max_margin(x, jnp.array([1.0, -1.0], dtype))
+        assert found.margin == pytest.approx(1 / 4, rel=1e-12)
+        assert found.upper_bound == pytest.approx(1 / 4, rel=1e-12)
+        np.testing.assert_allclose(found.dual, 0.5)
+
+
+def test_it_takes_starts_and_tells_what_it_had_where_it_stopped():
+    x, y = labelled(2, 4)
+    with pytest.raises(jm.ConvergenceError, match="raise max_rounds or tol") as caught:
+        jm.max_margin(x, y, max_rounds=2)
+    found = caught.value.result
+    best = jm.max_margin(x, y)
+    assert found.margin <= best.margin * (1 + 1e-9)
+    assert found.upper_bound >= best.margin * (1 - 1e-9)
+    assert attained(found.params, x, y) == pytest.approx(found.margin)
+    assert found.history.step.tolist() == [0, 1]
+    again = jm.max_margin(x, y, starts=best.params.u)
+    assert len(again.history.step) <= len(best.history.step)
+    assert again.margin == pytest.approx(best.margin, rel=2e-6)
+    assert "exact: the maximum over the sphere was enumerated" in repr(best)
+
+
+@pytest.mark.parametrize("d", [2, 4])
+def test_the_history_has_a_row_for_each_round_as_it_was_reported(d: int):
+    x, y = labelled(2, 0) if d == 2 else support(4)
+    seen = []
+    found = jm.max_margin(3 * x, y, on_record=lambda step, record: seen.append((step, record)))
+    history = found.history
+    assert history.step.tolist() == list(range(len(seen))) == [step for step, _ in seen]
+    for i, record in seen:
+        assert type(record) is jm.margins.MaxMarginHistory
+        assert {np.shape(leaf) for leaf in record} == {()}
+        assert record == jax.tree.map(lambda leaf, i=i: leaf[i], history)
+    assert history.margin[-1] <= found.margin * (1 + 1e-9)
+    assert history.margin[-1] == pytest.approx(found.margin, rel=1e-6)
+    assert history.upper_bound[-1] == pytest.approx(found.upper_bound, rel=1e-6)
+    assert np.all(np.diff(history.margin) >= -1e-9)
+    if d == 2:
+        assert np.all(np.diff(history.upper_bound) <= 0)
+        assert np.all(history.margin <= found.upper_bound * (1 + 1e-9))
+
+
+def test_the_results_are_pytrees_and_pass_pickle():
+    x, y = labelled(2, 0)
+    for found in (
+        jm.max_margin(x, y),
+        jm.l1_svm(x @ np.random.default_rng(0).normal(size=(2, 9)), y),
+    ):
+        again = pickle.loads(pickle.dumps(found))
+        assert type(again) is type(found)
+        assert repr(again) == repr(found)
+        jax.tree.map(np.testing.assert_array_equal, again, found)
+        assert type(jax.tree.map(np.asarray, found)) is type(found)
+    with pytest.raises(jm.ConvergenceError) as caught:
+        jm.max_margin(x, y, max_rounds=1)
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert error.result.margin == caught.value.result.margin
+
+
+def test_where_the_solver_fails_the_error_has_what_earlier_rounds_found(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    x, y = labelled(2, 0)
+    solve, calls = scipy.optimize.linprog, []
+
+    def failing(*args, **settings):
+        calls.append(1)
+        found = solve(*args, **settings)
+        if len(calls) > allowed:
+            found.success = False
+        return found
+
+    monkeypatch.setattr(scipy.optimize, "linprog", failing)
+    allowed = 2
+    with pytest.raises(jm.ConvergenceError, match="HiGHS did not solve") as caught:
+        jm.max_margin(x, y)
+    found = caught.value.result
+    assert found.history.step.tolist() == [0, 1]
+    assert attained(found.params, x, y) == pytest.approx(found.margin)
+    calls.clear()
+    allowed = 0
+    with pytest.raises(jm.ConvergenceError, match="HiGHS did not solve") as caught:
+        jm.max_margin(x, y)
+    assert caught.value.result is None
+
+
+def test_opposite_samples_of_separable_labels_are_no_fault():
+    x, y = hexagon()
+    y = np.array([1.0, 1, 1, -1, -1, -1])  # the sign of a linear function
+    found = jm.max_margin(x, y)
+    check_result(found, x, y)
+    assert found.margin == pytest.approx(margin_on_a_grid(x, y, 720), rel=1e-3)

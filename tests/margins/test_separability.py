@@ -1,0 +1,92 @@
+"""Labels that no network separates are found and named; all others pass."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import jaxmargin as jm
+from jaxmargin.margins._separability import (
+    listed_samples,
+    require_distinct_features,
+    require_separable,
+)
+from tests.margins.samples import circle, hexagon
+
+ROUNDING = 1e-12
+
+
+def is_separable(x: np.ndarray, y: np.ndarray) -> bool:
+    try:
+        require_separable(x, y, ROUNDING)
+    except ValueError:
+        return False
+    return True
+
+
+def test_it_agrees_with_the_margin_over_many_directions_for_all_labels():
+    """Samples on three lines through 0: some labels of opposite samples cannot be separated."""
+    x, _ = hexagon()
+    features, verdicts = np.maximum(x @ circle(1001).T, 0), []
+    for labels in itertools.product([-1.0, 1.0], repeat=6):
+        y = np.array(labels)
+        if abs(y.sum()) == 6:
+            continue
+        try:
+            margin = jm.l1_svm(features, y).margin
+        except ValueError:
+            margin = 0.0
+        assert is_separable(x, y) == (margin > 1e-9), labels
+        verdicts.append(margin > 1e-9)
+    assert verdicts.count(False) == 2
+
+
+def test_samples_that_no_network_separates_are_named():
+    x, y = hexagon()
+    with pytest.raises(ValueError, match="is 0 for every u, with p on samples") as caught:
+        jm.max_margin(x, y)
+    for i in range(6):
+        assert f"{i} (0.167)" in str(caught.value)
+    sums = np.maximum(circle(100) @ x.T, 0) @ y
+    np.testing.assert_allclose(sums, 0, atol=1e-12)
+    # In more dimensions too, among samples that would be separated; a bias resolves it.
+    rng = np.random.default_rng(0)
+    lifted = np.concatenate([np.pad(x, ((0, 0), (0, 3))), rng.normal(size=(3, 5))])
+    with pytest.raises(ValueError, match="is 0 for every u, with p on samples"):
+        jm.max_margin(lifted, np.append(y, [1, 1, -1]))
+    assert jm.max_margin(np.append(x, np.ones((6, 1)), axis=1), y).margin > 1e-3
+
+
+def test_the_vanishing_combination_is_that_of_the_message():
+    """With lengths 1 and 2 on the lines, p is in proportion to 1 / length."""
+    x, y = hexagon()
+    lengths = np.array([1.0, 2.0, 1.0, 2.0, 1.0, 2.0])
+    x = lengths[:, None] * x
+    with pytest.raises(ValueError, match="with p on samples") as caught:
+        require_separable(x, y, ROUNDING)
+    p = 1 / lengths / np.sum(1 / lengths)
+    np.testing.assert_allclose(np.maximum(circle(50) @ x.T, 0) @ (p * y), 0, atol=1e-12)
+    for i in range(6):
+        assert f"{i} ({p[i]:.3g})" in str(caught.value)
+
+
+def test_rays_that_differ_by_less_than_rounding_are_one():
+    near = np.array([[1.0, 0.0], [2.0, 2e-13], [0.0, 1.0]])
+    y = np.array([1.0, -1.0, 1.0])
+    with pytest.raises(ValueError, match="samples 0 and 1 lie on one ray"):
+        require_separable(near, y, ROUNDING)
+    require_separable(near, y, 1e-14)
+
+
+def test_equal_features_of_one_label_pass():
+    phi = np.array([[1.0, 2.0], [1.0, 2.0], [2.0, 1.0]])
+    require_distinct_features(phi, np.array([1.0, 1.0, -1.0]))
+    with pytest.raises(ValueError, match="rows 1 and 2 are equal"):
+        require_distinct_features(phi[[2, 0, 1]], np.array([1.0, 1.0, -1.0]))
+
+
+def test_a_message_lists_the_heaviest_samples():
+    p = np.array([0.05, 0.5, 0.0, 0.45])
+    assert listed_samples(p) == "samples 1 (0.5), 3 (0.45), 0 (0.05)"
+    assert listed_samples(p[:2], np.array([7, 9])) == "samples 9 (0.5), 7 (0.05)"
+    assert listed_samples(np.full(100, 0.01)).count("(") == 8
