@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 import jaxmargin
 from jaxmargin.experiments import EXPERIMENTS, figure_2
 from jaxmargin.experiments.harness.command_line import main
-from tests.data.idx_files import write_mnist
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -179,7 +178,10 @@ def test_small_figure_3_reads_the_folder_of_the_environment(tmp_path: Path, monk
     """Without the regularizer, the two regimes are one: same data, start and order."""
     out, folder = tmp_path / "out", tmp_path / "mnist"
     folder.mkdir()
-    write_mnist(folder, IMAGES, np.arange(12) % 10)
+    for images, labels in images.MNIST_FILES.values():
+        for name, array in ((images, IMAGES), (labels, np.arange(12, dtype=np.uint8) % 10)):
+            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            (folder / name.removesuffix(".gz")).write_bytes(header + array.tobytes())
     monkeypatch.setenv("JAXMARGIN_MNIST", str(folder))
     options = [*FEW, *WIDTHS, "--mnist-compared-widths", "4", "--lam", "0", "--mnist-lam", "0"]
     sizes = ["--n", "10", "--d", "4", "--mnist-epochs", "6", "--mnist-batch", "5"]

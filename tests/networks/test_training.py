@@ -1,8 +1,7 @@
-"""Training against loops in NumPy and optax: steps, batches, trials, halves, divergence."""
+"""Training against loops in NumPy and optax: steps, records, divergence."""
 
 import pickle
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,40 +10,13 @@ import optax
 import pytest
 
 import jaxmargin as jm
+from tests.networks.objectives import SGD, problem, quadratic, vector_problem
 
-
-@pytest.fixture(autouse=True)
-def _standard_promotion():
-    """Optax mixes the integer step count with floats."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
-def draw(*shape: int, seed: int = 0) -> jax.Array:
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
-
-
-def problem(k: int | None = None, n: int = 6, d: int = 3, m: int = 4):
-    """Network, inputs and labels: signs for a scalar network, classes for k outputs."""
-    params = jm.TwoLayer(draw(m, d), draw(m, seed=1) if k is None else draw(m, k, seed=1))
-    y = jnp.where(draw(n, seed=3) > 0, 1.0, -1.0) if k is None else jnp.arange(n) % k
-    return params, draw(n, d, seed=2), y
-
-
-def quadratic(params, x, y):
-    """Strongly convex in any vector of parameters; samples are the rows of x and entries of y."""
-    return jnp.mean((x @ params - y) ** 2)
-
-
-SGD = optax.sgd(0.1)  # one object, so that runs of the same shape share a compilation
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 def parameters(params, x, y):
     return params
-
-
-def vector_problem(n: int = 6, d: int = 3):
-    return draw(d, seed=4), draw(n, d, seed=2), draw(n, seed=5)
 
 
 def descend_numpy(params, x, y, *, k: int | None, lam: float, lr: float, num_steps: int):
@@ -126,88 +98,6 @@ def test_any_optimizer_equals_its_plain_loop(make):
         assert trained.history.objective[-1] < trained.history.objective[0]
 
 
-def visited(params, x, y):
-    """For x = I the gradient over a batch is its indicator, so that -params counts visits."""
-    return jnp.sum(x @ params)
-
-
-count_visits = partial(
-    jm.train, visited, optax.scale(-1.0), record=1, metrics=lambda params, x, y: -params
-)
-
-
-def visits(n: int, size: int, num_steps: int, seed: int = 0) -> np.ndarray:
-    """(num_steps, n): how often each step saw each sample."""
-    history = count_visits(
-        jnp.zeros(n), jnp.eye(n), jnp.zeros(n),
-        num_steps=num_steps, minibatch=jm.Minibatch(jax.random.key(seed), size),
-    ).history  # fmt: skip
-    return np.diff(np.asarray(history.metrics), axis=0)
-
-
-@pytest.mark.parametrize(("n", "size"), [(6, 2), (6, 6), (7, 3), (5, 1)])
-def test_each_epoch_visits_each_sample_once_in_a_new_order(n: int, size: int):
-    batches = n // size
-    seen = visits(n, size, 4 * batches)
-    np.testing.assert_array_equal(seen.sum(1), size)
-    epochs = seen.reshape(4, batches, n)
-    assert set(np.unique(epochs.sum(1))) <= {0.0, 1.0}
-    np.testing.assert_array_equal(epochs.sum((1, 2)), batches * size)
-    if size < n:
-        assert len({epoch.tobytes() for epoch in epochs}) > 1
-        assert (seen != visits(n, size, 4 * batches, seed=1)).any()
-
-
-def test_each_sample_is_dropped_as_often_as_another():
-    """With 7 samples and batches of 3 one is left out an epoch: each in turn, by chance."""
-    epochs = visits(7, 3, 2 * 70).reshape(70, 2, 7).sum(1)
-    dropped = np.sum(epochs == 0, axis=0)
-    assert dropped.sum() == 70
-    assert np.abs(dropped - 10).max() < 4.5 * np.sqrt(70 * (1 / 7) * (6 / 7))
-
-
-def test_a_full_minibatch_is_full_batch_descent():
-    params, x, y = vector_problem()
-    run = partial(jm.train, quadratic, SGD, params, x, y, num_steps=5)
-    batched = run(minibatch=jm.Minibatch(jax.random.key(0), 6))
-    np.testing.assert_allclose(batched.params, run().params, rtol=1e-5)
-
-
-MOMENTUM = optax.sgd(0.1, momentum=0.5)
-
-
-def norm_and_scores(params, x, y, test_x):
-    return {"norm": jnp.linalg.norm(params), "scores": test_x @ params}
-
-
-@pytest.mark.parametrize(("trials", "minibatch"), [(2, False), (3, True), (8, False)])
-def test_trials_are_single_runs(trials: int, minibatch: bool):
-    key = jax.random.key(6)
-    params, x, y = draw(trials, 3), draw(trials, 6, 3, seed=2), draw(trials, 6, seed=5)
-    test_x = draw(trials, 4, 3, seed=8)
-
-    run = partial(jm.train, quadratic, MOMENTUM, num_steps=9, record=4, metrics=norm_and_scores)
-    together = run(
-        params, x, y, metric_args=(test_x,), trials=True,
-        minibatch=jm.Minibatch(key, 2) if minibatch else None,
-    )  # fmt: skip
-    np.testing.assert_array_equal(together.history.step, [0, 4, 8, 9])
-    assert together.history.objective.shape == (trials, 4)
-    assert together.history.metrics["scores"].shape == (trials, 4, 4)
-    keys = jax.random.split(key, trials)
-    for i in range(trials):
-        alone = run(
-            params[i], x[i], y[i], metric_args=(test_x[i],),
-            minibatch=jm.Minibatch(keys[i], 2) if minibatch else None,
-        )  # fmt: skip
-        of_trial = jax.tree.map(lambda leaf: leaf[i], (together.params, together.history[1:]))  # noqa: B023
-        jax.tree.map(
-            partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6),
-            of_trial,
-            (alone.params, alone.history[1:]),
-        )
-
-
 @pytest.mark.parametrize(
     ("record", "steps"),
     [
@@ -257,114 +147,6 @@ def test_metrics_may_be_any_pytree_with_constants():
 def test_without_metrics_there_are_none():
     params, x, y = vector_problem()
     assert jm.train(quadratic, SGD, params, x, y, num_steps=1).history.metrics is None
-
-
-def params_average(decay: float) -> optax.GradientTransformation:
-    """Changes nothing, and keeps an exponential average of the parameters in its state."""
-
-    def update(updates, state, params: Any = None):
-        new = optax.apply_updates(params, updates)
-        return updates, optax.incremental_update(new, state, 1 - decay)
-
-    return optax.GradientTransformation(lambda params: params, update)
-
-
-CONTINUED = {
-    "schedule and momentum": lambda: optax.sgd(
-        optax.cosine_decay_schedule(0.1, 12), momentum=0.9, nesterov=True
-    ),
-    "adam": lambda: optax.adam(0.05),
-    "adamw with a schedule": lambda: optax.adamw(
-        optax.warmup_cosine_decay_schedule(0.0, 0.1, 4, 12), weight_decay=0.1
-    ),
-    "average of gradients": lambda: optax.chain(optax.ema(0.8), optax.scale(-0.1)),
-    "average of parameters": lambda: optax.chain(optax.sgd(0.1), params_average(0.8)),
-    "schedule-free sgd": lambda: optax.contrib.schedule_free_sgd(0.1, warmup_steps=5),
-    "schedule-free adamw": lambda: optax.contrib.schedule_free_adamw(0.1, warmup_steps=5),
-}
-
-
-def assert_same(a, b):
-    """Equal bits, also of random keys."""
-    assert all(jax.tree.leaves(jax.tree.map(lambda one, other: bool(jnp.all(one == other)), a, b)))
-
-
-def assert_two_halves_are_one_run(run, params, break_at: int, num_steps: int = 12):
-    """The same bits: parameters, records and the optimizer's state."""
-    whole = run(params=params, num_steps=num_steps, record=[break_at])
-    first = run(params=params, num_steps=break_at)
-    second = run(params=first.params, num_steps=num_steps - break_at, opt_state=first.opt_state)
-    assert_same(second.params, whole.params)
-    assert_same(second.opt_state, whole.opt_state)
-    assert second.opt_state.step == num_steps
-    for part, columns in ((first, slice(0, 2)), (second, slice(1, 3))):
-        expected = jax.tree.map(lambda leaf: leaf[..., columns], whole.history)  # noqa: B023
-        assert_same(part.history, expected)
-
-
-def check_halves(make, minibatch: jm.Minibatch | None):
-    params, x, y = vector_problem(n=7)
-    run = partial(jm.train, quadratic, make(), x=x, y=y, metrics=norms, minibatch=minibatch)
-    assert_two_halves_are_one_run(run, params, break_at=7)
-
-
-@pytest.mark.parametrize("make", CONTINUED.values(), ids=CONTINUED.keys())
-def test_a_run_in_two_halves_is_one_run(make):
-    """The break, after 7 steps, is inside the third epoch of 3 steps."""
-    check_halves(make, jm.Minibatch(jax.random.key(3), 2))
-
-
-def test_a_run_on_all_samples_in_two_halves_is_one_run():
-    check_halves(CONTINUED["schedule and momentum"], None)
-
-
-def norms(params, x, y):
-    return {"norm": jnp.linalg.norm(params)}
-
-
-@pytest.mark.parametrize("break_at", [1, 6])
-def test_trials_in_two_halves_are_one_run(break_at: int):
-    params, x, y = draw(4, 3), draw(4, 7, 3, seed=2), draw(4, 7, seed=5)
-    run = partial(
-        jm.train, quadratic, ADAM, x=x, y=y, trials=True,
-        minibatch=jm.Minibatch(jax.random.key(3), 2),
-    )  # fmt: skip
-    assert_two_halves_are_one_run(run, params, break_at)
-
-
-ADAM = optax.adam(0.05)
-
-
-def test_units_perturbed_in_two_halves_are_those_of_one_run():
-    params, x, y = problem(m=40)
-    optimizer = optax.chain(SGD, jm.perturb_units(jax.random.key(1), 0.05, unit_axis=0))
-    objective = jm.regularized(jm.two_layer, "logistic", lam=0.01)
-    run = partial(jm.train, objective, optimizer, x=x, y=y)
-    assert_two_halves_are_one_run(run, params, break_at=5)
-
-
-def test_a_state_survives_pickling():
-    params, x, y = vector_problem()
-    run = partial(jm.train, quadratic, ADAM, x=x, y=y)
-    first = run(params=params, num_steps=7)
-    loaded = pickle.loads(pickle.dumps(first))
-    assert isinstance(loaded, jm.networks.Trained)
-    for one in (first, loaded):
-        second = run(params=one.params, num_steps=5, opt_state=one.opt_state)
-        whole = run(params=params, num_steps=12, record=[7])
-        np.testing.assert_array_equal(second.params, whole.params)
-
-
-def test_a_state_of_optax_itself_starts_a_run():
-    """Adam with moments of its own, and the average that a schedule-free run is evaluated at."""
-    params, x, y = vector_problem()
-    state = jm.networks.OptState(0, ADAM.init(params))
-    run = partial(jm.train, quadratic, ADAM, params, x, y, num_steps=4)
-    np.testing.assert_array_equal(run(opt_state=state).params, run().params)
-    free = optax.contrib.schedule_free_sgd(0.1)
-    trained = jm.train(quadratic, free, params, x, y, num_steps=40)
-    average = optax.contrib.schedule_free_eval_params(trained.opt_state.inner, trained.params)
-    assert quadratic(average, x, y) < quadratic(params, x, y)
 
 
 def square(params, x, y):
