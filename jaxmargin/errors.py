@@ -3,6 +3,8 @@
 from functools import partial
 from typing import Any
 
+__all__ = ["ConvergenceError", "DivergenceError"]
+
 
 class DivergenceError(ValueError):
     """A run whose objective stopped being finite.

@@ -6,6 +6,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from jaxmargin._checks import require_count
 from jaxmargin._sphere_search import SphereMaximum, candidates, separated, uniform_directions
 
+__all__ = ["SphereMaximum", "maxima", "maximum", "sample_sphere"]
+
 
 def maximum(
     x: Float[Array, "n d"], dual: Float[Array, "n *k"], *, starts: Array | None = None

@@ -15,6 +15,8 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmargin._arithmetic import safe_power, scaled_power_sum
 
+__all__ = ["Norm", "l1", "l2", "linf", "lp", "per_layer", "sum_of_squares"]
+
 Norm = Callable[[PyTree], Float[Array, ""]]
 
 
