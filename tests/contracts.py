@@ -4,8 +4,9 @@ The rows of a package are in `tests/<package>/contracts.py`; those of `sphere` a
 the end of this file. `tests/registry.py` collects them. A public name has one row or several:
 
 - in `CONTRACTS`, if it is a function of arrays: it works under `jit`, `vmap` and `grad`;
-- in `DRIVERS`, if it is another function: concrete values, files, randomness, functions of functions;
-- in `CONTAINERS`, if it is a class: a result, a state, a setting or an error, with a tiny instance;
+- in `DRIVERS`, if it is another function: of concrete values, files, random keys or functions;
+- in `CONTAINERS`, if it is a class: a result, a state, a setting or an error, with a tiny
+  instance of it;
 - in `TYPES`, if it is the name of a type: an alias or a protocol.
 
 A name is written from `jaxmargin` on: `networks.two_layer`, `networks.norms.l1`, `sphere.maximum`.
@@ -15,7 +16,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 

@@ -71,9 +71,7 @@ def _path():
 
 CONTAINERS: dict[str, Callable[[], Any]] = {
     "margins.L1SVM": lambda: jm.l1_svm(jnp.eye(3), np.array([1.0, -1.0, 1.0])),
-    "margins.MarginBound": lambda: margins.margin_bound(
-        0.1, n=10, depth=2, radius=1.0, delta=0.1
-    ),
+    "margins.MarginBound": lambda: margins.margin_bound(0.1, n=10, depth=2, radius=1.0, delta=0.1),
     "margins.MarginPath": _path,
     "margins.MaxMargin": lambda: jm.max_margin(jnp.eye(2), np.array([1.0, -1.0])),
     "margins.RademacherEstimate": lambda: margins.rademacher_complexity(
