@@ -32,6 +32,8 @@ class Contract(NamedTuple):
         args: `args(dtype)` gives tiny arguments.
         edges: `edges(dtype)` gives arguments at which the gradient in the first must be finite.
         vmap: whether mapping over a new leading axis of every argument must equal a loop.
+        float32_error: relative difference that the results in float32 and float64 may have; None
+            where they are not comparable, since random draws depend on the dtype.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Contract(NamedTuple):
     args: Callable[[Any], tuple]
     edges: Callable[[Any], list[tuple]] | None = None
     vmap: bool = True
+    float32_error: float | None = 2e-5
 
 
 def normal(*shape: int, dtype, seed: int = 0):

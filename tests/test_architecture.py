@@ -4,11 +4,13 @@ import ast
 import statistics
 from collections import Counter
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 import pytest
 
 from tests.house_rules import FILES, PACKAGES, faults, imports, target_file
 
+TESTS = Path(__file__).parent
 MAX_MEDIAN = 200  # lines of a file
 MAX_FOLDER = 14  # files
 
@@ -36,6 +38,17 @@ def test_folders_and_files_are_short():
     folders = Counter(module.rpartition(".")[0] for module in FILES)
     assert {folder: count for folder, count in folders.items() if count > MAX_FOLDER} == {}
     assert statistics.median(len(source.splitlines()) for source in FILES.values()) <= MAX_MEDIAN
+
+
+def test_every_module_has_tests_of_its_own():
+    """`tests/kernels/test_svm.py` are those of `jaxmargin/kernels/_svm.py`."""
+    missing = []
+    for module in FILES:
+        folder, _, file = module.rpartition(".")
+        path = TESTS.joinpath(*folder.split("."), f"test_{file.lstrip('_')}.py")
+        if not file.endswith("__") and not path.exists():
+            missing.append(module)
+    assert missing == []
 
 
 LONG = "\n".join(["def f():", *["    x = 1"] * 45])

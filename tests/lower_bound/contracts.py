@@ -27,7 +27,8 @@ def _on_cube(name: str, call: Callable) -> Contract:
 
 
 def _in_span(name: str, call: Callable) -> Contract:
-    return Contract(f"lower_bound.{name}", call, spanned)
+    # The samples lie near the points, where float32 knows the cosine to 2e-4 at best.
+    return Contract(f"lower_bound.{name}", call, spanned, float32_error=2e-3)
 
 
 CONTRACTS = [
