@@ -1,0 +1,82 @@
+"""The contracts of `jaxmargin.margins`: see `tests/contracts.py`."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxmargin as jm
+from jaxmargin import margins
+from tests.contracts import Contract, labels, net, normal, samples, zero_net
+
+CONTRACTS = [
+    Contract(
+        "margins.sample_margins",
+        jm.sample_margins,
+        lambda dtype: (normal(3, 4, dtype=dtype), labels()),
+    ),
+    Contract(
+        "margins.normalized_margin",
+        partial(jm.normalized_margin, jm.two_layer),
+        lambda dtype: (net(dtype), *samples(dtype)),
+        edges=lambda dtype: [(zero_net(dtype), *samples(dtype))],
+    ),
+    Contract(
+        "margins.margin_distribution",
+        partial(jm.margin_distribution, jm.two_layer),
+        lambda dtype: (net(dtype), *samples(dtype)),
+    ),
+    Contract(
+        "margins.rademacher_bound",
+        lambda radius, norms: margins.rademacher_bound(
+            n=100, depth=3, radius=radius, layer_norms=norms
+        ),
+        lambda dtype: (jnp.asarray(2.0, dtype), jnp.asarray([0.5, 1.0, 2.0], dtype)),
+    ),
+    Contract(
+        "margins.margin_bound",
+        partial(margins.margin_bound, n=100, depth=2, radius=1.0, delta=0.1),
+        lambda dtype: (jnp.asarray(0.2, dtype),),
+        edges=lambda dtype: [(jnp.asarray(value, dtype),) for value in (0.0, -1.0, 0.5, 1e-12)],
+    ),
+    Contract(
+        "margins.margin_loss_bound",
+        partial(margins.margin_loss_bound, depth=2, radius=1.0, delta=0.1),
+        lambda dtype: (jnp.asarray([0.2, 0.4, -0.1], dtype),),
+        edges=lambda dtype: [(jnp.asarray([0.0, -0.1], dtype),)],
+    ),
+    Contract(
+        "margins.rademacher_complexity",
+        lambda x: margins.rademacher_complexity(jax.random.key(0), x, num_draws=3),
+        lambda dtype: (normal(4, 2, dtype=dtype),),
+        float32_error=None,
+    ),
+]
+DRIVERS = {
+    "margins.guaranteed_margin",
+    "margins.l1_svm",
+    "margins.log_theorem_regularization",
+    "margins.margin_path",
+    "margins.max_margin",
+    "margins.regularization_for_margin",
+}
+
+
+def _path():
+    x, y = samples("float32")
+    return jm.margin_path(jm.two_layer, net("float32"), x, y, [0.1], num_steps=2)
+
+
+CONTAINERS: dict[str, Callable[[], Any]] = {
+    "margins.L1SVM": lambda: jm.l1_svm(jnp.eye(3), np.array([1.0, -1.0, 1.0])),
+    "margins.MarginBound": lambda: margins.margin_bound(0.1, n=10, depth=2, radius=1.0, delta=0.1),
+    "margins.MarginPath": _path,
+    "margins.MaxMargin": lambda: jm.max_margin(jnp.eye(2), np.array([1.0, -1.0])),
+    "margins.RademacherEstimate": lambda: margins.rademacher_complexity(
+        jax.random.key(0), jnp.eye(2), num_draws=2
+    ),
+}
+TYPES: set[str] = set()
