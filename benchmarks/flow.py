@@ -21,7 +21,8 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 
 from benchmarks.timing import interleaved
-from jaxmargin import Flow, Measure, perturbed_flow, sample_sphere, two_layer_problem
+from jaxmargin import Measure, perturbed_flow, sample_sphere, two_layer_problem
+from jaxmargin.mean_field import Flow
 
 LAM, STEP_SIZE, NOISE = 0.01, 0.02, 1e-3
 TOLERANCE = 1e-4  # of all entries as a whole: rounding may flip a relu
