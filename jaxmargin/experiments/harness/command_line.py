@@ -79,7 +79,7 @@ def reproduce() -> None:
     """Run one experiment. It makes a picture, a JSON file, and a table of the paper's claims."""
 
 
-def _subcommand(experiment: Experiment) -> click.Command:
+def subcommand(experiment: Experiment) -> click.Command:
     """`reproduce <experiment>`, with an option for each of its settings."""
     default = next(iter(experiment.presets))
     options: list[click.Parameter] = [
@@ -127,7 +127,7 @@ def _option_type(default: Any) -> click.ParamType | type:
 
 
 for _experiment in EXPERIMENTS.values():
-    reproduce.add_command(_subcommand(_experiment))
+    reproduce.add_command(subcommand(_experiment))
 
 
 class _TerminalContext(Context):
