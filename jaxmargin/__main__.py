@@ -7,7 +7,7 @@ import jax
 
 
 def main() -> int:
-    """Run the command line with one CPU device for each core, so that trials share the cores."""
+    """Run the command line, with one CPU device for each core so that trials share the cores."""
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     try:

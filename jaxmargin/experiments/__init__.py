@@ -1,4 +1,8 @@
-"""The paper's figures and theorems as experiments: settings, a jitted run, claims, a picture."""
+"""The paper's figures and theorems as experiments (sections 2, 3 and 5, appendices B.3 and F).
+
+Each has a table of settings, a jitted run, claims of the paper beside what was measured, and a
+picture. `EXPERIMENTS` holds them by the names that the command line takes.
+"""
 
 from jaxmargin.experiments import (
     figure_1,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmargin import data
+from jaxmargin.data.synthetic import two_axis
 from jaxmargin.experiments.harness import plots
 from jaxmargin.experiments.harness.experiment import Claim, Context, Experiment, Series, setting
 from jaxmargin.margins.normalized import normalized_margin
@@ -36,9 +36,9 @@ def four_units(d: int) -> TwoLayer:
 
 
 def run(settings: Settings, context: Context) -> Series:
-    """Draw from D; count its four cases, correlate label and noise, measure the margin."""
+    """Draw from D, count its four cases, correlate label and noise, and measure the margin."""
     del context  # nothing here takes long
-    x, y = data.two_axis(jax.random.key(settings.seed), settings.n, settings.d)
+    x, y = two_axis(jax.random.key(settings.seed), settings.n, settings.d)
     margin = normalized_margin(two_layer, four_units(settings.d), x, y)
     points, labels = np.asarray(x), np.asarray(y)
     cases = (points[:, None, :2] == CORNERS).all(-1) & (labels[:, None] == CORNER_LABELS)
@@ -50,7 +50,7 @@ def run(settings: Settings, context: Context) -> Series:
 
 
 def claims(settings: Settings, series: Series) -> list[Claim]:
-    """Equation 2.1, and the margin of appendix B.2's network."""
+    """Equation 2.1, and the margin of the network of appendix B.2."""
     n, count, correlation = settings.n, series["count"], series["correlation"]
     share_error = (0.25 * 0.75 / n) ** 0.5
     worst = np.abs(correlation).max() * n**0.5
@@ -74,7 +74,7 @@ def claims(settings: Settings, series: Series) -> list[Claim]:
 
 
 def plot(settings: Settings, series: Series) -> Figure:
-    """The four points, sized by how often they were drawn, over the classifier's regions."""
+    """The four points, sized by how often they were drawn, over the regions of the classifier."""
     figure, (axes,) = plots.panels(1, width=3.4, height=3.2)
     grid = np.linspace(-1.6, 1.6, 401)
     first, second = np.meshgrid(grid, grid)

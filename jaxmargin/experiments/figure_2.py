@@ -1,7 +1,7 @@
 """Figure 2: the same start, trained with and without the regularizer (section 5).
 
-The paper leaves open the law of the inputs and of the teacher's weights, the student's width
-and the balance of the classes; the defaults below reproduce its figure.
+The paper leaves open the law of the inputs, that of the teacher's weights, the width of the trained
+network and the balance of the classes. The defaults below reproduce its figure.
 """
 
 from dataclasses import dataclass, replace
@@ -14,8 +14,7 @@ import optax
 from jaxtyping import Array
 from matplotlib.figure import Figure
 
-from jaxmargin.experiments import samples as teachers
-from jaxmargin.experiments.harness import plots
+from jaxmargin.experiments.harness import plots, samples
 from jaxmargin.experiments.harness.experiment import (
     Claim,
     Context,
@@ -60,22 +59,13 @@ QUICK = replace(PAPER, trials=6)
 def run(settings: Settings, context: Context) -> Series:
     """Train every trial twice from the same start, with `lam` and with 0."""
     key_data, key_start = jax.random.split(jax.random.key(settings.seed))
-    x, y, *test = teachers.draw(
-        key_data,
-        trials=settings.trials,
-        n=settings.n,
-        test_samples=settings.test_samples,
-        d=settings.d,
-        hidden=settings.hidden,
-        margin=settings.margin,
-        max_majority=settings.max_majority,
-    )
+    x, y, *test = samples.labelled(key_data, settings, settings.n)
     init = partial(init_two_layer, d=settings.d, m=settings.width, std=settings.init_std)
     start = jax.vmap(init)(jax.random.split(key_start, settings.trials))
     record = _recorded(settings.steps)
 
     def regime(lam: float, tick: Tick) -> Series:
-        _, history = train(
+        history = train(
             regularized(two_layer, "logistic", lam=lam),
             optax.sgd(settings.learning_rate),
             start,
@@ -87,7 +77,7 @@ def run(settings: Settings, context: Context) -> Series:
             metric_args=(*test, start),
             trials=True,
             on_record=tick,
-        )
+        ).history
         return {"step": np.asarray(history.step), **_to_numpy(history.metrics)}
 
     series: Series = {}
@@ -99,7 +89,7 @@ def run(settings: Settings, context: Context) -> Series:
 
 
 def _recorded(steps: int) -> list[int]:
-    """Every step of the first 100, then a hundred times."""
+    """Each of the first 100 steps, and then a hundred more."""
     return [*range(FIT_STEPS + 1), *np.linspace(FIT_STEPS, steps, 101, dtype=int)[1:-1].tolist()]
 
 
@@ -121,7 +111,7 @@ def _to_numpy(tree: dict[str, Array]) -> Series:
 
 
 def claims(settings: Settings, series: Series) -> list[Claim]:
-    """Section 5's statements about Figure 2."""
+    """The statements of section 5 about Figure 2."""
     final = {
         name: (series[f"regularized/{name}"][:, -1], series[f"unregularized/{name}"][:, -1])
         for name in ("test_accuracy", "margin", "pattern_change")
@@ -164,13 +154,13 @@ def claims(settings: Settings, series: Series) -> list[Claim]:
 
 
 def _first_fit(series: Series, regime: str) -> np.ndarray:
-    """(t,) first recorded step without a training error; infinite where there is none."""
+    """The first recorded step (t,) without a training error; infinite where there is none."""
     fits = series[f"{regime}/train_error"] == 0
     return np.where(fits.any(axis=1), series["step"][fits.argmax(axis=1)], np.inf)
 
 
 def plot(settings: Settings, series: Series) -> Figure:
-    """Normalised margin, test accuracy and activation patterns changed, against the step."""
+    """Normalized margin, test accuracy and share of patterns that changed, against the step."""
     figure, axes = plots.panels(3)
     labels = {
         "regularized": rf"$\lambda = {plots.power_of_ten(settings.lam)}$",

@@ -1,254 +1,33 @@
 """Figure 3: margin and test error against the width, of networks that fit (appendix F.1).
 
-The paper leaves open the start and the size of the minibatches. The start decides: small, the
-margin rises with the width; N(0, 1), it falls. The regularizer, at the paper's strength, adds
-next to nothing, as training without it shows.
+The paper leaves open the start and the size of the minibatches. The start decides: from a small one
+the margin rises with the width, and from N(0, 1) it falls. At the paper's strength the regularizer
+adds next to nothing, as training without it shows.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import NamedTuple
-
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxmargin import data
-from jaxmargin.experiments import samples as teachers
-from jaxmargin.experiments.harness import plots
-from jaxmargin.experiments.harness.experiment import (
-    Claim,
-    Context,
-    Experiment,
-    Series,
-    Tick,
-    setting,
+from jaxmargin.experiments.figure_3_networks import (
+    CPU,
+    PAPER,
+    QUICK,
+    Regime,
+    Settings,
+    image_regimes,
+    run,
+    synthetic_regimes,
 )
+from jaxmargin.experiments.harness import plots
+from jaxmargin.experiments.harness.experiment import Claim, Experiment, Series
 from jaxmargin.experiments.harness.statistics import Estimate, mean, ratio_of_means, slope
-from jaxmargin.experiments.samples import Samples
-from jaxmargin.margins.normalized import normalized_margin, sample_margins
-from jaxmargin.networks.models import TwoLayer, init_two_layer, two_layer
-from jaxmargin.networks.objective import regularized
-from jaxmargin.networks.training import Minibatch, train
 
-RECORDS = 20  # of a run, for the progress bar
-CLASSES = 10
 VISIBLE = 1.05  # a ratio of margins that a reader of the figure would see
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Defaults are the preset "paper"."""
-
-    trials: int = setting(20, "synthetic: independent teachers, data sets and starts")
-    widths: tuple[int, ...] = setting(tuple(2**i for i in range(4, 11)), "synthetic: hidden units")
-    n: int = setting(200, "synthetic: training samples")
-    d: int = setting(20, "synthetic: input dimension")
-    hidden: int = setting(10, "synthetic: hidden units of the teacher")
-    margin: float = setting(0.01, "synthetic: least |f(x)| of the teacher on a sample", least=0)
-    max_majority: float = setting(0.65, "redraw teachers whose larger class exceeds this share")
-    init_std: float = setting(0.02, "synthetic: standard deviation of every initial weight")
-    large_std: float = setting(1.0, "synthetic: that of the large start")
-    compared_widths: tuple[int, ...] = setting(
-        (16, 64, 256), "synthetic: units of the large start and of lam = 0"
-    )
-    lam: float = setting(1e-5, "synthetic: strength of lam * ||Theta||_F^2", least=0)
-    learning_rate: float = setting(0.1, "synthetic: step size of full-batch gradient descent")
-    steps: int = setting(80_000, "synthetic: steps of gradient descent", least=RECORDS)
-    test_samples: int = setting(2_000, "synthetic: fresh samples for the test error")
-    mnist: str = setting(
-        "",
-        "folder with MNIST's four IDX files; without one, the small digits of scikit-learn",
-        environment="JAXMARGIN_MNIST",
-    )
-    mnist_images: int = setting(60_000, "images: at most so many for training")
-    mnist_widths: tuple[int, ...] = setting(tuple(2**i for i in range(6, 16)), "images: units")
-    mnist_compared_widths: tuple[int, ...] = setting((64, 256, 1024), "images: units of lam = 0")
-    mnist_init_std: float = setting(0.001, "images: standard deviation of every initial weight")
-    mnist_lam: float = setting(1e-6, "images: strength of lam * ||Theta||_F^2", least=0)
-    mnist_learning_rate: float = setting(0.01, "images: step size of stochastic descent")
-    mnist_batch: int = setting(32, "images: samples a step")
-    mnist_epochs: int = setting(600, "images: passes over the training images")
-    seed: int = setting(0, "seed of all randomness", least=0)
-
-
-PAPER = Settings()
-CPU = replace(
-    PAPER,
-    mnist_widths=tuple(2**i for i in range(6, 11)),
-    mnist_compared_widths=(64, 256),
-)
-QUICK = replace(
-    PAPER,
-    trials=6,
-    widths=(16, 64, 256),
-    steps=20_000,
-    mnist_images=2_000,
-    mnist_widths=(32, 64, 128, 256),
-    mnist_compared_widths=(32, 128),
-    mnist_learning_rate=0.1,
-    mnist_batch=8,
-    mnist_epochs=200,
-)
-
-
-class Regime(NamedTuple):
-    """A curve of one data set: where training starts, how it is regularized, and its look."""
-
-    std: float
-    lam: float
-    widths: Sequence[int]
-    label: str
-    color: str
-
-
-def _synthetic(s: Settings) -> dict[str, Regime]:
-    return {
-        "regularized": Regime(s.init_std, s.lam, s.widths, _lam(s.lam), plots.BLUE),
-        "unregularized": Regime(s.init_std, 0.0, s.compared_widths, _lam(0), plots.VERMILLION),
-        "large": Regime(s.large_std, s.lam, s.compared_widths, _lam(s.lam), plots.GREEN),
-    }
-
-
-def _images(s: Settings) -> dict[str, Regime]:
-    std, lam, few = s.mnist_init_std, s.mnist_lam, s.mnist_compared_widths
-    return {
-        "regularized": Regime(std, lam, s.mnist_widths, _lam(lam), plots.BLUE),
-        "unregularized": Regime(std, 0.0, few, _lam(0), plots.VERMILLION),
-    }
-
-
-def _lam(value: float) -> str:
-    return rf"$\lambda = {plots.power_of_ten(value)}$"
-
-
-def run(settings: Settings, context: Context) -> Series:
-    """Margin and errors (t, widths) of every regime; the images have one trial."""
-    images = _draw_images(settings)  # first: the folder may be wrong
-    synthetic = _draw_synthetic(settings)
-    series: Series = {
-        "synthetic/n": np.array(synthetic.x.shape[1]),
-        "synthetic/radius": np.asarray(jnp.linalg.norm(synthetic.x, axis=-1).max(axis=-1)),
-        "images/n": np.array(images.x.shape[0]),
-        "images/radius": np.asarray(jnp.linalg.norm(images.x, axis=-1).max(axis=-1)),
-    }
-    for panel, regimes, fit, samples in (
-        ("synthetic", _synthetic(settings), _fit_synthetic, synthetic),
-        ("images", _images(settings), _fit_images, images),
-    ):
-        trials = settings.trials if panel == "synthetic" else 1
-        for name, regime in regimes.items():
-            parts = [
-                context.part(
-                    f"{panel} {name}, {m} units",
-                    trials * (RECORDS + 1),
-                    partial(fit, settings, samples, regime, m),
-                )
-                for m in regime.widths
-            ]
-            series[f"{panel}/{name}/width"] = np.array(regime.widths)
-            for metric in parts[0]:
-                found = [part[metric] for part in parts]
-                series[f"{panel}/{name}/{metric}"] = np.stack(found, axis=1)
-    return series
-
-
-def _draw_synthetic(settings: Settings) -> Samples:
-    """One teacher a trial, the same for every width and regime."""
-    return teachers.draw(
-        jax.random.fold_in(jax.random.key(settings.seed), 0),
-        trials=settings.trials,
-        n=settings.n,
-        test_samples=settings.test_samples,
-        d=settings.d,
-        hidden=settings.hidden,
-        margin=settings.margin,
-        max_majority=settings.max_majority,
-    )
-
-
-def _draw_images(settings: Settings) -> Samples:
-    """MNIST of the folder, or scikit-learn's digits, a quarter of them for testing."""
-    if settings.mnist:
-        train_set, test_set = (data.mnist(settings.mnist, split=s) for s in ("train", "test"))
-    else:
-        x, y = data.digits()
-        order = jax.random.permutation(jax.random.key(settings.seed), len(x))
-        tested, fitted = jnp.split(order, [len(x) // 4])
-        train_set, test_set = (x[fitted], y[fitted]), (x[tested], y[tested])
-    x, y = (values[: settings.mnist_images] for values in train_set)
-    if settings.mnist_batch > len(x):
-        raise ValueError(
-            f"mnist_batch must be at most the {len(x)} images, got {settings.mnist_batch}"
-        )
-    return Samples(x, y, *test_set)
-
-
-def _fit_synthetic(
-    settings: Settings, samples: Samples, regime: Regime, m: int, tick: Tick
-) -> Series:
-    """Full-batch gradient descent; every metric (t,) at its end."""
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed), 1), m)
-    init = partial(init_two_layer, d=settings.d, m=m, std=regime.std)
-    _, history = train(
-        regularized(two_layer, "logistic", lam=regime.lam),
-        optax.sgd(settings.learning_rate),
-        jax.vmap(init)(jax.random.split(key, settings.trials)),
-        samples.x,
-        samples.y,
-        num_steps=settings.steps,
-        record=_recorded(settings.steps),
-        metrics=_metrics,
-        metric_args=(samples.x_test, samples.y_test),
-        trials=True,
-        on_record=tick,
-    )
-    return {name: np.asarray(values[:, -1]) for name, values in history.metrics.items()}
-
-
-def _fit_images(settings: Settings, samples: Samples, regime: Regime, m: int, tick: Tick) -> Series:
-    """Stochastic gradient descent; every metric (1,) at its end."""
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed), 2), m)
-    key_start, key_order = jax.random.split(key)
-    n, d = samples.x.shape
-    num_steps = settings.mnist_epochs * (n // settings.mnist_batch)
-    _, history = train(
-        regularized(two_layer, "cross_entropy", lam=regime.lam),
-        optax.sgd(settings.mnist_learning_rate),
-        init_two_layer(key_start, d, m, k=CLASSES, std=regime.std),
-        samples.x,
-        samples.y,
-        num_steps=num_steps,
-        record=_recorded(num_steps),
-        metrics=_metrics,
-        metric_args=(samples.x_test, samples.y_test),
-        minibatch=Minibatch(key_order, settings.mnist_batch),
-        on_record=tick,
-    )
-    return {name: np.asarray(values[-1:]) for name, values in history.metrics.items()}
-
-
-def _recorded(steps: int) -> list[int]:
-    return np.linspace(0, steps, RECORDS + 1, dtype=int).tolist()
-
-
-def _metrics(
-    params: TwoLayer, x: Array, y: Array, x_test: Array, y_test: Array
-) -> dict[str, Array]:
-    return {
-        "margin": normalized_margin(two_layer, params, x, y),
-        "train_error": jnp.mean(sample_margins(two_layer(params, x), y) <= 0),
-        "test_error": jnp.mean(sample_margins(two_layer(params, x_test), y_test) <= 0),
-    }
-
-
 def claims(settings: Settings, series: Series) -> list[Claim]:
-    """What appendix F.1 says of Figure 3, and what the regularizer and the start do."""
+    """What appendix F.1 says of Figure 3, and what the regularizer and the start do to it."""
     return [
         *_synthetic_claims(settings, series),
         _large_start_claim(settings, series),
@@ -274,7 +53,7 @@ def _synthetic_claims(settings: Settings, series: Series) -> list[Claim]:
 
 
 def _trend_claim(statement: str, metric: str, sign: int, series: Series) -> Claim:
-    """From the narrowest to the widest: means of the trials that fit, paired where both do."""
+    """From the narrowest to the widest: means of the trials that fit, and their paired change."""
     widths, values = (series[f"synthetic/regularized/{name}"] for name in ("width", metric))
     fits = series["synthetic/regularized/train_error"] == 0
 
@@ -293,7 +72,7 @@ def _trend_claim(statement: str, metric: str, sign: int, series: Series) -> Clai
 
 
 def _regularizer_claim(label: str, panel: str, lam: float, series: Series) -> Claim:
-    """The margin over that without a regularizer, of the trials that fit in both ways."""
+    """The margin over that without a regularizer, for the trials that fit either way."""
     with_lam, without = (
         dict(zip(series[f"{panel}/{name}/width"], series[f"{panel}/{name}/margin"].T, strict=True))
         for name in ("regularized", "unregularized")
@@ -357,16 +136,16 @@ def _image_claims(settings: Settings, series: Series) -> list[Claim]:
 
 
 def _mean(values: np.ndarray) -> Estimate:
-    """Mean over the trials that fit (t',); NaN where none does."""
+    """The mean of values (t',) of the trials that fit; NaN where none does."""
     return mean(values) if len(values) else Estimate(np.nan, np.nan)
 
 
 def plot(settings: Settings, series: Series) -> Figure:
-    """Margin above, test error below: synthetic data from both starts, and the images."""
+    """Margins above, test errors below: synthetic data from either start, and the images."""
     figure, axes = plots.panels(3, rows=2, height=2.5)
-    regimes = _synthetic(settings)
+    regimes = synthetic_regimes(settings)
     large = {"large": regimes.pop("large")}
-    columns = (("synthetic", regimes), ("synthetic", large), ("images", _images(settings)))
+    columns = (("synthetic", regimes), ("synthetic", large), ("images", image_regimes(settings)))
     for column, (panel, curves) in enumerate(columns):
         widths = [m for regime in curves.values() for m in regime.widths]
         for metric, one in zip(("margin", "test_error"), axes[column::3], strict=True):
@@ -389,7 +168,7 @@ def plot(settings: Settings, series: Series) -> Figure:
 
 
 def _curve(one: Axes, series: Series, key: str, metric: str, regime: Regime) -> None:
-    """Mean over the trials that fit, with their number where it is not all."""
+    """Draw the mean over the trials that fit, and say how many these are where it is not all."""
     values, fits = series[f"{key}/{metric}"], series[f"{key}/train_error"] == 0
     means = [_mean(values[fits[:, i], i]) for i in range(len(regime.widths))]
     center, error = np.array(means).T

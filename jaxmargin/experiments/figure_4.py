@@ -1,14 +1,15 @@
 """Figure 4: networks against kernel methods as the sample grows (appendix F.2).
 
 The paper leaves open the start, the law of the inputs and which kernel classifier it plots. Here
-the start is small, classification takes N(0, I) inputs and regression the unit sphere (on
-Gaussian inputs gradient descent diverges at this step size), and the kernel's main line is the
-hard-margin SVM: least-norm interpolation of the labels exaggerates the gap.
+the start is small. The inputs are N(0, I) in classification and uniform on the unit sphere in
+regression, where gradient descent diverges on Gaussian inputs at this step size. The kernel's main
+line is the hard-margin SVM, since least-norm interpolation of the labels exaggerates the gap.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,6 @@ import optax
 from jaxtyping import Array
 from matplotlib.figure import Figure
 
-from jaxmargin import data
 from jaxmargin.experiments.harness import plots
 from jaxmargin.experiments.harness.experiment import (
     Claim,
@@ -27,6 +27,13 @@ from jaxmargin.experiments.harness.experiment import (
     Tick,
     setting,
 )
+from jaxmargin.experiments.harness.grid import (
+    RECORDS,
+    measure_cells,
+    record_steps,
+    training_ticks,
+)
+from jaxmargin.experiments.harness.samples import Samples, labelled, valued
 from jaxmargin.experiments.harness.statistics import mean, ratio_of_means
 from jaxmargin.kernels.closed_form import two_layer_ntk
 from jaxmargin.kernels.predictors import fit_interpolant, fit_svm, kernel_predict
@@ -36,7 +43,6 @@ from jaxmargin.networks.objective import regularized
 from jaxmargin.networks.training import train
 
 RELU_FEATURES = partial(two_layer_ntk, r_w=0.0, r_u=1.0)  # the paper's baseline
-RECORDS = 20  # of a run, for the progress bar
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,10 @@ class Method:
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: data, the network's loss, the test loss, and the kernel methods."""
+    """One panel: its data, the network's loss, the test loss, and the kernel methods."""
 
     label: str
+    draw: Callable[[Array, Any, int], Samples]
     loss: str
     test_loss: Callable[[Array, Array], Array]
     methods: dict[str, Method]
@@ -88,6 +95,7 @@ def _zero_one_loss(scores: Array, y: Array) -> Array:
 PANELS = {
     "classification": Panel(
         "0-1 test error",
+        labelled,
         "logistic",
         _zero_one_loss,
         {
@@ -98,6 +106,7 @@ PANELS = {
     ),
     "regression": Panel(
         "squared test error",
+        valued,
         "squared",
         squared_loss,
         {
@@ -118,66 +127,43 @@ def run(settings: Settings, context: Context) -> Series:
     """Test errors (t, sizes) of the network and of each kernel method, for both panels."""
     series: Series = {"n": np.array(settings.sizes)}
     for panel in PANELS:
-        parts = [
-            context.part(
-                f"{panel}, n = {n}",
-                settings.trials * (RECORDS + 1),
-                partial(_errors, panel, n, settings),
-            )
-            for n in settings.sizes
-        ]
-        for method in parts[0]:
-            series[f"{panel}/{method}"] = np.stack([part[method] for part in parts], axis=1)
+        cells = (
+            (f"{panel}, n = {n}", partial(_errors, panel, n, settings)) for n in settings.sizes
+        )
+        found = measure_cells(context, cells, ticks=training_ticks(settings.trials))
+        series |= {f"{panel}/{method}": errors for method, errors in found.items()}
     return series
 
 
-def _errors(panel: str, n: int, settings: Settings, tick: Tick) -> Series:
+def _errors(name: str, n: int, settings: Settings, tick: Tick) -> Series:
     """Test error (t,) of the network and of each kernel method at n samples."""
+    panel = PANELS[name]
     key = jax.random.fold_in(jax.random.key(settings.seed), n)
     key_data, key_start = jax.random.split(key)
-    x, y = _draw_data(key_data, panel, n, settings)
-    fitted, test = (x[:, :n], y[:, :n]), (x[:, n:], y[:, n:])
-    spec = PANELS[panel]
+    samples = panel.draw(key_data, settings, n)
     errors = {
-        name: _kernel_error(method, spec.test_loss, fitted, test)
-        for name, method in spec.methods.items()
+        name: _kernel_error(method, panel.test_loss, samples)
+        for name, method in panel.methods.items()
     }
     init = partial(init_two_layer, d=settings.d, m=n, std=settings.init_std)
     trained = train(
-        regularized(two_layer, spec.loss, lam=settings.lam),
+        regularized(two_layer, panel.loss, lam=settings.lam),
         optax.sgd(settings.learning_rate),
         jax.vmap(init)(jax.random.split(key_start, settings.trials)),
-        *fitted,
+        samples.x,
+        samples.y,
         num_steps=settings.steps,
-        record=np.linspace(0, settings.steps, RECORDS + 1, dtype=int).tolist(),
+        record=record_steps(settings.steps),
         trials=True,
         on_record=tick,
     )
-    scores = jax.lax.map(lambda args: two_layer(*args), (trained.params, test[0]))
-    errors["network"] = jnp.mean(spec.test_loss(scores, test[1]), axis=1)
+    scores = jax.lax.map(lambda args: two_layer(*args), (trained.params, samples.x_test))
+    errors["network"] = jnp.mean(panel.test_loss(scores, samples.y_test), axis=1)
     return {name: np.asarray(error) for name, error in errors.items()}
 
 
-def _draw_data(key: Array, panel: str, n: int, settings: Settings) -> tuple[Array, Array]:
-    """N training and then the test samples of one teacher a trial: x (t, n', d), y (t, n')."""
-    count = n + settings.test_samples
-    keys = jax.random.split(key, settings.trials)
-    draw = partial(data.teacher, n=count, d=settings.d, hidden=settings.hidden)
-    if panel == "classification":
-        draw = partial(draw, margin=settings.margin, max_majority=settings.max_majority)
-        samples = [draw(k) for k in keys]
-        targets = [s.y for s in samples]
-    else:
-        samples = [draw(k, inputs="sphere") for k in keys]
-        targets = [two_layer(s.teacher, s.x) for s in samples]
-    return jnp.stack([s.x for s in samples]), jnp.stack(targets)
-
-
 def _kernel_error(
-    method: Method,
-    test_loss: Callable[[Array, Array], Array],
-    fitted: tuple[Array, Array],
-    test: tuple[Array, Array],
+    method: Method, test_loss: Callable[[Array, Array], Array], samples: Samples
 ) -> Array:
     """Test error (t,), one trial after the other."""
 
@@ -185,8 +171,7 @@ def _kernel_error(
         beta = method.fit(method.kernel(x), y)
         return jnp.mean(test_loss(kernel_predict(method.kernel(x_test, x), beta), y_test))
 
-    trials = zip(*fitted, *test, strict=True)
-    return jnp.stack([one(*trial) for trial in trials])
+    return jnp.stack([one(*trial) for trial in zip(*samples, strict=True)])
 
 
 def claims(settings: Settings, series: Series) -> list[Claim]:

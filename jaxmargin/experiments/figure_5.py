@@ -1,8 +1,8 @@
 """Figure 5: the margin of a network on a line tends to that of the l1-SVM (appendix F.3).
 
-The paper leaves open the points, their labels and the width; here ten even points on [-2, 2] are
-labelled by the sign of two and a half periods of a sinusoid. The l1-SVM is solved twice: on evenly
-spaced features, as in the paper, and over all of them with an upper bound.
+The paper leaves open the points, their labels and the width. Here ten evenly spaced points on
+[-2, 2] are labelled by the sign of two and a half periods of a sinusoid. The l1-SVM is solved
+twice: on evenly spaced features, as in the paper, and over all features, with an upper bound.
 """
 
 from dataclasses import dataclass, replace
@@ -15,8 +15,8 @@ from jaxtyping import Array
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxmargin import data
 from jaxmargin._arithmetic import as_float64
+from jaxmargin.data.synthetic import sinusoid
 from jaxmargin.experiments.harness import plots
 from jaxmargin.experiments.harness.experiment import (
     Claim,
@@ -26,6 +26,7 @@ from jaxmargin.experiments.harness.experiment import (
     Tick,
     setting,
 )
+from jaxmargin.experiments.harness.grid import measure_cells
 from jaxmargin.margins.l1svm import l1_svm, max_margin
 from jaxmargin.margins.normalized import normalized_margin
 from jaxmargin.margins.path import margin_path
@@ -34,7 +35,7 @@ from jaxmargin.mean_field.two_layer import as_network, from_network, two_layer_p
 from jaxmargin.networks.models import append_one, init_two_layer, two_layer
 
 GRID = 801  # points at which the functions are drawn and compared
-CERTIFIED = 2.0**-30  # the least lambda whose optimum a duality gap still certifies in float64
+CERTIFIED = 2.0**-30  # the least lambda at which a duality gap in float64 certifies the optimum
 SHOWN = (14, 45)  # exponents of the functions in the right panel
 
 
@@ -63,13 +64,10 @@ QUICK = replace(PAPER, starts=2, exponents=(8, 10, 14, 20, 26, 33, 40, 45, 52, 6
 
 
 def run(settings: Settings, context: Context) -> Series:
-    """Paths of the networks, the certified optima at the larger lambda, and the l1-SVM."""
-    parts = [
-        context.part(f"path {i}", len(settings.exponents), partial(_path, i, settings))
-        for i in range(settings.starts)
-    ]
+    """Paths of the networks, the l1-SVM, and the certified optima at the larger lambda."""
+    paths = ((f"path {i}", partial(_path, i, settings)) for i in range(settings.starts))
     series: Series = {"exponent": np.array(settings.exponents)}
-    series |= {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+    series |= measure_cells(context, paths, ticks=len(settings.exponents), axis=0)
     certified = [e for e in settings.exponents if 2.0**-e >= CERTIFIED]
     series |= context.part("l1-SVM", 1, partial(_support_vector_machines, settings))
     series |= context.part("optima", len(certified), partial(_optima, certified, settings))
@@ -77,7 +75,7 @@ def run(settings: Settings, context: Context) -> Series:
 
 
 def _samples(settings: Settings) -> tuple[Array, Array]:
-    line, y = data.sinusoid(
+    line, y = sinusoid(
         settings.points,
         cycles=settings.cycles,
         low=-settings.half_range,
@@ -119,7 +117,7 @@ def _path(i: int, settings: Settings, tick: Tick) -> Series:
 
 
 def _support_vector_machines(settings: Settings, tick: Tick) -> Series:
-    """The largest margin over all units, its bound and function; the paper's margin on a grid."""
+    """The largest margin over all units with its bound and function, and the paper's on a grid."""
     x, y = _samples(settings)
     best = max_margin(x, y)
     angles = 2 * np.pi * np.arange(settings.directions) / settings.directions
@@ -142,7 +140,7 @@ def _optima(exponents: list[int], settings: Settings, tick: Tick) -> Series:
     with jax.enable_x64(True):
         x, y, measure = jax.tree.map(as_float64, (*samples, from_network(start)))
         for e in exponents:
-            # The problem's loss is a sum over the samples.
+            # The path's loss is a mean over the samples, and the problem's is their sum.
             problem = two_layer_problem(x, y, "logistic", lam=2.0**-e * len(y))
             best, certificate, _ = global_optimum(problem, start=measure)
             measure = jax.tree.map(jnp.asarray, best)
@@ -168,7 +166,7 @@ def disagreement(series: Series) -> np.ndarray:
 
 
 def claims(settings: Settings, series: Series) -> list[Claim]:
-    """Theorem 4.1 and appendix F.3, with the ratio at each lambda."""
+    """Theorem 4.1, Proposition B.11 and appendix F.3, with the ratio at each lambda."""
     worst, apart = ratios(series).min(axis=0), disagreement(series).max(axis=0)
     listed = ", ".join(f"2^-{e} {r:.4f}" for e, r in zip(settings.exponents, worst, strict=True))
     functions = {e: gap for e, gap in zip(settings.exponents, apart, strict=True) if e in SHOWN}
@@ -186,7 +184,7 @@ def claims(settings: Settings, series: Series) -> list[Claim]:
             bool(functions) and all(gap < 0.06 for gap in functions.values()),
         ),
         Claim(
-            "the l1-SVM: half its margin is the largest normalised margin",
+            "half the margin of the l1-SVM is the largest normalized margin (Proposition B.11)",
             f"{margin:.7f}, upper bound {bound / margin - 1:.0e} above; "
             f"{settings.directions} even features {series['grid_margin']:.7f}",
             bool(bound <= margin * (1 + 2e-6)),
@@ -196,7 +194,7 @@ def claims(settings: Settings, series: Series) -> list[Claim]:
 
 
 def _optimality(series: Series) -> Claim:
-    """How far the networks are from the global optima, where these are certified."""
+    """How far the networks' margins are from those of the certified optima."""
     both = np.isin(series["exponent"], series["certified_exponent"])
     off = np.abs(series["margin"][:, both] / series["certified_margin"] - 1).max()
     return Claim(
@@ -208,7 +206,7 @@ def _optimality(series: Series) -> Claim:
 
 
 def plot(settings: Settings, series: Series) -> Figure:
-    """Margins against lambda; the functions over the labels."""
+    """Margins against lambda, and the functions over the labels."""
     figure, axes = plots.panels(2, width=4.2, height=3.0)
     _plot_margins(axes[0], settings, series)
     _plot_functions(axes[1], settings, series)

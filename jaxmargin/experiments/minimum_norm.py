@@ -1,6 +1,6 @@
 """Theorem B.10's limit: regularized squared loss as lambda -> 0, and the minimum-norm interpolant.
 
-Trained networks stand beside the optimum over all widths, which a duality gap certifies, and
+Trained networks stand beside the optimum over all widths, which a duality gap certifies. The limit
 ||Theta*||_2^2 lies between a certified lower bound and the norm of an explicit interpolant.
 """
 
@@ -26,7 +26,7 @@ from jaxmargin.networks.norms import sum_of_squares
 from jaxmargin.networks.training import train
 
 STARTS = 32  # particles to global_optimum from
-EXTRA = 256  # directions by which an interpolant makes up for the optimum's misfit
+EXTRA = 256  # directions of further units, with which an interpolant makes up for the misfit
 TAIL = (1e-4, 1e-5, 1e-6, 1e-7)  # lambdas below those asked for, towards the limit
 
 
@@ -38,7 +38,13 @@ class Path(NamedTuple):
 
 
 class Bracket(NamedTuple):
-    """Two bounds on ||Theta*||_2^2: a certificate (an estimate unless exact), an interpolant."""
+    """Two bounds on ||Theta*||_2^2.
+
+    Attributes:
+        lower: from the certificate; an estimate unless `exact`.
+        upper: the norm of an interpolant.
+        exact: whether the certificate is exact.
+    """
 
     lower: float
     upper: float
@@ -57,7 +63,7 @@ def points_on_a_line(
 
 
 class _Student(NamedTuple):
-    """A network and its lambda, which is no constant: so all of them share one compilation."""
+    """A network and its lambda, which is a variable so that all lambdas share one compilation."""
 
     network: TwoLayer
     lam: Array
@@ -82,16 +88,29 @@ def trained_path(
     steps: int,
     tick: Tick,
 ) -> Path:
-    """Networks trained down the lambdas, each from where the one before ended; (t, s).
+    """Train networks down the lambdas, each from where the one before ended.
 
-    `tick` is called once for each lambda.
+    Args:
+        key: random key of the starts.
+        x: inputs, the same in every trial.
+        y: their targets.
+        lams: falling strengths of the regularizer.
+        trials: number of starts.
+        width: units of the networks.
+        init_std: standard deviation of every initial weight.
+        optimizer: of `train`.
+        steps: at each lambda.
+        tick: called once for each lambda.
+
+    Returns:
+        A `Path` of (t, s) arrays.
     """
     init = partial(init_two_layer, d=x.shape[1], m=width, std=init_std)
     networks = jax.vmap(init)(jax.random.split(key, trials))
     samples = [jnp.broadcast_to(part, (trials, *part.shape)) for part in (x, y)]
     objectives, norms = [], []
     for lam in lams:
-        # Of NumPy, so that the first lambda's compilation does for networks spread over devices.
+        # In NumPy. A run leaves its networks spread over devices, which would compile it anew.
         start = _Student(jax.tree.map(np.asarray, networks), jnp.full(trials, lam, x.dtype))
         (networks, _), history, _ = train(
             _objective, optimizer, start, *samples, num_steps=steps, record=steps, trials=True
@@ -103,16 +122,24 @@ def trained_path(
 
 
 class Optimum(NamedTuple):
-    """The certified path over all widths, (s,), and the bounds on its limit ||Theta*||_2^2."""
+    """The certified path (s,) over all widths, and the bounds on its limit ||Theta*||_2^2."""
 
     path: Path
     limit: Bracket
 
 
 def optimum(x: Float[Array, "n d"], y: Float[Array, " n"], lams: Sequence[float]) -> Optimum:
-    """The optimum over all widths, polished in float64 down the lambdas and on to 1e-7.
+    """The optimum over all widths, found in float64 down the lambdas and on to 1e-7.
 
-    ||Theta*||^2 >= L_lam(Theta_lam) / lam, which is certified from below.
+    At each lambda ||Theta*||^2 >= L_lam(Theta_lam) / lam, which is certified from below.
+
+    Args:
+        x: inputs.
+        y: their targets.
+        lams: falling strengths of the regularizer.
+
+    Returns:
+        The path at `lams`, and the bounds on its limit.
     """
     (n, d), asked = x.shape, len(lams)
     measure = Measure(spread(STARTS, d + 1, x.dtype), jnp.full(STARTS, 1 / STARTS))
@@ -120,9 +147,9 @@ def optimum(x: Float[Array, "n d"], y: Float[Array, " n"], lams: Sequence[float]
     lams = [*lams, *(lam for lam in TAIL if lam < min(lams))]
     for lam in lams:
         with jax.enable_x64(True):
-            samples = (jnp.asarray(part, jnp.float64) for part in (x, y))
+            exact_x, exact_y = (jnp.asarray(part, jnp.float64) for part in (x, y))
             # The mean loss with lam, times n, is the sum of the losses with n lam.
-            problem = two_layer_problem(*samples, "squared", lam=n * lam)
+            problem = two_layer_problem(exact_x, exact_y, "squared", lam=n * lam)
             start = Measure(*(jnp.asarray(part, jnp.float64) for part in measure))
         measure, certificate, _ = global_optimum(problem, start=start)
         norms.append(measure.mass @ np.sum(measure.theta**2, axis=1))
@@ -135,9 +162,9 @@ def optimum(x: Float[Array, "n d"], y: Float[Array, " n"], lams: Sequence[float]
 
 
 def _interpolant_norm(x: Array, y: Array, u: np.ndarray) -> float:
-    """The least ||Theta||_2^2 of an interpolant with units of directions u, or of many others.
+    """The least ||Theta||_2^2 of an interpolant whose units have the directions u or EXTRA others.
 
-    A unit |c| [u . x]_+ with |u| = 1 costs 2 |c|: a linear program.
+    It is a linear program, since a unit c [u . x]_+ with |u| = 1 costs 2 |c|.
     """
     u = np.concatenate([u, spread(EXTRA, x.shape[1], x.dtype)])
     features = np.maximum(np.asarray(x) @ (u / np.linalg.norm(u, axis=1, keepdims=True)).T, 0)

@@ -1,8 +1,8 @@
-"""How much noise, how many particles, and what other perturbations do at equal cost (Theorem 3.3).
+"""How much noise a flow needs, how many particles, and what other perturbations do (Theorem 3.3).
 
-All methods move m slots at each step: the weighted flow starts with m/2 particles and m/2 empty
-slots. All start from the problems and collapsed particles of the experiment "flow". Energies are in
-float32, the optimum is polished in float64.
+All methods move m slots at each step, so that their costs are equal: the weighted flow starts with
+m/2 particles and m/2 empty slots. The problems and the collapsed particles are those of the
+experiment "theorem-3.3". Energies are in float32; the optimum is found in float64.
 """
 
 from collections.abc import Callable
@@ -26,6 +26,7 @@ from jaxmargin.experiments.harness.experiment import (
     Tick,
     setting,
 )
+from jaxmargin.experiments.harness.grid import measure_cells
 from jaxmargin.experiments.harness.statistics import mean
 from jaxmargin.experiments.rival_flows import birth_death_flow, langevin_flow
 from jaxmargin.experiments.theorem_3_3 import TOLERANCE, Collapsed, collapsed_start
@@ -99,19 +100,16 @@ SCHEMES = ("reinitialize", "weighted")
 
 
 def run(settings: Settings, context: Context) -> Series:
-    """Optima (t,), and energies (t, sizes, levels) of each method; the first level is no noise."""
+    """Optima (t,), and energies (t, sizes, levels) of each method; the first level is 0."""
     found = context.part("optima", settings.problems, partial(_optima, settings))
     series: Series = {"optimum": found["optimum"]}
     for name, method in METHODS.items():
         series[f"level/{name}"] = np.array(_levels(method, settings))
-        parts = [
-            context.part(f"{name}, m = {m}", SEGMENTS, partial(_energies, name, m, settings))
-            for m in settings.sizes
-        ]
-        series |= {
-            f"{name}/{which}": np.stack([part[which] for part in parts], axis=1)
-            for which in ("lowest", "final")
-        }
+        cells = (
+            (f"{name}, m = {m}", partial(_energies, name, m, settings)) for m in settings.sizes
+        )
+        found = measure_cells(context, cells, ticks=SEGMENTS)
+        series |= {f"{name}/{which}": energies for which, energies in found.items()}
     return series
 
 
@@ -208,7 +206,7 @@ def _advance_share(
 
 
 def _excess(series: Series, name: str, which: str = "lowest") -> np.ndarray:
-    """(t, sizes, levels) per cent above the optimum."""
+    """How far above the optimum, in per cent: (t, sizes, levels)."""
     return 100 * (series[f"{name}/{which}"] / series["optimum"][:, None, None] - 1)
 
 
@@ -220,7 +218,7 @@ def _best(series: Series, name: str, size: int) -> tuple[int, np.ndarray]:
 
 
 def claims(settings: Settings, series: Series) -> list[Claim]:
-    """What the theorem leads one to expect, by the lowest energy of a run."""
+    """What the theorem leads one to expect of the lowest energy of a run."""
     return [
         *(_beats_plain(settings, series, name) for name in SCHEMES),
         *(_middle(settings, series, name) for name in SCHEMES),
@@ -295,7 +293,7 @@ def _copies_stay(series: Series) -> Claim:
 
 
 def plot(settings: Settings, series: Series) -> Figure:
-    """Excess against noise: a column for each m; above the lowest energy, below the last one."""
+    """Excess against noise with a column for each m: above the lowest energy, below the last."""
     count = len(settings.sizes)
     figure = Figure(figsize=(2.6 * count + 0.6, 5.4), layout="constrained")
     rows = figure.subplots(2, count, squeeze=False, sharex=True, sharey=True)
@@ -331,7 +329,7 @@ def _draw(axes: Any, series: Series, which: str, size: int) -> None:
 
 
 EXPERIMENT = Experiment(
-    name="flow-sweep",
+    name="perturbation-sweep",
     title="how much noise, how many particles, and two rival perturbations",
     presets={"quick": QUICK, "paper": PAPER},
     run=run,

@@ -1,6 +1,6 @@
-"""Rivals of the perturbed flow, as flows that `run` takes: Langevin noise and birth-death.
+"""Rivals of the perturbed flow that `run_flow` can run: Langevin noise, and births and deaths.
 
-Each is a step of another flow, and then a change of its particles.
+Each takes a step of another flow and then changes its particles.
 """
 
 from collections.abc import Callable
@@ -39,9 +39,10 @@ def birth_death_flow(
         d rho/dt = -div(v rho) - rate (L' - int L' drho) rho
 
     Particles are drawn anew with probabilities mass exp(-eta rate (L' - mean L')), by systematic
-    resampling: the expected number of copies is exact, and m stays m. All end with equal masses.
-    No copy is new, so that particles in one place stay there: fresh proposals from the uniform
-    distribution on the sphere take the places of a share eta noise, as in "reinitialize".
+    resampling: the expected number of copies is exact, m stays m, and all end with equal masses. A
+    copy is never a new particle, so that particles in one place stay there. Fresh proposals from
+    the uniform distribution on the sphere therefore take the places of a share eta noise of the
+    particles, as in the scheme "reinitialize".
 
     Args:
         problem: `MeanField`.
@@ -61,7 +62,7 @@ def _followed_by(change: Callable, flow: Flow, problem: MeanField, strength: flo
 
 @dataclass(frozen=True)
 class _Step:
-    """A flow's step, then `change(key, measure, problem, state before, strength eta)`."""
+    """A flow's step, and then `change(key, measure, problem, measure before, strength eta)`."""
 
     change: Callable
 
@@ -86,23 +87,24 @@ def _diffuse(
 def _resample(
     key: PRNGKeyArray, moved: Measure, problem: MeanField, before: Measure, amount: Array
 ) -> Measure:
-    """Births and deaths by L' before the step: exp(-amount L') times the mass, normalised."""
+    """Births and deaths by L' before the step: masses times exp(-amount L'), normalized."""
     variation = first_variation(problem, before, before.theta)
     return systematic_resampling(key, moved, -amount * variation)
 
 
 def systematic_resampling(key: PRNGKeyArray, measure: Measure, log_factors: Array) -> Measure:
-    """Equally heavy particles, of which m p_j are copies of j in expectation, p ~ mass e^factor.
+    """Draw m equally heavy particles, with p_j proportional to mass_j exp(log_factors_j).
 
-    Of each particle there are floor(m p_j) or ceil(m p_j) copies.
+    In expectation m p_j of them are copies of particle j, and in each draw floor(m p_j) or
+    ceil(m p_j).
 
     Args:
         key: random key.
         measure: m particles.
-        log_factors: (m,).
+        log_factors: (m,) logarithms of what the masses are multiplied by.
 
     Returns:
-        m particles of the same total mass.
+        m particles of equal masses, with the same total mass.
     """
     theta, mass = measure
     m = len(mass)

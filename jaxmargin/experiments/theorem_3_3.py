@@ -1,8 +1,8 @@
 """Theorem 3.3: the Wasserstein flow from collapsed particles, with and without perturbation.
 
-All particles start in one place, so that the plain flow keeps them together for ever. The optimum
-over all measures is the polished one, which a duality gap over all neurons certifies. Runs are in
-float32; what is recorded of them is evaluated in float64.
+All particles start in one place, and the plain flow keeps them together for ever. The optimum over
+all measures is that of `global_optimum`, which a duality gap over all neurons certifies. The flows
+run in float32, and their records are evaluated in float64.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 from matplotlib.figure import Figure
 
-from jaxmargin.experiments import theorem_3_3_picture as flow_picture
+from jaxmargin.experiments import theorem_3_3_picture as picture
 from jaxmargin.experiments.harness.experiment import (
     Claim,
     Context,
@@ -33,9 +33,9 @@ from jaxmargin.mean_field.runs import run_flow
 from jaxmargin.mean_field.two_layer import two_layer_problem
 from jaxmargin.sphere import sample_sphere
 
-DIMENSION = 2  # of the inputs, for the picture
+DIMENSION = 2  # of the inputs, so that they can be drawn
 TOLERANCE = 1e-6  # of the optimum, relative
-FRAMES = 5
+FRAMES = 5  # of the first problem's particles, in the picture
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,18 @@ class Collapsed(NamedTuple):
 def collapsed_start(
     key: PRNGKeyArray, *, n: int, lam: float, particles: int, start_size: float
 ) -> Collapsed:
-    """N inputs N(0, I) in the plane with random labels; a random place for all particles."""
+    """Draw inputs N(0, I) in the plane, random labels, and one random place for all particles.
+
+    Args:
+        key: random key of the problem.
+        n: number of samples.
+        lam: strength of the regularizer.
+        particles: number of particles, of equal masses that sum to 1.
+        start_size: length of each particle.
+
+    Returns:
+        `Collapsed(x, y, problem, start)`.
+    """
     key_x, key_y, key_start = jax.random.split(key, 3)
     x = jax.random.normal(key_x, (n, DIMENSION))
     y = jax.random.rademacher(key_y, (n,), dtype=x.dtype)
@@ -94,7 +105,7 @@ def _flows(problem: MeanField, settings: Settings) -> dict[str, Flow]:
 
 
 def run(settings: Settings, context: Context) -> Series:
-    """The three flows on each problem, the optimum, and the first problem's particles."""
+    """The three flows and the optimum on each problem, and the particles on the first."""
     keys = jax.random.split(jax.random.key(settings.seed), settings.problems)
     ticks = 3 * len(_blocks(settings))
     parts = [
@@ -118,6 +129,7 @@ def _one_problem(key: PRNGKeyArray, settings: Settings, tick: Tick) -> Series:
         particles=settings.particles,
         start_size=settings.start_size,
     )
+    flows = _flows(problem, settings)  # first: a setting may be out of range
     best, certificate, _ = global_optimum(problem, start=start, tol=TOLERANCE)
     series: dict[str, Any] = {
         "optimum": certificate.energy,
@@ -127,7 +139,7 @@ def _one_problem(key: PRNGKeyArray, settings: Settings, tick: Tick) -> Series:
         "first/optimum/theta": best.theta,
         "first/optimum/mass": best.mass,
     }
-    for name, flow in _flows(problem, settings).items():
+    for name, flow in flows.items():
         path = _follow(flow, key_run, flow.init(start), settings, tick)
         frames = _frames(path.step)
         found = _certificates(problem, path.measures)
@@ -181,7 +193,7 @@ def _follow(
 
 
 def _frames(step: np.ndarray) -> np.ndarray:
-    """Indices of the records of the picture: the start, then each 4 times later, up to the end."""
+    """Indices of the records that are drawn: the start, and then each 4 times later, to the end."""
     times = step[-1] / 4.0 ** np.arange(FRAMES - 1)
     return np.searchsorted(step, [0, *times[::-1]])
 
@@ -199,11 +211,9 @@ def _certify_all(problem: MeanField, measures: Measure) -> Certificate:
 
 
 def claims(settings: Settings, series: Series) -> list[Claim]:
-    """Theorem 3.3 as it is stated, by the lowest energy of the run."""
+    """Theorem 3.3 as it is stated: about the lowest energy of the run."""
     optimum = series["optimum"]
-    excess = {
-        name: 100 * (series[f"{name}/lowest"][:, -1] / optimum - 1) for name in flow_picture.FLOWS
-    }
+    excess = {name: 100 * (series[f"{name}/lowest"][:, -1] / optimum - 1) for name in picture.FLOWS}
     slack = np.min(
         [series[f"{name}/gap"] - (series[f"{name}/energy"] - optimum[:, None]) for name in excess]
     )
@@ -232,7 +242,7 @@ def claims(settings: Settings, series: Series) -> list[Claim]:
             bool(slack >= -TOLERANCE * optimum.max()),
         ),
         Claim(
-            f"the polished optimum is certified to {TOLERANCE:.0e}",
+            f"the optimum is certified to {TOLERANCE:.0e}",
             f"largest relative gap {width:.1e}",
             bool(width <= TOLERANCE),
         ),
@@ -244,12 +254,12 @@ def _listed(values: np.ndarray) -> str:
 
 
 def plot(settings: Settings, series: Series) -> Figure:
-    """Energies above the optimum, certified gaps, and the particles of the first problem."""
-    return flow_picture.draw(settings.step_size, series)
+    """Energies above the optimum, certified gaps, and the particles on the first problem."""
+    return picture.draw(settings.step_size, series)
 
 
 EXPERIMENT = Experiment(
-    name="flow",
+    name="theorem-3.3",
     title="the flow with and without perturbation, from collapsed particles",
     presets={"quick": QUICK, "paper": PAPER, "hard": HARD, "long": LONG},
     run=run,

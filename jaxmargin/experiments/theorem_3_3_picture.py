@@ -1,4 +1,4 @@
-"""The picture of the experiment "flow": energies and gaps against time, particles on the circle."""
+"""The picture of Theorem 3.3: energies and gaps against time, and particles on the circle."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ SIGNS = {1: plots.BLUE, -1: plots.VERMILLION}
 STRIP = ("plain", "reinitialize")
 LARGEST_DOT = 220.0  # square points, of the heaviest direction of the optimum
 SMALLEST_DOT = 3.0
-SECTORS = 120  # of the circle: particles of one sign within 3 degrees are one dot
+SECTORS = 120  # of the circle; particles of one sign in one sector (3 degrees) are one dot
 FIRST_STEP = 10  # on the time axes
 
 
 def draw(step_size: float, series: Series) -> Figure:
-    """Above: (a) energy over the optimum, (b) certified gap. Below: (c) particles at five times."""
+    """Draw energy over the optimum (a), certified gap (b), and particles at five times (c)."""
     figure = Figure(figsize=(7.4, 6.3), layout="constrained")
     parts: Any = figure.subfigures(2, 1, height_ratios=(1, 1.28))
     above, below = parts
@@ -50,7 +50,7 @@ def draw(step_size: float, series: Series) -> Figure:
 
 
 def _relative(series: Series, name: str) -> np.ndarray:
-    """(problems, s) energies over the optimum, relative; rounding cannot make them negative."""
+    """Relative excess (problems, s) of the energies over the optimum, at least 1e-12."""
     optimum = series["optimum"][:, None]
     return np.maximum(series[f"{name}/energy"] / optimum - 1, 1e-12)
 

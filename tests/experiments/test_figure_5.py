@@ -1,35 +1,29 @@
 """Figure 5: a short run, each part checked against a cone program; its claims at length."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-import jaxmargin as jm
 from benchmarks import cone_program
-from jaxmargin import data
+from jaxmargin.data.synthetic import sinusoid
 from jaxmargin.experiments import figure_5
-from jaxmargin.experiments.harness.command_line import main
 from jaxmargin.experiments.harness.experiment import Context
+from jaxmargin.networks.models import append_one
+from tests.experiments.reproduced import reproduce
 
 SHORT = ["--starts", "2", "--exponents", "12,16,45", "--width", "50", "--steps", "3000"]
 
 
 @pytest.fixture(scope="module")
 def series(tmp_path_factory) -> dict[str, np.ndarray]:
-    out: Path = tmp_path_factory.mktemp("figure-5")
-    assert main(["reproduce", "figure-5", "--out", str(out), *SHORT]) == 0
-    assert sorted(p.name for p in out.iterdir()) == ["figure-5.json", "figure-5.png"]
-    record = json.loads((out / "figure-5.json").read_text())
-    assert all(claim["holds"] for claim in record["claims"][1:])  # 2^-45 is short of .99
-    return {name: np.array(values) for name, values in record["series"].items()}
+    record, series = reproduce("figure-5", tmp_path_factory.mktemp("figure-5"), *SHORT)
+    assert all(claim["holds"] for claim in record["claims"][1:])  # the margin at 2^-45 is below .99
+    return series
 
 
 def samples() -> tuple[np.ndarray, np.ndarray]:
     settings = figure_5.PAPER
-    line, y = data.sinusoid(10, cycles=settings.cycles, low=-2.0, high=2.0)
-    return np.asarray(jm.append_one(line), np.float64), np.asarray(y, np.float64)
+    line, y = sinusoid(10, cycles=settings.cycles, low=-2.0, high=2.0)
+    return np.asarray(append_one(line), np.float64), np.asarray(y, np.float64)
 
 
 def test_the_margins_are_those_of_cone_programs(series: dict[str, np.ndarray]):

@@ -1,6 +1,4 @@
-"""Langevin noise and birth-death: their laws, and that `run` takes them."""
-
-import dataclasses
+"""Langevin noise and birth-death: their laws, and that `run_flow` runs them."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +6,6 @@ import numpy as np
 import pytest
 
 from jaxmargin import Measure, run_flow, sample_sphere, two_layer_problem, wasserstein_flow
-from jaxmargin.experiments import perturbation_sweep as flow_sweep
 from jaxmargin.experiments.rival_flows import birth_death_flow, langevin_flow, systematic_resampling
 from jaxmargin.mean_field.problem import first_variation
 
@@ -95,20 +92,6 @@ def test_births_and_deaths_change_masses_by_minus_eta_rate_times_the_centred_var
     tolerance = np.max(change**2) + 5 * np.sqrt(np.abs(change).max() / draws)
     np.testing.assert_allclose(copies.mean(axis=0) - 1, change, atol=tolerance)
     assert np.abs(change).max() > 2 * tolerance
-
-
-@pytest.mark.parametrize("name", ["weighted", "birth-death"])
-def test_many_runs_at_once_are_the_runs_of_one_each(name: str):
-    settings = dataclasses.replace(flow_sweep.QUICK, problems=2, sizes=(6,), steps=40)
-    found = flow_sweep._energies(name, 6, settings, lambda: None)
-    drawn, keys = flow_sweep._problems(3 if name == "weighted" else 6, settings)
-    method = flow_sweep.METHODS[name]
-    for i, level in ((0, 0), (1, 2)):
-        noise = flow_sweep._levels(method, settings)[level]
-        flow = method.flow(drawn[i].problem, noise, settings, 6)
-        _, history = run_flow(keys[i], flow, flow.init(drawn[i].start), num_steps=40)
-        assert found["lowest"][i, level] == pytest.approx(float(history.lowest[-1]), rel=1e-4)
-        assert found["final"][i, level] == pytest.approx(float(history.energy[-1]), rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""What all experiments share: the command line, results on disk, plots and statistics."""
+"""What the experiments share: the command line, results on disk, grids of runs, data and plots."""

@@ -1,4 +1,4 @@
-"""What an experiment leaves on disk: files written whole or not at all, and resumable parts."""
+"""What an experiment leaves on disk: its two files, and the finished parts of a run under way."""
 
 import contextlib
 import hashlib
@@ -23,10 +23,16 @@ VERSIONED = ("jaxmargin", "jax", "jaxlib", "numpy", "optax", "scipy", "matplotli
 
 
 def prepare_folder(path: Path) -> Path:
-    """Make the folder if need be, and see that files can be written in it.
+    """Make a folder if need be, and see that files can be written in it.
+
+    Args:
+        path: the folder.
+
+    Returns:
+        The same path.
 
     Raises:
-        OSError: it cannot be made or written, or a file has its name.
+        OSError: the folder cannot be made or written in, or a file has its name.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -40,7 +46,7 @@ def prepare_folder(path: Path) -> Path:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of the packages that compute, and the device they run on."""
+    """The versions of Python and of the packages that compute, and the devices that they run on."""
     found = {name: version(name) for name in VERSIONED}
     device = jax.devices()[0]
     return {
@@ -53,14 +59,14 @@ def versions() -> dict[str, str]:
 def save(
     folder: Path, name: str, settings: Any, series: Series, claims: list[Claim], figure: Figure
 ) -> list[Path]:
-    """Write `<name>.png` and `<name>.json` into the folder, both or neither.
+    """Write `<name>.png` and `<name>.json` into the folder: both, or neither.
 
     Args:
         folder: an existing folder.
         name: stem of both files.
-        settings: dataclass of settings, the seed among them.
+        settings: the dataclass of settings, with the seed.
         series: every array of the run.
-        claims: statements and numbers.
+        claims: the statements and the numbers.
         figure: the picture.
 
     Returns:
@@ -81,7 +87,7 @@ def save(
 
 
 def to_json(values: np.ndarray) -> Any:
-    """Nested lists; NaN, which JSON lacks, becomes null."""
+    """An array as nested lists; numbers that are not finite, which JSON lacks, become null."""
     array = np.asarray(values)
     listed = array.astype(object)
     if np.issubdtype(array.dtype, np.floating):
@@ -90,12 +96,13 @@ def to_json(values: np.ndarray) -> Any:
 
 
 class Parts:
-    """Finished parts of a run that has not ended, so that an interrupted one can go on.
+    """The finished parts of a run that has not ended, so that it can go on when interrupted.
 
     Args:
-        folder: where results go; parts lie in a hidden folder within, until `clear`.
+        folder: where results go; the parts lie in a hidden folder within, until `clear`.
         name: the experiment's name.
-        settings: parts are taken up only by a run with the same settings and versions.
+        settings: of the run; a later run takes up the parts only with the same settings and
+            versions.
     """
 
     def __init__(self, folder: Path, name: str, settings: Any):
@@ -113,5 +120,5 @@ class Parts:
         return series
 
     def clear(self) -> None:
-        """Forget all parts: the run has ended."""
+        """Forget all parts, since the run has ended."""
         shutil.rmtree(self._folder, ignore_errors=True)

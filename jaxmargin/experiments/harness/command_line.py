@@ -9,7 +9,14 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from jaxmargin import __version__
@@ -27,7 +34,7 @@ from jaxmargin.experiments.harness.plots import house_style
 
 
 class _Numbers(click.ParamType):
-    """Several numbers of one type: 50,100,200."""
+    """Several numbers of one type, such as 50,100,200."""
 
     def __init__(self, number: type):
         self.name = f"{number.__name__},..."
@@ -69,10 +76,10 @@ def list_experiments() -> None:
 
 @command_line.group(cls=_Reproduce)
 def reproduce() -> None:
-    """Run one experiment: a picture, a JSON file, and a table of the paper's claims."""
+    """Run one experiment. It makes a picture, a JSON file, and a table of the paper's claims."""
 
 
-def _subcommand(experiment: Experiment) -> click.Command:
+def subcommand(experiment: Experiment) -> click.Command:
     """`reproduce <experiment>`, with an option for each of its settings."""
     default = next(iter(experiment.presets))
     options: list[click.Parameter] = [
@@ -120,7 +127,7 @@ def _option_type(default: Any) -> click.ParamType | type:
 
 
 for _experiment in EXPERIMENTS.values():
-    reproduce.add_command(_subcommand(_experiment))
+    reproduce.add_command(subcommand(_experiment))
 
 
 class _TerminalContext(Context):
@@ -129,27 +136,33 @@ class _TerminalContext(Context):
     def __init__(self, progress: Progress, parts: Parts):
         self._progress = progress
         self._parts = parts
+        self._task = TaskID(0)  # of the part that runs
 
     def part(self, name: str, ticks: int, compute: Callable[[Tick], Series]) -> Series:
-        task = self._progress.add_task(name, total=ticks)
-        series = self._parts.get(name, lambda: compute(lambda: self._progress.advance(task)))
-        self._progress.update(task, completed=ticks)
+        self._task = self._progress.add_task(name, total=ticks)
+        series = self._parts.get(name, lambda: compute(self._tick))
+        self._progress.update(self._task, completed=ticks)
         return series
+
+    def _tick(self, *_: Any) -> None:
+        """One function for all parts, so that those of the same shapes share a compilation."""
+        self._progress.advance(self._task)
 
 
 def run_experiment(experiment: Experiment, settings: Any, out: Path) -> list[Claim]:
-    """Run, save picture and JSON into `out`, and print the table of claims.
+    """Run an experiment, save its picture and numbers, and print the table of its claims.
 
     Args:
-        experiment: which.
-        settings: its settings; checked first.
-        out: folder for the two files; made if missing.
+        experiment: which one.
+        settings: its settings; they are checked first.
+        out: folder for the two files; it is made if it is missing.
 
     Returns:
         The claims with their measured numbers.
 
     Raises:
-        ValueError: a setting out of range, or a run that diverged.
+        ValueError: a setting is out of range, or a run diverged.
+        TypeError: a setting is of the wrong type.
         OSError: the folder cannot be written.
     """
     check_settings(settings)
@@ -181,7 +194,7 @@ def _claims_table(experiment: Experiment, claims: list[Claim]) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; a wrong input gives one line on standard error.
+    """Run the command line. A wrong input gives one line on standard error.
 
     Args:
         arguments: the words after `jaxmargin`; None takes those of the process.

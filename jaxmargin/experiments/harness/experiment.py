@@ -1,4 +1,4 @@
-"""What an experiment is: a table of settings, a run, the claims it tests, and its picture."""
+"""What an experiment is: a table of settings, a run, the claims that it tests, and its picture."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from jaxmargin._checks import require_count, require_positive
 
 Series = dict[str, np.ndarray]
-Tick = Callable[[], None]
+# Marks one unit of progress. It ignores all arguments, so that it can be a driver's `on_record`.
+Tick = Callable[..., None]
 
 
 class Claim(NamedTuple):
@@ -20,7 +21,7 @@ class Claim(NamedTuple):
     Attributes:
         statement: what the paper says, with the place.
         measured: the numbers, with standard errors.
-        holds: whether they bear the statement out.
+        holds: whether the numbers bear the statement out.
     """
 
     statement: str
@@ -28,19 +29,30 @@ class Claim(NamedTuple):
     holds: bool
 
 
+def _no_tick(*_: Any) -> None:
+    """Progress that nobody watches."""
+
+
 class Context:
-    """Runs the parts of an experiment; a command line adds progress and storage to it."""
+    """Runs the parts of an experiment.
+
+    This one only runs them; the command line has one that also shows progress and keeps the parts
+    that are done.
+    """
 
     def part(self, name: str, ticks: int, compute: Callable[[Tick], Series]) -> Series:
-        """The result of `compute(tick)`, which calls `tick()` `ticks` times.
+        """Run one part.
 
         Args:
-            name: names the part within its run, as a file name.
-            ticks: how many units of progress it has.
-            compute: does the work.
+            name: names the part within its run; it becomes a file name.
+            ticks: how many times `compute` calls the function that it is given.
+            compute: does the work; it is called as `compute(tick)`.
+
+        Returns:
+            The arrays that `compute` returns.
         """
         del name, ticks
-        return compute(lambda: None)
+        return compute(_no_tick)
 
 
 @dataclass(frozen=True)
@@ -49,11 +61,12 @@ class Experiment:
 
     Attributes:
         name: as the command line takes it, such as "figure-2".
-        title: one line.
+        title: one line that says what the experiment shows.
         presets: settings by name; the first is the default of the command line.
-        run: `run(settings, context) -> series`, every array that the figure or claims need.
+        run: `run(settings, context) -> series`, with every array that the figure or the claims
+            need.
         claims: `claims(settings, series)`, the paper's statements beside the numbers.
-        plot: `plot(settings, series) -> matplotlib figure`.
+        plot: `plot(settings, series)`, a figure of matplotlib.
     """
 
     name: str
@@ -72,9 +85,12 @@ def setting(
     Args:
         default: its value in the preset "paper".
         meaning: one line for the command line's help and the documentation.
-        least: smallest allowed value of an integer; for a float, 0 allows zero and None only
-            numbers above it.
+        least: the smallest allowed value of an integer, by default 1. A float must be positive;
+            `least=0` allows zero too.
         environment: a variable that the command line reads where the option is not given.
+
+    Returns:
+        The field.
     """
     return dataclasses.field(
         default=default, metadata={"meaning": meaning, "least": least, "environment": environment}
@@ -82,7 +98,15 @@ def setting(
 
 
 def check_settings(settings: Any) -> None:
-    """Raise ValueError or TypeError for the first number that is out of its range."""
+    """See that every number of the settings is in its range.
+
+    Args:
+        settings: a dataclass whose fields were made by `setting`.
+
+    Raises:
+        ValueError: the first number that is out of its range, or a tuple without numbers.
+        TypeError: a number of the wrong type.
+    """
     for field in dataclasses.fields(settings):
         if isinstance(field.default, str):
             continue

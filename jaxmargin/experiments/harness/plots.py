@@ -1,4 +1,4 @@
-"""One look for every figure: mean curves with error bands, colours that all readers can tell."""
+"""One look for every figure: means with error bands, in colours that all readers can tell apart."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -40,20 +40,23 @@ STYLE: Any = {
 
 
 def house_style() -> AbstractContextManager[None]:
-    """Figures drawn and saved within this block look alike."""
+    """A block within which figures are drawn and saved in the same style."""
     return mpl.rc_context(STYLE)
 
 
 def panels(
     count: int, *, rows: int = 1, width: float = 3.2, height: float = 2.7
 ) -> tuple[Figure, list[Axes]]:
-    """Rows of `count` axes each, row after row; no display is needed.
+    """A figure with rows of panels; it needs no display.
 
     Args:
-        count: number of axes in a row.
+        count: number of panels in a row.
         rows: number of rows.
-        width: inches of each.
-        height: inches of each.
+        width: of each panel, in inches.
+        height: of each panel, in inches.
+
+    Returns:
+        The figure, and its axes row after row.
     """
     figure = Figure(figsize=(width * count, height * rows), layout="constrained")
     return figure, list(figure.subplots(rows, count, squeeze=False).flat)
@@ -62,14 +65,14 @@ def panels(
 def mean_band(
     axes: Axes, x: np.ndarray, values: np.ndarray, *, label: str | None, color: str, **line
 ) -> None:
-    """The mean over trials, with a band of one standard error on each side.
+    """Draw the mean over trials, with a band of one standard error on each side.
 
     Args:
         axes: where to draw.
         x: (s,) positions.
         values: (t, s) one row a trial.
         label: for the legend.
-        color: of line and band.
+        color: of the line and the band.
         **line: further options of `Axes.plot`.
     """
     band(axes, x, values.mean(axis=0), standard_error(values), label=label, color=color, **line)
@@ -85,19 +88,39 @@ def band(
     color: str,
     **line,
 ) -> None:
-    """A line through `center` (s,) with a band of `error` (s,) on each side; NaN leaves a gap."""
+    """Draw a line with a band of `error` on each side; NaN leaves a gap.
+
+    Args:
+        axes: where to draw.
+        x: (s,) positions.
+        center: (s,) the line.
+        error: (s,) half the width of the band.
+        label: for the legend.
+        color: of the line and the band.
+        **line: further options of `Axes.plot`.
+    """
     axes.plot(x, center, label=label, color=color, **line)
     axes.fill_between(x, center - error, center + error, color=color, alpha=0.25, linewidth=0)
 
 
-def label_panels(axes: Sequence[Axes], titles: Sequence[str], x_label: str) -> None:
-    """Titles (a), (b), ... and one label for the shared meaning of the horizontal axes."""
-    for letter, (one, title) in zip("abcdefgh", zip(axes, titles, strict=True), strict=False):
+def label_panels(
+    axes: Sequence[Axes], titles: Sequence[str], x_labels: str | Sequence[str]
+) -> None:
+    """Name the panels (a), (b), ..., and their horizontal axes.
+
+    Args:
+        axes: the panels.
+        titles: one for each.
+        x_labels: one for each horizontal axis, or one for all.
+    """
+    shared = [x_labels] * len(axes) if isinstance(x_labels, str) else x_labels
+    panels = zip(axes, titles, shared, strict=True)
+    for letter, (one, title, x_label) in zip("abcdefgh", panels, strict=False):
         one.set_title(f"({letter}) {title}", loc="left")
         one.set_xlabel(x_label)
 
 
 def power_of_ten(value: float) -> str:
-    """5e-4 as LaTeX."""
+    """A number to one digit as LaTeX, such as 5e-4 in powers of ten."""
     digits, exponent = f"{value:.0e}".split("e")
     return rf"{digits} \cdot 10^{{{int(exponent)}}}" if value else "0"

@@ -1,12 +1,13 @@
-"""Means over trials and their standard errors."""
+"""Means over trials, and slopes of lines, with their standard errors."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.stats
 
 
 class Estimate(NamedTuple):
-    """A mean over trials and its standard error (NaN with a single trial)."""
+    """A measured number and its standard error, which is NaN where too few values give none."""
 
     value: float
     error: float
@@ -17,11 +18,10 @@ class Estimate(NamedTuple):
 
 
 def standard_error(values: np.ndarray) -> np.ndarray:
-    """Standard error of the mean over the leading axis of values (t, ...)."""
-    trials = len(values)
-    if trials < 2:
+    """Standard error of the mean over the leading axis of values (t, ...); NaN for one trial."""
+    if len(values) < 2:
         return np.full(values.shape[1:], np.nan)
-    return np.std(values, axis=0, ddof=1) / np.sqrt(trials)
+    return np.asarray(scipy.stats.sem(values, axis=0))
 
 
 def mean(values: np.ndarray) -> Estimate:
@@ -36,16 +36,12 @@ def ratio_of_means(a: np.ndarray, b: np.ndarray) -> Estimate:
 
 
 def slope(x: np.ndarray, y: np.ndarray) -> Estimate:
-    """Slope of the least-squares line of y (s,) on x (s,); its error is NaN below 3 points.
+    """Slope of the least-squares line of y (s,) on x (s,).
 
-    With one x, both are NaN.
+    Below three points its standard error is NaN. If all x are equal, there is no slope, and both
+    numbers are NaN.
     """
-    centered = x - np.mean(x)
-    spread = np.sum(centered**2)
-    if spread == 0:
+    if np.ptp(x) == 0:
         return Estimate(np.nan, np.nan)
-    rise = np.sum(centered * y) / spread
-    residuals = y - np.mean(y) - rise * centered
-    free = len(x) - 2
-    variance = np.sum(residuals**2) / free if free > 0 else np.nan
-    return Estimate(float(rise), float(np.sqrt(variance / spread)))
+    line: Any = scipy.stats.linregress(x, y)
+    return Estimate(float(line.slope), float(line.stderr) if len(x) > 2 else np.nan)
