@@ -132,7 +132,9 @@ def defined_names(tree: ast.Module) -> list[str]:
             names.append(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names += [t.id for target in targets for t in ast.walk(target) if hasattr(t, "id")]
+            names += [
+                t.id for target in targets for t in ast.walk(target) if isinstance(t, ast.Name)
+            ]
     return names
 
 

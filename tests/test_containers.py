@@ -5,6 +5,7 @@ import dataclasses
 import pickle
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -40,7 +41,7 @@ def assert_same(copied, value):
     leaves, others = jax.tree.leaves(value), jax.tree.leaves(copied)
     if len(leaves) == 1 and leaves[0] is value:
         assert copied.dtype == value.dtype
-        if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
             copied, value = jax.random.key_data(copied), jax.random.key_data(value)
         np.testing.assert_array_equal(copied, value)
         return

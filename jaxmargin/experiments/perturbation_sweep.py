@@ -13,7 +13,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, PartitionSpec
 from jaxtyping import Array
 from matplotlib.figure import Figure
 
@@ -30,12 +29,12 @@ from jaxmargin.experiments.harness.grid import measure_cells
 from jaxmargin.experiments.harness.statistics import mean
 from jaxmargin.experiments.rival_flows import birth_death_flow, langevin_flow
 from jaxmargin.experiments.theorem_3_3 import TOLERANCE, Collapsed, collapsed_start
-from jaxmargin.mean_field.flow import Flow, FlowState, perturbed_flow
+from jaxmargin.mean_field.flow import Flow, perturbed_flow
 from jaxmargin.mean_field.optimum import global_optimum
 from jaxmargin.mean_field.problem import MeanField
+from jaxmargin.mean_field.runs import run_flow
 
 SEGMENTS = 10  # of a run, for the progress bar
-AXIS = "runs"
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,8 @@ def run(settings: Settings, context: Context) -> Series:
         cells = (
             (f"{name}, m = {m}", partial(_energies, name, m, settings)) for m in settings.sizes
         )
-        found = measure_cells(context, cells, ticks=SEGMENTS)
+        runs = settings.problems * len(_levels(method, settings))
+        found = measure_cells(context, cells, ticks=runs * (SEGMENTS + 1))
         series |= {f"{name}/{which}": energies for which, energies in found.items()}
     return series
 
@@ -148,61 +148,24 @@ def _energies(name: str, m: int, settings: Settings, tick: Tick) -> Series:
     flows = [method.flow(one.problem, level, settings, m) for one in drawn for level in levels]
     starts = [flow.init(drawn[i // len(levels)].start) for i, flow in enumerate(flows)]
     keys = jnp.repeat(jnp.stack(keys), len(levels))
-    flow, states = _stack(flows), _stack(starts)
-    lowest = jnp.full(len(flows), jnp.inf)
-    counts = np.diff(np.linspace(0, settings.steps, SEGMENTS + 1, dtype=int))
-    energy, mesh = lowest, _mesh(len(flows))
-    for count in counts:
-        states, lowest, energy = _advance(mesh, flow, keys, states, lowest, jnp.asarray(count))
-        jax.block_until_ready(energy)
-        tick()
-    if not bool(jnp.all(jnp.isfinite(energy))):
-        raise ValueError(f"{name} diverged with {m} particles: lower step_size or the noise")
+    _, history = run_flow(
+        keys,
+        _stack(flows),
+        _stack(starts),
+        num_steps=settings.steps,
+        record=np.linspace(0, settings.steps, SEGMENTS + 1, dtype=int).tolist(),
+        trials=True,
+        on_record=tick,
+    )
     shape = (settings.problems, len(levels))
-    lowest = jnp.minimum(lowest, energy)
-    return {"lowest": np.asarray(lowest).reshape(shape), "final": np.asarray(energy).reshape(shape)}
+    return {
+        "lowest": np.asarray(history.lowest[:, -1]).reshape(shape),
+        "final": np.asarray(history.energy[:, -1]).reshape(shape),
+    }
 
 
 def _stack(trees: list[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-
-
-def _mesh(runs: int) -> Mesh:
-    """As many devices as can take equal shares of the runs."""
-    devices = jax.devices()
-    shares = next(k for k in range(len(devices), 0, -1) if runs % k == 0)
-    return jax.make_mesh((shares,), (AXIS,), (AxisType.Auto,), devices=devices[:shares])
-
-
-@partial(jax.jit, static_argnums=0)
-def _advance(
-    mesh: Mesh, flow: Flow, keys: Array, states: FlowState, lowest: Array, count: Array
-) -> tuple[FlowState, Array, Array]:
-    """`run` of many flows at once, without records: states, lowest energies, last energies."""
-    own = PartitionSpec(AXIS)
-    share = jax.shard_map(
-        _advance_share,
-        mesh=mesh,
-        in_specs=(own, own, own, own, PartitionSpec()),
-        out_specs=own,
-        check_vma=False,
-    )
-    return share(flow, keys, states, lowest, count)
-
-
-def _advance_share(
-    flow: Flow, keys: Array, states: FlowState, lowest: Array, count: Array
-) -> tuple[FlowState, Array, Array]:
-    def step(flow: Flow, key: Array, state: FlowState) -> tuple[FlowState, Array]:
-        state, info = flow.step(jax.random.fold_in(key, state.step), state)
-        return state, info.energy
-
-    def body(_: Array, carry: tuple[FlowState, Array]) -> tuple[FlowState, Array]:
-        states, energies = jax.vmap(step)(flow, keys, carry[0])
-        return states, jnp.minimum(carry[1], energies)
-
-    states, lowest = jax.lax.fori_loop(0, count, body, (states, lowest))
-    return states, lowest, jax.vmap(step)(flow, keys, states)[1]
 
 
 def _excess(series: Series, name: str, which: str = "lowest") -> np.ndarray:

@@ -25,7 +25,7 @@ from jaxmargin.experiments.harness.experiment import (
     setting,
 )
 from jaxmargin.mean_field.certificates import Certificate, certify
-from jaxmargin.mean_field.flow import Flow, FlowState, perturbed_flow, wasserstein_flow
+from jaxmargin.mean_field.flow import Flow, perturbed_flow, wasserstein_flow
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.optimum import global_optimum
 from jaxmargin.mean_field.problem import MeanField
@@ -107,7 +107,7 @@ def _flows(problem: MeanField, settings: Settings) -> dict[str, Flow]:
 def run(settings: Settings, context: Context) -> Series:
     """The three flows and the optimum on each problem, and the particles on the first."""
     keys = jax.random.split(jax.random.key(settings.seed), settings.problems)
-    ticks = 3 * len(_blocks(settings))
+    ticks = len(picture.FLOWS) * len(_recorded(settings))
     parts = [
         context.part(f"problem {i + 1}", ticks, partial(_one_problem, key, settings))
         for i, key in enumerate(keys)
@@ -129,7 +129,10 @@ def _one_problem(key: PRNGKeyArray, settings: Settings, tick: Tick) -> Series:
         particles=settings.particles,
         start_size=settings.start_size,
     )
-    flows = _flows(problem, settings)  # first: a setting may be out of range
+    steps, flows = (
+        _recorded(settings),
+        _flows(problem, settings),
+    )  # first: a setting may be out of range
     best, certificate, _ = global_optimum(problem, start=start, tol=TOLERANCE)
     series: dict[str, Any] = {
         "optimum": certificate.energy,
@@ -140,56 +143,42 @@ def _one_problem(key: PRNGKeyArray, settings: Settings, tick: Tick) -> Series:
         "first/optimum/mass": best.mass,
     }
     for name, flow in flows.items():
-        path = _follow(flow, key_run, flow.init(start), settings, tick)
-        frames = _frames(path.step)
-        found = _certificates(problem, path.measures)
+        _, history = run_flow(
+            key_run,
+            flow,
+            flow.init(start),
+            num_steps=settings.steps,
+            record=steps,
+            metrics=_itself,
+            on_record=tick,
+        )
+        frames = _frames(np.asarray(history.step))
+        found = _certificates(problem, history.metrics)
         series |= {
-            "step": path.step,
-            f"{name}/lowest": path.lowest,
+            "step": history.step,
+            f"{name}/lowest": history.lowest,
             f"{name}/energy": found.energy,
             f"{name}/gap": found.gap,
-            "first/frame_step": path.step[frames],
-            f"first/{name}/theta": path.measures.theta[frames],
-            f"first/{name}/mass": path.measures.mass[frames],
+            "first/frame_step": history.step[frames],
+            f"first/{name}/theta": history.metrics.theta[frames],
+            f"first/{name}/mass": history.metrics.mass[frames],
         }
     return {name: np.asarray(value) for name, value in series.items()}
 
 
-class Path(NamedTuple):
-    """Records of a run: (s,) steps, lowest energies so far, a `Measure` of (s, m, D) particles."""
-
-    step: Any
-    lowest: Any
-    measures: Any
-
-
-def _blocks(settings: Settings) -> list[tuple[int, int]]:
-    """Steps of each block, and of each of its records: ten times longer from block to block."""
-    left, every, blocks = settings.steps, 1, []
-    while left > settings.records * every:
-        blocks.append((settings.records * every, every))
-        left -= settings.records * every
+def _recorded(settings: Settings) -> list[int]:
+    """The steps of the records, in blocks with ten times the distance each: log axes need both."""
+    steps, every = [0], 1
+    while settings.steps - steps[-1] > settings.records * every:
+        steps += [steps[-1] + every * i for i in range(1, settings.records + 1)]
         every *= 10
-    return [*blocks, (left, -(-left // settings.records))]
+    left = settings.steps - steps[-1]
+    every = -(-left // settings.records)
+    return [*steps, *range(steps[-1] + every, settings.steps, every), settings.steps]
 
 
 def _itself(measure: Measure) -> Measure:
     return measure
-
-
-def _follow(
-    flow: Flow, key: PRNGKeyArray, state: FlowState, settings: Settings, tick: Tick
-) -> Path:
-    """One run in blocks of finer and coarser records: log axes need both."""
-    paths = []
-    for steps, every in _blocks(settings):
-        state, history = run_flow(key, flow, state, num_steps=steps, record=every, metrics=_itself)
-        new = slice(1 if paths else 0, None)  # a block starts at the last record of the one before
-        records = Path(history.step, history.lowest, history.metrics)
-        paths.append(jax.tree.map(lambda leaf, new=new: np.asarray(leaf)[new], records))
-        tick()
-    whole = jax.tree.map(lambda *leaves: np.concatenate(leaves), *paths)
-    return whole._replace(lowest=np.minimum.accumulate(whole.lowest))
 
 
 def _frames(step: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxmargin.data import images
+from tests.data.idx_files import write_mnist
 from tests.experiments.reproduced import refusal, reproduce
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -24,11 +24,7 @@ def folder(tmp_path: Path) -> Path:
     """Twelve images of MNIST's format."""
     made = tmp_path / "mnist"
     made.mkdir()
-    for file, labels in images.MNIST_FILES.values():
-        for name, array in ((file, IMAGES), (labels, np.arange(12, dtype=np.uint8) % 10)):
-            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-            (made / name.removesuffix(".gz")).write_bytes(header + array.tobytes())
-    return made
+    return write_mnist(made, IMAGES, np.arange(12, dtype=np.uint8) % 10)
 
 
 def test_a_small_run_reads_the_folder_of_the_environment(folder: Path, tmp_path: Path, monkeypatch):

@@ -13,7 +13,8 @@ from tests.mean_field.faults_certificates import WRONG_MEASURES
 
 def _optimum(problem: jm.MeanField = PROBLEM, **changed: Any) -> None:
     """A call without fault but for what is changed."""
-    jm.global_optimum(problem, **({"start": PARTICLES} | changed))
+    right: dict[str, Any] = {"start": PARTICLES}
+    jm.global_optimum(problem, **(right | changed))
 
 
 optimum = partial(wrong, _optimum)

@@ -1,6 +1,7 @@
 """`global_optimum` ends at the optimum that a cone program or a convex fit knows."""
 
 import pickle
+from typing import Any
 
 import cvxpy as cp
 import jax
@@ -45,11 +46,12 @@ def test_without_a_start_it_begins_with_the_measure_0(loss: str):
 def test_without_a_start_the_particles_have_an_entry_for_each_output(smoothing: float):
     x, _ = samples(2)
     labels, targets = jnp.arange(N) % 3, jnp.ones((N, 2))
-    for y, loss, k, outputs in (
+    cases: list[tuple[Any, Any, int | None, int]] = [
         (labels, "cross_entropy", 4, 4),
         (targets, "squared", None, 2),
         (targets[:, 0], "squared", None, 1),
-    ):
+    ]
+    for y, loss, k, outputs in cases:
         problem = jm.two_layer_problem(
             jnp.asarray(x, jnp.float32), y, loss, k=k, lam=100.0, smoothing=smoothing
         )
@@ -65,11 +67,11 @@ def test_the_mean_over_samples_has_the_optimum_of_the_sum(loss: str):
     energy = float(total.certificate.energy) / N
     assert float(mean.certificate.energy) == pytest.approx(energy, rel=1e-8)
     x = samples(2)[0]
-    outputs = [
+    of_mean, of_total = (
         np.maximum(x @ rho.theta[:, 1:].T, 0) @ (rho.mass * rho.theta[:, 0])
         for rho in (mean.measure, total.measure)
-    ]
-    np.testing.assert_allclose(*outputs, atol=1e-4)
+    )
+    np.testing.assert_allclose(of_mean, of_total, atol=1e-4)
 
 
 def test_the_optimum_of_cross_entropy_is_no_higher_than_a_fit_on_a_grid():

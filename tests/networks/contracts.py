@@ -126,7 +126,7 @@ def _trained():
 
 
 def _perturbed():
-    transform = jm.perturb_units(0.5, key=jax.random.key(0), unit_axis=0)
+    transform = jm.perturb_units(jax.random.key(0), 0.5, unit_axis=0)
     return transform.init(net("float32"))
 
 
