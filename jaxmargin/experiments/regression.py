@@ -134,14 +134,16 @@ def _kernel_losses(d: int, n: int, settings: Settings, tick: Tick) -> Series:
     """Losses (t,) of each method; every predictor is in the span of the samples, r_w = r_u = 1."""
     losses = {name: [] for name in METHODS}
     for key in jax.random.split(key_of(d, n, settings), settings.trials):
-        key_data, key_oracle = jax.random.split(key)
+        key_data, _ = jax.random.split(key)
         x, y = data.two_axis(key_data, n + settings.test_samples, d)
         fitted, labels, targets = x[:n], y[:n], y[n:]
         gram, cross = two_layer_ntk(fitted), two_layer_ntk(x[n:], fitted)
-        oracle = partial(best_in_span, key_oracle, fitted, num_test=1)
-        interpolant = kernel_predict(cross, fit_interpolant(gram, labels))
+        oracle = partial(best_in_span, fitted)
+        interpolant = kernel_predict(cross, fit_interpolant(gram, labels).beta)
         losses["interpolation"].append(jnp.mean(truncated_squared_loss(interpolant, targets)))
-        ridges = [kernel_predict(cross, fit_ridge(gram, labels, ridge=ridge)) for ridge in RIDGES]
+        ridges = [
+            kernel_predict(cross, fit_ridge(gram, labels, ridge=ridge).beta) for ridge in RIDGES
+        ]
         tuned = [_best_multiple(scores, targets) for scores in (interpolant, *ridges)]
         losses["ridge"].append(min(tuned))
         for name, best in (

@@ -31,7 +31,7 @@ from jaxmargin.experiments.harness.sample_complexity import (
 from jaxmargin.experiments.harness.statistics import mean
 from jaxmargin.kernels.closed_form import two_layer_ntk
 from jaxmargin.kernels.predictors import fit_interpolant, fit_svm, kernel_predict
-from jaxmargin.lower_bound.population_fit import best_in_span
+from jaxmargin.lower_bound.population_fit import best_in_span, held_out_error
 
 NETWORK_GOAL, KERNEL_FLOOR = 0.01, 0.38  # test errors that tell the two apart
 # No fit of the label passes KERNEL_FLOOR, but the half-space x_1 > 1/2 lies in the span and errs on
@@ -85,11 +85,14 @@ def _kernel_errors(d: int, n: int, settings: Settings, tick: Tick) -> Series:
         fitted, test = (x[:n], y[:n]), (x[n:], y[n:])
         gram, cross = two_layer_ntk(fitted[0]), two_layer_ntk(test[0], fitted[0])
         for name, fit in (("svm", fit_svm), ("interpolation", fit_interpolant)):
-            scores = kernel_predict(cross, fit(gram, fitted[1]))
+            scores = kernel_predict(cross, fit(gram, fitted[1]).beta)
             errors[name].append(float(jnp.mean(scores * test[1] <= 0)))
-        best = partial(best_in_span, key_oracle, fitted[0])
-        errors["oracle"].append(best(target="label").error)
-        errors["half_space"].append(best(target="half_space").error)
+        best = partial(best_in_span, fitted[0])
+        for name, found in (
+            ("oracle", best(target="label")),
+            ("half_space", best(target="half_space")),
+        ):
+            errors[name].append(held_out_error(key_oracle, fitted[0], found.beta).error)
         tick()
     return {name: np.array(values) for name, values in errors.items()}
 
