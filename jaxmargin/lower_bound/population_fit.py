@@ -11,7 +11,6 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -197,7 +196,7 @@ def _pair_moments(profile: np.ndarray) -> np.ndarray:
 
 def _heads(n: int) -> np.ndarray:
     """Probabilities of 0, ..., n heads in n tosses of a fair coin."""
-    from scipy.stats import binom  # its import takes a quarter of a second
+    from scipy.stats import binom  # here, because its import takes a quarter of a second
 
     return binom.pmf(np.arange(n + 1), n, 0.5)
 
@@ -227,7 +226,9 @@ def _least_squares(gram: np.ndarray, second: np.ndarray, mean: np.ndarray) -> np
     number is about the square root of that of `second`. Pivoting finds independent functions; the
     others get beta = 0.
     """
-    (pivoted_cholesky,) = scipy.linalg.get_lapack_funcs(("pstrf",), (gram,))
+    from scipy import linalg  # here, because its import takes a tenth of a second
+
+    (pivoted_cholesky,) = linalg.get_lapack_funcs(("pstrf",), (gram,))
     factor, pivots, rank, _ = pivoted_cholesky(gram, lower=1)
     if rank < len(gram):
         lower, order = np.tril(factor)[:, :rank], pivots - 1
@@ -238,9 +239,9 @@ def _least_squares(gram: np.ndarray, second: np.ndarray, mean: np.ndarray) -> np
                 "(K2 alone is no kernel, K1 + K2 is one)"
             )
     factor, kept = factor[:rank, :rank], pivots[:rank] - 1
-    solve = functools.partial(scipy.linalg.solve_triangular, factor, lower=True)
+    solve = functools.partial(linalg.solve_triangular, factor, lower=True)
     whitened = solve(solve(second[np.ix_(kept, kept)]).T)
-    solution = scipy.linalg.cho_solve(scipy.linalg.cho_factor(whitened), solve(mean[kept]))
+    solution = linalg.cho_solve(linalg.cho_factor(whitened), solve(mean[kept]))
     beta = np.zeros(len(mean))
     beta[kept] = solve(solution, trans=1)
     return beta
