@@ -219,3 +219,7 @@ def _check_inputs(x: Array, beta: Array, z: Array, kernel: Kernel) -> None:
         )
     if z.ndim != 2 or z.shape[1] != x.shape[1] - 2:
         raise ValueError(f"z must be (n', d - 2) = (n', {x.shape[1] - 2}), got {z.shape}")
+    if not x.dtype == beta.dtype == z.dtype:
+        raise TypeError(
+            f"x, beta and z must have one dtype, got {x.dtype}, {beta.dtype} and {z.dtype}"
+        )

@@ -114,7 +114,7 @@ def held_out_error(
 
     Raises:
         ValueError: shapes do not match, x or beta has NaN, or num_test < 1.
-        TypeError: kernel is not a function, or num_test is not an integer.
+        TypeError: kernel is not a function, num_test is not an integer, or dtypes differ.
 
     Example:
         >>> x = jnp.array([[1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]])
@@ -127,6 +127,8 @@ def held_out_error(
     """
     if x.ndim != 2 or beta.shape != x.shape[:1]:
         raise ValueError(f"x and beta must be (n, d) and (n,), got {x.shape} and {beta.shape}")
+    if x.dtype != beta.dtype:
+        raise TypeError(f"x and beta must have one dtype, got {x.dtype} and {beta.dtype}")
     require_callable("kernel", kernel, "kernel(x, z=None)")
     require_count("num_test", num_test)
     require_finite("x", x)
