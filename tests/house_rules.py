@@ -132,9 +132,8 @@ def defined_names(tree: ast.Module) -> list[str]:
             names.append(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names += [
-                t.id for target in targets for t in ast.walk(target) if isinstance(t, ast.Name)
-            ]
+            found = (node for target in targets for node in ast.walk(target))
+            names += [name.id for name in found if isinstance(name, ast.Name)]
     return names
 
 

@@ -36,7 +36,13 @@ from jaxmargin.experiments.harness.grid import (
 from jaxmargin.experiments.harness.samples import Samples, labelled, valued
 from jaxmargin.experiments.harness.statistics import mean, ratio_of_means
 from jaxmargin.kernels.closed_form import two_layer_ntk
-from jaxmargin.kernels.predictors import fit_interpolant, fit_svm, kernel_predict
+from jaxmargin.kernels.predictors import (
+    KernelFit,
+    SvmFit,
+    fit_interpolant,
+    fit_svm,
+    kernel_predict,
+)
 from jaxmargin.networks.losses import squared_loss
 from jaxmargin.networks.models import init_two_layer, two_layer
 from jaxmargin.networks.objective import regularized
@@ -70,11 +76,11 @@ QUICK = replace(PAPER, trials=6, sizes=(50, 100, 200, 400), steps=5_000)
 
 @dataclass(frozen=True)
 class Method:
-    """A kernel method: its name in the legend, its kernel, and `fit(gram, y) -> beta`."""
+    """A kernel method: its name in the legend, its kernel, and its `fit(gram, y)`."""
 
     label: str
     kernel: Callable[..., Array]
-    fit: Callable[..., Array]
+    fit: Callable[..., KernelFit | SvmFit]
 
 
 @dataclass(frozen=True)
@@ -168,7 +174,7 @@ def _kernel_error(
     """Test error (t,), one trial after the other."""
 
     def one(x: Array, y: Array, x_test: Array, y_test: Array) -> Array:
-        beta = method.fit(method.kernel(x), y)
+        beta = method.fit(method.kernel(x), y).beta
         return jnp.mean(test_loss(kernel_predict(method.kernel(x_test, x), beta), y_test))
 
     return jnp.stack([one(*trial) for trial in zip(*samples, strict=True)])

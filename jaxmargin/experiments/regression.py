@@ -128,10 +128,11 @@ def _kernel_losses(trial: KernelTrial) -> dict[str, Array]:
     interpolant: all in the kernel's favour.
     """
     predict = partial(kernel_predict, trial.cross)
-    interpolant = predict(fit_interpolant(trial.gram, trial.y))
-    ridges = [predict(fit_ridge(trial.gram, trial.y, ridge=ridge)) for ridge in RIDGES]
-    best = partial(best_in_span, trial.key, trial.x, num_test=1)
-    oracle, half_space = (predict(best(target=name).beta) for name in ("label", "half_space"))
+    interpolant = predict(fit_interpolant(trial.gram, trial.y).beta)
+    ridges = [predict(fit_ridge(trial.gram, trial.y, ridge=ridge).beta) for ridge in RIDGES]
+    oracle, half_space = (
+        predict(best_in_span(trial.x, target=target).beta) for target in ("label", "half_space")
+    )
     return {
         "interpolation": jnp.mean(truncated_squared_loss(interpolant, trial.y_test)),
         "ridge": min(_best_multiple(scores, trial.y_test) for scores in (interpolant, *ridges)),

@@ -129,10 +129,8 @@ def _one_problem(key: PRNGKeyArray, settings: Settings, tick: Tick) -> Series:
         particles=settings.particles,
         start_size=settings.start_size,
     )
-    steps, flows = (
-        _recorded(settings),
-        _flows(problem, settings),
-    )  # first: a setting may be out of range
+    steps = _recorded(settings)
+    flows = _flows(problem, settings)  # first: a setting may be out of range
     best, certificate, _ = global_optimum(problem, start=start, tol=TOLERANCE)
     series: dict[str, Any] = {
         "optimum": certificate.energy,

@@ -1,13 +1,18 @@
-"""Tangent kernels of wide networks, and what one predicts with them (sections 2 and B.1).
+"""Tangent kernels of wide networks, and what one predicts with them (section 2, appendix B.1).
 
-The kernels K1, K2, NTK and NNGP in closed form, the tangent kernel of any finite network, products
-with a Gram matrix that is never stored, and predictors in their reproducing kernel Hilbert space.
+The folder has the kernels K1, K2, NTK and NNGP of infinitely wide relu networks in closed form, the
+tangent kernel of any finite network, products with a Gram matrix that is never stored, and the
+usual predictors f(x) = sum_i beta_i K(x_i, x): interpolation, ridge regression, support vector
+machines and logistic regression.
 """
 
 from jaxmargin.kernels.closed_form import Kernel, k1, k2, relu_nngp, relu_ntk, two_layer_ntk
 from jaxmargin.kernels.empirical import empirical_ntk
-from jaxmargin.kernels.matrix_free import RidgeFit, fit_ridge_matrix_free
+from jaxmargin.kernels.matrix_free import RidgeFit, RidgeHistory, fit_ridge_matrix_free
 from jaxmargin.kernels.predictors import (
+    KernelFit,
+    LogisticFit,
+    SvmFit,
     fit_interpolant,
     fit_kernel_logistic,
     fit_ridge,
@@ -18,7 +23,11 @@ from jaxmargin.kernels.products import kernel_matvec
 
 __all__ = [
     "Kernel",
+    "KernelFit",
+    "LogisticFit",
     "RidgeFit",
+    "RidgeHistory",
+    "SvmFit",
     "empirical_ntk",
     "fit_interpolant",
     "fit_kernel_logistic",

@@ -1,12 +1,12 @@
 """Kernel logistic regression by Newton's method, for two classes and for several.
 
-For f = K beta, 1/n sum_i loss(f_i, y_i) + lam ||f||_K^2 is, with s = 2 lam n, a = s beta and
-P = K / s, 1/n times
+The objective is (1/n) sum_i loss(f_i, y_i) + lam ||f||_K^2 for f = K beta. With s = 2 lam n,
+a = s beta and P = K / s, it is 1/n times
 
     F(a) = sum_i loss(f_i, y_i) + a'f / 2,    f = P a,
 
-which is stationary where a is the pull of the labels, -d loss / d f. No step inverts K, so it may
-be singular; among all beta of the best f the solution is the one that this equation names.
+which is stationary where a equals the pull of the labels, -d loss / d f. No step inverts K, so K
+may be singular. Then many beta give the best f, and the solution is the one of this equation.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class _Iterate(NamedTuple):
 def solve_logistic(
     gram: Float[Array, "n n"], y: Float[Array, " n"], lam: Float[Array, ""]
 ) -> Solution:
-    """Minimise with labels y in {-1, +1} and loss log(1 + e^{-y f})."""
+    """Minimise for labels y in {-1, +1} and the loss log(1 + e^{-y f})."""
 
     def pull(scores: Array) -> Array:
         return y * jax.nn.sigmoid(-y * scores)
@@ -58,7 +58,7 @@ def solve_logistic(
 def solve_softmax(
     gram: Float[Array, "n n"], own: Bool[Array, "n k"], lam: Float[Array, ""]
 ) -> Solution:
-    """Minimise with one-hot labels and loss -log softmax(f)[label]."""
+    """Minimise for one-hot labels and the loss -log softmax(f)[label]."""
 
     def pull(scores: Array) -> Array:
         others = jnp.where(own, 0, jax.nn.softmax(scores))
@@ -71,7 +71,8 @@ def solve_softmax(
         """Step of Rasmussen and Williams (2006), algorithm 3.3."""
         identity = jnp.eye(len(prior))
         p = jax.nn.softmax(scores)
-        # Only differences of scores count; from the own class they leave no p near 1 to cancel.
+        # Only differences of scores matter. With the own class's score at 0, no p near 1 enters a
+        # sum that cancels.
         ahead = scores - jnp.sum(jnp.where(own, scores, 0), axis=1, keepdims=True)
         aim = p * (ahead - jnp.sum(p * ahead, axis=1, keepdims=True)) + pull(scores)
         per_class = jax.vmap(lambda weight: _damped_inverse(prior, weight, identity))(p.T)

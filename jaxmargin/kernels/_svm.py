@@ -1,4 +1,4 @@
-"""Support vector machines without an intercept: their dual, by an interior point method.
+"""The dual of a support vector machine without an intercept, by an interior point method.
 
 For a Gram matrix K, labels y in {-1, +1} and Q_ij = y_i y_j K_ij the dual variables b solve
 
@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float, Int
 
+from jaxmargin._arithmetic import step_to_boundary
+
 MAX_ITERATIONS = 60  # 10 to 20 are usual
 TOLERANCE = 1e-9  # of the relative duality gap
 MAX_FACES = 10
@@ -25,7 +27,7 @@ class Solution(NamedTuple):
     Attributes:
         beta: (n,) coefficients y_i b_i.
         gap: (P - D) / D for the primal and dual objectives at beta; ||f - f*||^2 <= 2 (P - D).
-        radius_margin: lower bound on max_i K_ii ||f*||^2, which for the hard margin is the square
+        radius_margin: lower bound on max_i K_ii ||f*||^2. For the hard margin that is the square
             of the data's radius over its margin.
     """
 
@@ -50,10 +52,10 @@ def solve_svm(
     limit: Float[Array, ""],
     c: Float[Array, ""] | None = None,
 ) -> Solution:
-    """Interior point steps until the gap closes, then the exact solution on the face they reach.
+    """Take interior point steps until the gap closes, then solve exactly on the face they reach.
 
-    Stops early once `radius_margin` is proven to exceed `limit`. A result that did not
-    converge has a gap above TOLERANCE, or NaN.
+    The steps stop early once `radius_margin` is proven to exceed `limit`. A result that did not
+    converge has a gap above TOLERANCE or NaN.
     """
     matrix = jnp.outer(y, y) * gram
     scale = jnp.max(jnp.diagonal(matrix))
@@ -99,9 +101,9 @@ def _middle(y: Array, upper: Array | None) -> Float[Array, "sides n"]:
 
 
 def _step(matrix: Array, slack: Array, multiplier: Array) -> tuple[Array, Array]:
-    """One predictor-corrector step (Mehrotra 1992) towards target = 0 in the conditions of optimum.
+    """One predictor-corrector step (Mehrotra 1992) towards the conditions of optimality.
 
-    These are Qb - 1 = sum_sides sign * multiplier and slack * multiplier = target.
+    These are Qb - 1 = sum_sides sign * multiplier and slack * multiplier = target, with target = 0.
     """
     sign = jnp.array([[1], [-1]], slack.dtype)[: len(slack)]
     dual_residual = matrix @ slack[0] - 1 - jnp.sum(sign * multiplier, axis=0)
@@ -114,7 +116,9 @@ def _step(matrix: Array, slack: Array, multiplier: Array) -> tuple[Array, Array]
         return d_slack, (target - multiplier * d_slack) / slack - multiplier
 
     def longest(d_slack: Array, d_multiplier: Array) -> Array:
-        return jnp.minimum(_reach(slack, d_slack), _reach(multiplier, d_multiplier))
+        return jnp.minimum(
+            step_to_boundary(slack, d_slack), step_to_boundary(multiplier, d_multiplier)
+        )
 
     complementarity = jnp.mean(slack * multiplier)
     d_slack, d_multiplier = direction(jnp.zeros_like(slack))
@@ -126,17 +130,12 @@ def _step(matrix: Array, slack: Array, multiplier: Array) -> tuple[Array, Array]
     return slack + length * d_slack, multiplier + length * d_multiplier
 
 
-def _reach(value: Array, change: Array) -> Array:
-    """The step length at which the first entry of value > 0 becomes 0."""
-    falling = change < 0
-    return jnp.min(jnp.where(falling, value / jnp.where(falling, -change, 1), jnp.inf))
-
-
 def _settle(matrix: Array, b: Array, upper: Array | None) -> Array:
-    """Solve Qb = 1 inside the box and hold the other entries exactly on its sides.
+    """Solve Qb = 1 for the entries inside the box, and hold the others exactly on its sides.
 
-    The sides are those a projected gradient step from b ends on; repeated until they stay
-    (primal-dual active set method). A start near the solution takes one or two rounds.
+    Which entries lie on which side is decided by a projected gradient step from b. This is repeated
+    until the sides stay the same (the primal-dual active set method), which takes one or two rounds
+    from a start near the solution.
     """
     high = jnp.asarray(jnp.inf if upper is None else upper, b.dtype)
     own = jnp.eye(len(b), dtype=matrix.dtype)
@@ -169,10 +168,10 @@ def _settle(matrix: Array, b: Array, upper: Array | None) -> Array:
 
 
 def _certificate(matrix: Array, b: Array, upper: Array | None) -> tuple[Array, Array]:
-    """Relative duality gap, and the dual objective, of 0 <= b <= c.
+    """The relative duality gap and the dual objective of a point 0 <= b <= c.
 
-    The primal value is that of f, or of f rescaled to margin 1 where that is better: with a large
-    c the rounding of a margin would else cost more than the gap.
+    The primal value is that of f, or of f rescaled to margin 1 where that is better. Without the
+    second, the rounding of a margin times a large c would exceed the gap.
     """
     margins = matrix @ b
     energy = b @ margins / 2

@@ -15,10 +15,11 @@ def empirical_ntk(
 ) -> Float[Array, "n n2 *kk"]:
     """K(x, z) = <grad f(x), grad f(z)>, with gradients in the parameters.
 
-    Column by column: the gradient at one row of z is pulled back, and pushed forward through the
-    network linearised at x. So there is never a matrix of gradients: the memory is that of k
-    gradients and k forward passes over x, and the work that of n' forward passes over x for each
-    output. Compile it (`jax.jit` of a function of params, x and z) to call it more than once.
+    The matrix is made column by column. The gradient at one row of z is a direction in parameter
+    space, along which the network, linearised at all of x, is then differentiated. So there is
+    never a matrix of gradients: the memory is that of k gradients and k forward passes over x, and
+    the work is that of n' forward passes over x for each output. To call it more than once, compile
+    it (`jax.jit` of a function of params, x and z).
 
     Args:
         apply: `apply(params, x)` giving (n,) or (n, k), each row from its own row of x.

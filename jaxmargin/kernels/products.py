@@ -1,4 +1,4 @@
-"""Products with a Gram matrix that is never stored."""
+"""Products with a Gram matrix that is never stored (f_kernel of section 2 at many points)."""
 
 import functools
 
@@ -6,8 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxmargin._blocks import overlapping_blocks, rows, with_rows
 from jaxmargin._checks import require_callable, require_count
-from jaxmargin.kernels.closed_form import Kernel, require_rows
+from jaxmargin.kernels._inputs import require_rows
+from jaxmargin.kernels.closed_form import Kernel
+
+_BLOCK_ENTRIES = 2**21  # of K, in a block whose size the caller leaves open
 
 
 def kernel_matvec(
@@ -18,13 +22,14 @@ def kernel_matvec(
     *,
     block_size: int | None = None,
 ) -> Float[Array, "n *k"]:
-    """K(x, z) v without the Gram matrix: memory for `block_size` of its rows at a time.
+    """The product K(x, z) v without the Gram matrix.
 
-    Derivatives recompute the blocks, and take no more memory.
+    At any time there is memory for `block_size` rows of K only. Derivatives compute the blocks
+    anew, so that they take no more memory.
 
     Args:
-        kernel: `kernel(rows, z)`, and `kernel(rows)` with an exact diagonal when z is None. Give
-            z=x for a kernel that always wants two arguments.
+        kernel: `kernel(rows, z)`; where z is None, also `kernel(rows)` with an exact diagonal. For
+            a kernel that always wants two arguments, give z=x.
         x: (n, d) rows.
         v: (n',) vector or (n', k) matrix.
         z: (n', d) rows; None stands for x.
@@ -35,10 +40,11 @@ def kernel_matvec(
         (n,) or (n, k).
 
     Raises:
-        ValueError: shapes that do not match, or block_size < 1.
-        TypeError: kernel is not callable, block_size is not an integer, or dtypes differ.
+        ValueError: shapes do not match, or block_size < 1.
+        TypeError: kernel is not a function, block_size is not an integer, or dtypes differ.
 
     Example:
+        >>> from jaxmargin import k1
         >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
         >>> kernel_matvec(k1, x, jnp.array([1.0, 2.0, 3.0]), block_size=2).tolist()
         [1.0, 2.0, 3.0]
@@ -61,24 +67,19 @@ def kernel_matvec(
         block_size = max(1, _BLOCK_ENTRIES // other.shape[0])
     require_count("block_size", block_size)
     size = min(block_size, n)
-    # The last block begins early enough to be whole, and repeats rows of the one before it.
-    starts = jnp.minimum(jnp.arange(0, n, size), n - size)
-
+    starts, _ = overlapping_blocks(n, size)
     product = functools.partial(jnp.matmul, precision="highest")
 
     @jax.checkpoint
     def block(start: Array) -> Array:
-        rows = jax.lax.dynamic_slice_in_dim(x, start, size)
+        own_x = rows(x, start, size)
         if z is not None:
-            return product(kernel(rows, other), v)
-        own = jax.lax.dynamic_slice_in_dim(v, start, size)
-        outside = jax.lax.dynamic_update_slice_in_dim(v, jnp.zeros_like(own), start, axis=0)
-        return product(kernel(rows, other), outside) + product(kernel(rows), own)
+            return product(kernel(own_x, other), v)
+        own_v = rows(v, start, size)
+        outside = with_rows(v, jnp.zeros_like(own_v), start)
+        return product(kernel(own_x, other), outside) + product(kernel(own_x), own_v)
 
     blocks = jax.lax.map(block, starts)
     *_, last = blocks
     whole = (len(starts) - 1) * size
     return jnp.concatenate([blocks[:-1].reshape(whole, *v.shape[1:]), last[whole - n :]])
-
-
-_BLOCK_ENTRIES = 2**21

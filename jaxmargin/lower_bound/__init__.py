@@ -1,17 +1,18 @@
 """Why a kernel needs about d^2 samples of the distribution D (Theorem 2.1, appendix B.1).
 
-Sums over paired inputs that hardly depend on the label, the kernel without the label's coordinates
-and its Taylor polynomial, their moments by parities, and the best that any predictor in the span of
-the samples can do.
+The proof pairs inputs that differ in the sign of one coordinate. The sum of a kernel predictor over
+such a pair hardly depends on the label that the two inputs have. The folder has these sums, the
+kernel without the coordinates that carry the label, its Taylor polynomial, the exact moments of
+such polynomials, and the predictor in the span of the samples that fits the whole distribution D
+best.
 """
 
 from jaxmargin.lower_bound.paired_sums import (
     Deviation,
     deviation,
-    f_minus,
-    f_plus,
     f_tilde,
     paired_error_bound,
+    paired_sum,
 )
 from jaxmargin.lower_bound.parities import (
     cross_moment,
@@ -22,7 +23,7 @@ from jaxmargin.lower_bound.parities import (
 )
 from jaxmargin.lower_bound.population_fit import (
     HeldOut,
-    Oracle,
+    SpanFit,
     best_in_span,
     held_out_error,
     least_squares_limit,
@@ -33,17 +34,16 @@ from jaxmargin.lower_bound.taylor import taylor_coefficients, taylor_error, tayl
 __all__ = [
     "Deviation",
     "HeldOut",
-    "Oracle",
+    "SpanFit",
     "best_in_span",
     "cross_moment",
     "deviation",
-    "f_minus",
-    "f_plus",
     "f_tilde",
     "fourier_coefficients",
     "held_out_error",
     "least_squares_limit",
     "paired_error_bound",
+    "paired_sum",
     "parity_gram",
     "quadratic_constant",
     "quadratic_form",

@@ -1,13 +1,13 @@
-"""Why kernels need d^2 samples of the distribution D: the objects of appendix B.1.
+"""Sums of a kernel predictor over paired inputs, which hardly depend on the label (Lemma B.2).
 
-A kernel predictor is f(x; beta) = sum_i beta_i K(x_i, x). Points of D are (+-1, 0, z) with label
-+1 and (0, +-1, z) with label -1, for signs z. Summed over the sign of its first coordinates, f
-hardly depends on them: both sums are 2 f~(z) up to O(1/d). Every function here takes any kernel
-`(x, z=None) -> Gram matrix`; the polynomial g alone belongs to `two_layer_ntk`.
+A kernel predictor is f(x; beta) = sum_i beta_i K(x_i, x). Points of the distribution D are
+(+-1, 0, z) with label +1 and (0, +-1, z) with label -1, for signs z. The sum of f over the two
+inputs that share z and a label hardly depends on that label: for both labels it is 2 f~(z) up to
+O(1/d). Every function here takes any kernel `(x, z=None) -> Gram matrix`.
 
-All inputs of D have |x|^2 = d - 1, so K(x', x) = kappa(<x', x>), and with t = <z_i, z> the
-deviation is a second difference, kappa(t + 1) - 2 kappa(t) + kappa(t - 1), that is kappa''(0)
-at leading order. In float32 it is lost in rounding from d of a few hundred on: use float64 there.
+All inputs of D have |x|^2 = d - 1, so K(x', x) = kappa(<x', x>). With t = <z_i, z> the deviation
+from 2 f~ is a second difference, kappa(t + 1) - 2 kappa(t) + kappa(t - 1), which is kappa''(0) at
+leading order. In float32 it is lost in rounding from d of a few hundred on: use float64 there.
 """
 
 import functools
@@ -16,10 +16,14 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxmargin._checks import require_callable
 from jaxmargin.data.synthetic import embed
 from jaxmargin.kernels.closed_form import Kernel, two_layer_ntk
 from jaxmargin.kernels.products import kernel_matvec
 from jaxmargin.lower_bound.restriction import tilde
+
+# The first two coordinates of an input of each label.
+_AXES: dict[float, tuple[int, int]] = {1: (1, 0), -1: (0, 1)}
 
 
 def f_tilde(
@@ -29,7 +33,9 @@ def f_tilde(
     *,
     kernel: Kernel = two_layer_ntk,
 ) -> Float[Array, " n2"]:
-    """f~(z; beta) = sum_i beta_i K~(z_i, z), with z_i the last d - 2 coordinates of x_i.
+    """The predictor without the label's coordinates, f~(z; beta) = sum_i beta_i K~(z_i, z).
+
+    Here z_i holds the last d - 2 coordinates of x_i, and K~ is `tilde(kernel)`.
 
     Args:
         x: (n, d) training inputs, d >= 3.
@@ -41,7 +47,8 @@ def f_tilde(
         (n',) values.
 
     Raises:
-        ValueError: shapes that do not match.
+        ValueError: shapes do not match.
+        TypeError: kernel is not a function, or dtypes differ.
 
     Example:
         >>> x, beta, z = jnp.array([[1.0, 0.0, 1.0]]), jnp.array([2.0]), jnp.array([[-1.0]])
@@ -51,78 +58,53 @@ def f_tilde(
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.1, above Lemma B.2.
     """
-    _check_shapes(x, beta, z)
+    _check_inputs(x, beta, z, kernel)
     return kernel_matvec(tilde(kernel), z, beta, x[:, 2:])
 
 
-def f_plus(
+def paired_sum(
     x: Float[Array, "n d"],
     beta: Float[Array, " n"],
     z: Float[Array, "n2 d_minus_2"],
     *,
+    label: float,
     kernel: Kernel = two_layer_ntk,
 ) -> Float[Array, " n2"]:
-    """f+(z; beta) = f((1, 0, z); beta) + f((-1, 0, z); beta), over the two inputs of label +1.
+    """The sum of f over the two inputs of one label that share the signs z (Lemma B.2).
+
+        f+(z; beta) = f((1, 0, z); beta) + f((-1, 0, z); beta)    for the label +1,
+        f-(z; beta) = f((0, 1, z); beta) + f((0, -1, z); beta)    for the label -1.
 
     Args:
         x: (n, d) training inputs, d >= 3.
         beta: (n,) coefficients.
         z: (n', d - 2) signs.
+        label: 1 or -1.
         kernel: the kernel K.
 
     Returns:
         (n',) values.
 
     Raises:
-        ValueError: shapes that do not match.
+        ValueError: shapes do not match, or label is neither 1 nor -1.
+        TypeError: kernel is not a function, or dtypes differ.
 
     Example:
         >>> x, beta, z = jnp.array([[1.0, 0.0, 1.0]]), jnp.array([2.0]), jnp.array([[-1.0]])
-        >>> [round(v, 3) for v in f_plus(x, beta, z).tolist()]
-        [0.637]
+        >>> [round(paired_sum(x, beta, z, label=label).item(), 3) for label in (1, -1)]
+        [0.637, -0.231]
 
     Reference:
         Wei, Lee, Liu, Ma (2019), Lemma B.2.
     """
-    _check_shapes(x, beta, z)
-    return kernel_matvec(functools.partial(_pair_sum, kernel), embed(z, 1, 0), beta, x)
-
-
-def f_minus(
-    x: Float[Array, "n d"],
-    beta: Float[Array, " n"],
-    z: Float[Array, "n2 d_minus_2"],
-    *,
-    kernel: Kernel = two_layer_ntk,
-) -> Float[Array, " n2"]:
-    """f-(z; beta) = f((0, 1, z); beta) + f((0, -1, z); beta), over the two inputs of label -1.
-
-    Args:
-        x: (n, d) training inputs, d >= 3.
-        beta: (n,) coefficients.
-        z: (n', d - 2) signs.
-        kernel: the kernel K.
-
-    Returns:
-        (n',) values.
-
-    Raises:
-        ValueError: shapes that do not match.
-
-    Example:
-        >>> x, beta, z = jnp.array([[1.0, 0.0, 1.0]]), jnp.array([2.0]), jnp.array([[-1.0]])
-        >>> [round(v, 3) for v in f_minus(x, beta, z).tolist()]
-        [-0.231]
-
-    Reference:
-        Wei, Lee, Liu, Ma (2019), Lemma B.2.
-    """
-    _check_shapes(x, beta, z)
-    return kernel_matvec(functools.partial(_pair_sum, kernel), embed(z, 0, 1), beta, x)
+    _check_inputs(x, beta, z, kernel)
+    if label not in _AXES:
+        raise ValueError(f"label must be 1 or -1, got {label}")
+    return kernel_matvec(functools.partial(_pair_sum, kernel), embed(z, *_AXES[label]), beta, x)
 
 
 class Deviation(NamedTuple):
-    """How far f+ and f- are from 2 f~ (Lemma B.2).
+    """How far f+ and f-, the two `paired_sum`s, are from 2 f~ (Lemma B.2).
 
     Attributes:
         plus: (n',) f+ - 2 f~.
@@ -142,11 +124,12 @@ def deviation(
     *,
     kernel: Kernel = two_layer_ntk,
 ) -> Deviation:
-    """f+ - 2 f~ and f- - 2 f~, at most c (tau1 + tau2) sum_i |beta_i| / d (Lemma B.2).
+    """How far the two paired sums are from 2 f~: f+ - 2 f~ and f- - 2 f~.
 
-    Only samples on the axis of the sum contribute, each kappa''(0) = (2 tau1 + tau2) / (pi (d - 1))
-    times beta_i at leading order: c tends to at most 2 / pi for almost all z. At the few z that
-    (nearly) repeat a sample it grows like sqrt(d).
+    By Lemma B.2 both are at most c (tau1 + tau2) sum_i |beta_i| / d. Only the samples of the sum's
+    own label contribute. At leading order each of them adds beta_i kappa''(0), where kappa''(0) =
+    (2 tau1 + tau2) / (pi (d - 1)). So c tends to at most 2 / pi for almost all z. At the few z that
+    repeat a sample, or nearly do, it grows like sqrt(d).
 
     Args:
         x: (n, d) training inputs, d >= 3.
@@ -158,7 +141,8 @@ def deviation(
         `Deviation(plus, minus, constant)`.
 
     Raises:
-        ValueError: shapes that do not match.
+        ValueError: shapes do not match.
+        TypeError: kernel is not a function, or dtypes differ.
 
     Example:
         >>> x = jnp.ones((1, 20)).at[0, 1].set(0.0)
@@ -170,13 +154,13 @@ def deviation(
     Reference:
         Wei, Lee, Liu, Ma (2019), Lemmas B.2, B.4 and B.5.
     """
-    _check_shapes(x, beta, z)
+    _check_inputs(x, beta, z, kernel)
 
     def gram(point: Array, x: Array) -> Array:
-        # Subtracted before the sum over i, where the terms are smaller than their sum by far.
+        # The terms are subtracted before the sum over i, because they are much smaller than it.
         return _pair_sum(kernel, point, x) - 2 * tilde(kernel)(point[:, 2:], x[:, 2:])
 
-    plus, minus = (kernel_matvec(gram, embed(z, *axis), beta, x) for axis in ((1, 0), (0, 1)))
+    plus, minus = (kernel_matvec(gram, embed(z, *_AXES[label]), beta, x) for label in (1, -1))
     taus = kernel(x[:1])[0, 0] / jnp.sum(x[0] ** 2)
     unit = taus * jnp.sum(jnp.abs(beta)) / x.shape[1]
     constant = jnp.maximum(jnp.abs(plus), jnp.abs(minus)) / jnp.where(unit > 0, unit, 1)
@@ -190,11 +174,11 @@ def paired_error_bound(
     *,
     kernel: Kernel = two_layer_ntk,
 ) -> Float[Array, ""]:
-    """(Pr_z[f+ <= 0] + Pr_z[f- >= 0]) / 4, which no test error is below (end of Lemma B.2).
+    """A lower bound on the test error of f: (Pr_z[f+ <= 0] + Pr_z[f- >= 0]) / 4 (Lemma B.2).
 
-    If f+(z) <= 0, one of the two inputs (+-1, 0, z) is misclassified; if f-(z) >= 0, one of
-    (0, +-1, z) is. Where |f~| exceeds the deviation, f+ and f- have one sign and exactly one of
-    these happens: the paper's 1/4.
+    If f+(z) <= 0, at least one of the two inputs (+-1, 0, z) is misclassified. If f-(z) >= 0, at
+    least one of (0, +-1, z) is. Where |f~| exceeds the deviation, f+ and f- have the same sign, so
+    that exactly one of the two happens: this is the paper's 1/4.
 
     Args:
         x: (n, d) training inputs, d >= 3.
@@ -206,7 +190,8 @@ def paired_error_bound(
         Scalar in [0, 1/2].
 
     Raises:
-        ValueError: shapes that do not match.
+        ValueError: shapes do not match.
+        TypeError: kernel is not a function, or dtypes differ.
 
     Example:
         >>> x, beta, z = jnp.array([[1.0, 0.0, 1.0]]), jnp.array([2.0]), jnp.array([[1.0], [-1.0]])
@@ -216,20 +201,25 @@ def paired_error_bound(
     Reference:
         Wei, Lee, Liu, Ma (2019), Lemma B.2.
     """
-    wrong_plus = f_plus(x, beta, z, kernel=kernel) <= 0
-    wrong_minus = f_minus(x, beta, z, kernel=kernel) >= 0
+    wrong_plus = paired_sum(x, beta, z, label=1, kernel=kernel) <= 0
+    wrong_minus = paired_sum(x, beta, z, label=-1, kernel=kernel) >= 0
     return (jnp.mean(wrong_plus, dtype=x.dtype) + jnp.mean(wrong_minus, dtype=x.dtype)) / 4
 
 
 def _pair_sum(kernel: Kernel, point: Array, x: Array) -> Array:
-    """K(p, x) + K(p', x) for rows p and p', p with its first two coordinates negated."""
+    """K(p, x) + K(p', x) for rows p, where p' is p with its first two coordinates negated."""
     return kernel(point, x) + kernel(point.at[:, :2].multiply(-1), x)
 
 
-def _check_shapes(x: Array, beta: Array, z: Array) -> None:
+def _check_inputs(x: Array, beta: Array, z: Array, kernel: Kernel) -> None:
+    require_callable("kernel", kernel, "kernel(x, z=None)")
     if x.ndim != 2 or x.shape[1] < 3 or beta.shape != x.shape[:1]:
         raise ValueError(
             f"x must be (n, d) with d >= 3 and beta (n,), got {x.shape} and {beta.shape}"
         )
     if z.ndim != 2 or z.shape[1] != x.shape[1] - 2:
         raise ValueError(f"z must be (n', d - 2) = (n', {x.shape[1] - 2}), got {z.shape}")
+    if not x.dtype == beta.dtype == z.dtype:
+        raise TypeError(
+            f"x, beta and z must have one dtype, got {x.dtype}, {beta.dtype} and {z.dtype}"
+        )

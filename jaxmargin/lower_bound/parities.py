@@ -1,11 +1,11 @@
-"""The lower bound on the noise coordinates alone: kernels and moments on {-1, +1}^(d - 2).
+"""Exact moments of polynomials of overlaps <z, z_i> over the hypercube {-1, +1}^dim.
 
-Lemma B.6 replaces the kernel K~ by a polynomial g of the overlap <z', z>; Lemmas B.7 and B.9
-bound second moments of sums of such polynomials from below. Those moments are exact here, by
-Fourier analysis: for S a set of coordinates, z^S is the product of its entries, and the parities
-z^S are an orthonormal basis of the functions of z. A power of the overlap <z, z_i> has the same
-coefficient at all sets of one size, times z_i^S (eq. B.13), so that every expectation over z is
-a short sum over sizes, in any dimension.
+Lemma B.6 replaces the kernel K~ by a polynomial g of the overlap <z', z>, and Lemmas B.7 and B.9
+bound second moments of sums of such polynomials from below. Here those moments are computed
+exactly, by Fourier analysis. For a set S of coordinates let z^S be the product of the entries of z
+in S. These parities are an orthonormal basis of the functions of z. In this basis a power of the
+overlap <z, z_i> has the coefficient c z_i^S, where c depends on the size of S only (eq. B.13). So
+every expectation over z is a short sum over sizes, in any dimension.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,10 @@ from jaxmargin._checks import require_count
 def parity_gram(
     z: Float[Array, "n dim"], z2: Float[Array, "n2 dim"] | None = None, *, size: int
 ) -> Float[Array, "n n2"]:
-    """Sums of z_i^S z2_j^S over |S| = size, polynomials of the overlap t = <z_i, z2_j>.
+    """The sum of z_i^S z2_j^S over all sets S of `size` coordinates, for all rows z_i and z2_j.
 
-    The polynomials e_k(t) of Krawtchouk come one from the other by
+    It is a polynomial e_size(t) of the overlap t = <z_i, z2_j>. These polynomials, named after
+    Krawtchouk, follow from one another by
 
         (k + 1) e_{k+1} = t e_k - (dim - k + 1) e_{k-1},    e_0 = 1,  e_1 = t.
 
@@ -35,7 +36,8 @@ def parity_gram(
         (n, n') positive semidefinite Gram matrix of rank at most binomial(dim, size).
 
     Raises:
-        ValueError: shapes that do not match, or size < 0.
+        ValueError: shapes do not match, or size < 0.
+        TypeError: size is not an integer.
 
     Example:
         >>> parity_gram(jnp.array([[1.0, 1.0, -1.0], [1.0, 1.0, 1.0]]), size=2).tolist()
@@ -57,10 +59,10 @@ def parity_gram(
 
 
 def fourier_coefficients(power: int, dim: int) -> tuple[int, ...]:
-    """c_{power,k} = E_z[(z_1 + ... + z_dim)^power z_1 ... z_k] of eq. B.13.
+    """The coefficients c_{q,k} = E_z[(z_1 + ... + z_dim)^q z_1 ... z_k] of eq. B.13, q = power.
 
-    From one power to the next c_{q+1,k} = k c_{q,k-1} + (dim - k) c_{q,k+1}. So c_{q,k} is
-    positive where q - k is even and not negative (and k <= dim), and 0 elsewhere.
+    From one power to the next, c_{q+1,k} = k c_{q,k-1} + (dim - k) c_{q,k+1}. So c_{q,k} is
+    positive if k <= min(q, dim) and q - k is even, and it is 0 otherwise.
 
     Args:
         power: the power q of the overlap, >= 0.
@@ -71,6 +73,7 @@ def fourier_coefficients(power: int, dim: int) -> tuple[int, ...]:
 
     Raises:
         ValueError: power < 0 or dim < 1.
+        TypeError: power or dim is not an integer.
 
     Example:
         >>> fourier_coefficients(2, 10), fourier_coefficients(4, 10)
@@ -93,8 +96,8 @@ def cross_moment(
 ) -> Float[Array, ""]:
     """E_z[(sum_i beta_i <z, z_i>^q) (sum_i beta_i <z, z_i>^p)] (Lemma B.9), exactly.
 
-    It is sum_k c_{p,k} c_{q,k} sum_{|S| = k} (sum_i beta_i z_i^S)^2: never negative, and 0 if
-    exactly one of p and q is odd.
+    It equals sum_k c_{p,k} c_{q,k} sum_{|S| = k} (sum_i beta_i z_i^S)^2. So it is never negative,
+    and it is 0 if exactly one of p and q is odd.
 
     Args:
         z: (n, dim) rows of -1, +1.
@@ -106,7 +109,8 @@ def cross_moment(
         Scalar.
 
     Raises:
-        ValueError: a negative power, or shapes that do not match.
+        ValueError: a power is negative, or shapes do not match.
+        TypeError: a power is not an integer.
 
     Example:
         >>> z = jnp.array([[1.0, 1.0, -1.0], [1.0, 1.0, 1.0]])
@@ -116,9 +120,9 @@ def cross_moment(
     Reference:
         Wei, Lee, Liu, Ma (2019), Lemma B.9.
     """
-    pairs = zip(
-        fourier_coefficients(p, z.shape[-1]), fourier_coefficients(q, z.shape[-1]), strict=False
-    )
+    _check_shapes(z, beta)
+    dim = z.shape[1]
+    pairs = zip(fourier_coefficients(p, dim), fourier_coefficients(q, dim), strict=False)
     return _weighted_energies(z, beta, [float(a * b) for a, b in pairs])
 
 
@@ -138,7 +142,7 @@ def quadratic_form(
         Scalar >= 0.
 
     Raises:
-        ValueError: shapes that do not match.
+        ValueError: shapes do not match.
 
     Example:
         >>> z = jnp.array([[1.0, 1.0, -1.0], [1.0, 1.0, 1.0]])
@@ -148,6 +152,7 @@ def quadratic_form(
     Reference:
         Wei, Lee, Liu, Ma (2019), Lemma B.7.
     """
+    _check_shapes(z, beta)
     a = jnp.asarray(coefficients, z.dtype)
     if a.ndim != 1:
         raise ValueError(f"coefficients must be a vector a_0, a_1, ..., got shape {a.shape}")
@@ -160,9 +165,7 @@ def quadratic_form(
 
 
 def _weighted_energies(z: Array, beta: Array, weights: Sequence) -> Array:
-    """sum_k weights_k sum_{|S| = k} (sum_i beta_i z_i^S)^2."""
-    if beta.shape != z.shape[:1]:
-        raise ValueError(f"beta must be (n,) = {z.shape[:1]}, got {beta.shape}")
+    """The sum over k of weights_k sum_{|S| = k} (sum_i beta_i z_i^S)^2."""
     total = jnp.zeros((), z.dtype)
     for size, weight in enumerate(weights):
         gram = parity_gram(z, size=size)
@@ -170,13 +173,18 @@ def _weighted_energies(z: Array, beta: Array, weights: Sequence) -> Array:
     return total
 
 
+def _check_shapes(z: Array, beta: Array) -> None:
+    if z.ndim != 2 or beta.shape != z.shape[:1]:
+        raise ValueError(f"z must be (n, dim) and beta (n,), got {z.shape} and {beta.shape}")
+
+
 def quadratic_constant(z: Float[Array, "n dim"]) -> Float[Array, ""]:
     """The c with E_z[(sum_i beta_i g(<z, z_i>))^2] >= c a_2^2 dim^2 |beta|^2 (Lemma B.7).
 
-    It is the least eigenvalue of 4 sum_{|S| = 2} z_i^S z_j^S = 2 (<z_i, z_j>^2 - dim), over
-    dim^2: the part of size 2 of a_2 t^2 alone, as in the lemma's proof. For random z it tends to
-    2 (1 - sqrt(n / N))^2 with N = dim (dim - 1) / 2, and it is 0 as soon as n > N: there the
-    rank of that matrix is too small, and the lemma's "n <~ d^2" ends.
+    As in the lemma's proof, only the sets of size 2 and only the term a_2 t^2 of g are used: c is
+    the least eigenvalue of the matrix 4 sum_{|S| = 2} z_i^S z_j^S = 2 (<z_i, z_j>^2 - dim), divided
+    by dim^2. For random z it tends to 2 (1 - sqrt(n / N))^2 with N = dim (dim - 1) / 2. It is 0 as
+    soon as n > N, because the matrix has rank N at most: that is where the lemma's "n <~ d^2" ends.
 
     Args:
         z: (n, dim) rows of -1, +1.

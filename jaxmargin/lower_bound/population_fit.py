@@ -1,8 +1,8 @@
-"""How well any predictor in the span of the samples can do when the population of D is known.
+"""How well a predictor in the span of the samples can do if the whole distribution D is known.
 
 A kernel predictor is f(x; beta) = sum_i beta_i K(x_i, x). All inputs of D have |x|^2 = d - 1, so
-K(x', x) = kappa(<x', x>), and the population's second moments are finite sums over overlaps: the
-best fit of the population needs no sampling.
+K(x', x) = kappa(<x', x>), and the second moments of D are finite sums over overlaps. So the
+best fit to the whole distribution needs no sampling.
 """
 
 import functools
@@ -11,83 +11,72 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxmargin._checks import require_count, require_finite
+from jaxmargin._checks import require_callable, require_count, require_finite
 from jaxmargin.data.synthetic import Groups, embed, groups_of_d, two_axis
 from jaxmargin.kernels.closed_form import Kernel, two_layer_ntk
 from jaxmargin.kernels.products import kernel_matvec
 
 
-class Oracle(NamedTuple):
-    """The coefficients that know the population, and how they do on it.
+class SpanFit(NamedTuple):
+    """The predictor in the span of some samples that fits the whole distribution best.
 
     Attributes:
         beta: (n,) coefficients.
-        error: fraction of fresh samples with f(x) y <= 0.
-        standard_error: of `error`.
-        squared_error: E[(f(x) - target)^2], exact.
+        squared_error: E[(f(x) - target(x))^2] over the distribution D, exact.
     """
 
     beta: Float[Array, " n"]
-    error: float
-    standard_error: float
     squared_error: float
 
 
 def best_in_span(
-    key: PRNGKeyArray,
     x: Float[Array, "n d"],
     *,
     kernel: Kernel = two_layer_ntk,
     target: Literal["label", "half_space"] = "label",
-    num_test: int = 100_000,
-) -> Oracle:
-    """The beta in the span of the samples that fits the whole population best.
+) -> SpanFit:
+    """The predictor in the span of the samples that fits the whole distribution D best.
 
-    It minimises E[(f(x; beta) - target(x))^2] over the distribution D exactly, as infinitely many
-    fresh samples would: the expectations are sums over overlaps, without sampling. The fit of the
-    label is stronger than squared or logistic fits to 100 n fresh samples up to n = d^2 / 4, and
-    errs as `least_squares_limit` says. It is not the least 0-1 error: "half_space" fits
-    sign(x_1 - 1/2), which is wrong on one of the four groups of D only, and errs near 1/4 as soon
-    as n >> d. The 1/4 of Lemma B.2 is sharp.
+    It minimises E[(f(x; beta) - target(x))^2] over D exactly, as a fit to infinitely many fresh
+    samples would: the expectations are sums over overlaps, without sampling. The fit to the label
+    is better than squared or logistic fits to 100 n fresh samples up to n = d^2 / 4, and its test
+    error is that of `least_squares_limit`. Some other predictor in the span has a smaller test
+    error: the target "half_space" is sign(x_1 - 1/2), which is wrong on one of the four groups of D
+    only, and its fit errs near 1/4 as soon as n >> d. So the 1/4 of Lemma B.2 is sharp.
+    `held_out_error` estimates these errors.
 
     Args:
-        key: random key of the held-out samples.
         x: (n, d) inputs from D, d >= 3; float64 is used inside.
         kernel: a kernel that depends on lengths and angles only, as all of this package do.
-        target: what f is fitted to.
-        num_test: fresh samples on which the error is measured.
+        target: the function of x that f is fitted to.
 
     Returns:
-        `Oracle(beta, error, standard_error, squared_error)`; beta in the dtype of x, and 0
-        at inputs that add nothing to the span (repeated ones).
+        `SpanFit(beta, squared_error)`. beta has the dtype of x, and is 0 at inputs that add
+        nothing to the span, such as repeated ones.
 
     Raises:
-        ValueError: x is not from D, the kernel is not positive semidefinite, an unknown target,
-            or num_test < 1.
+        ValueError: x is not from D, the kernel is not positive semidefinite, or target is unknown.
+        TypeError: kernel is not a function.
 
     Example:
         >>> x, _ = two_axis(jax.random.key(0), 100, 20)
-        >>> oracle = best_in_span(jax.random.key(1), x)
-        >>> round(oracle.error, 1), round(best_in_span(jax.random.key(1), x,
-        ...                                           target="half_space").error, 2)
-        (0.4, 0.25)
+        >>> fits = [best_in_span(x, target=target) for target in ("label", "half_space")]
+        >>> [round(held_out_error(jax.random.key(1), x, fit.beta).error, 2) for fit in fits]
+        [0.41, 0.25]
 
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem B.1, which is about every beta.
     """
     groups = groups_of_d(target)
-    require_count("num_test", num_test)
+    require_callable("kernel", kernel, "kernel(x, z=None)")
     inputs = _require_support(x)
     profile = _kernel_profile(kernel, inputs.shape[1])
     gram, second, mean = _population_moments(inputs, profile, groups)
     coefficients = _least_squares(gram, second, mean)
-    beta = jnp.asarray(coefficients, x.dtype)
-    held_out = held_out_error(key, x, beta, kernel=kernel, num_test=num_test)
-    return Oracle(beta, *held_out, squared_error=float(1 - mean @ coefficients))
+    return SpanFit(jnp.asarray(coefficients, x.dtype), float(1 - mean @ coefficients))
 
 
 class HeldOut(NamedTuple):
@@ -110,20 +99,21 @@ def held_out_error(
     kernel: Kernel = two_layer_ntk,
     num_test: int = 100_000,
 ) -> HeldOut:
-    """Pr[f(x; beta) y <= 0] over the distribution D, on fresh samples.
+    """An estimate of Pr[f(x; beta) y <= 0] over the distribution D, from fresh samples.
 
     Args:
-        key: random key of the samples.
-        x: (n, d) training inputs.
+        key: random key of the fresh samples.
+        x: (n, d) training inputs, which span the predictor.
         beta: (n,) coefficients, from any method.
         kernel: the kernel K.
-        num_test: fresh samples.
+        num_test: number of fresh samples.
 
     Returns:
         `HeldOut(error, standard_error)`.
 
     Raises:
-        ValueError: shapes that do not match, NaN in x or beta, or num_test < 1.
+        ValueError: shapes do not match, x or beta has NaN, or num_test < 1.
+        TypeError: kernel is not a function, num_test is not an integer, or dtypes differ.
 
     Example:
         >>> x = jnp.array([[1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]])
@@ -136,6 +126,9 @@ def held_out_error(
     """
     if x.ndim != 2 or beta.shape != x.shape[:1]:
         raise ValueError(f"x and beta must be (n, d) and (n,), got {x.shape} and {beta.shape}")
+    if x.dtype != beta.dtype:
+        raise TypeError(f"x and beta must have one dtype, got {x.dtype} and {beta.dtype}")
+    require_callable("kernel", kernel, "kernel(x, z=None)")
     require_count("num_test", num_test)
     require_finite("x", x)
     require_finite("beta", beta)
@@ -146,11 +139,12 @@ def held_out_error(
 
 
 def least_squares_limit(ratio: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Test error of `best_in_span` at n = ratio d^2 samples, for d to infinity.
+    """The test error of `best_in_span` at n = ratio d^2 samples as d tends to infinity.
 
-    Phi(-sqrt(ratio / (8 (1 - 2 ratio)))), and 0 from ratio 1/2 on, for every kernel of angles
-    with kappa''(0) != 0. Heuristic: it takes f as normal given the label, and the Gram matrix of
-    the products z_a z_b as that of independent features (docs, "The kernel lower bound").
+    For every kernel of angles with kappa''(0) != 0 it is Phi(-sqrt(ratio / (8 (1 - 2 ratio)))), and
+    0 from ratio 1/2 on. This is a heuristic: it takes f to be normal given the label, and the
+    products z_a z_b to have the Gram matrix of independent features (docs, "The kernel lower
+    bound").
 
     Args:
         ratio: n / d^2, >= 0; any shape.
@@ -171,7 +165,10 @@ def least_squares_limit(ratio: Float[Array, "*shape"]) -> Float[Array, "*shape"]
 
 
 def _kernel_profile(kernel: Kernel, d: int) -> np.ndarray:
-    """kappa(t + c), (3, d - 1): by c = -1, 0, 1 and by how many of the d - 2 signs agree."""
+    """Values kappa(t + c), (3, d - 1), by c = -1, 0, 1 and by how many of the d - 2 signs agree.
+
+    Here t is the overlap of the signs, and c that of the first two coordinates.
+    """
     agree = np.tril(np.ones((d - 1, d - 2)), -1)
     with jax.enable_x64(True):  # float32 would lose the label, of size 1/d beside kappa ~ d
         z = jnp.asarray(2 * agree - 1)
@@ -181,21 +178,28 @@ def _kernel_profile(kernel: Kernel, d: int) -> np.ndarray:
 
 
 def _pair_moments(profile: np.ndarray) -> np.ndarray:
-    """E_z[kappa(<z, z_i> + a) kappa(<z, z_j> + b)], (3, 3, d - 1): by a, b, and agreements of i, j.
+    """E_z[kappa(<z, z_i> + a) kappa(<z, z_j> + b)], (3, 3, d - 1), by a, b and agreements of i, j.
 
-    Of the p signs that z_i and z_j share z has u, of the other q it has v as in z_i: it agrees
-    with z_i in u + v and with z_j in u + q - v places.
+    Let z_i and z_j agree in p places and differ in the other q. If z agrees with both in u of the
+    p, and with z_i in v of the q, then it agrees with z_i in u + v places, with z_j in u + q - v.
     """
     dim = profile.shape[1] - 1
     table = np.empty((3, 3, dim + 1))
     for p in range(dim + 1):
         q = dim - p
         u, v = np.arange(p + 1), np.arange(q + 1)
-        weight = np.outer(scipy.stats.binom.pmf(u, p, 0.5), scipy.stats.binom.pmf(v, q, 0.5))
+        weight = np.outer(_heads(p), _heads(q))
         of_i = profile[:, u[:, None] + v] * weight
         of_j = profile[:, u[:, None] + q - v]
         table[:, :, p] = np.tensordot(of_i, of_j, axes=((1, 2), (1, 2)))
     return table
+
+
+def _heads(n: int) -> np.ndarray:
+    """Probabilities of 0, ..., n heads in n tosses of a fair coin."""
+    from scipy.stats import binom  # here, because its import takes a quarter of a second
+
+    return binom.pmf(np.arange(n + 1), n, 0.5)
 
 
 def _population_moments(
@@ -207,7 +211,7 @@ def _population_moments(
     agreements = np.rint((z @ z.T + dim) / 2).astype(int)
     gram = profile[axis @ axis.T + 1, agreements]
     table = _pair_moments(profile)
-    average = profile @ scipy.stats.binom.pmf(np.arange(dim + 1), dim, 0.5)
+    average = profile @ _heads(dim)
     second, mean = np.zeros_like(gram), np.zeros(len(gram))
     for group, value in zip(*groups, strict=True):
         c = axis @ group + 1
@@ -217,12 +221,15 @@ def _population_moments(
 
 
 def _least_squares(gram: np.ndarray, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """argmin_beta beta' second beta - 2 mean' beta, over linearly independent K(x_i, .).
+    """The minimiser of beta' second beta - 2 mean' beta, over linearly independent K(x_i, .).
 
-    In an orthonormal basis of their span in the RKHS the condition number is about the square
-    root of that of `second`. Pivoting finds the independent ones; the others get beta = 0.
+    The problem is solved in an orthonormal basis of their span in the RKHS, where its condition
+    number is about the square root of that of `second`. Pivoting finds independent functions; the
+    others get beta = 0.
     """
-    (pivoted_cholesky,) = scipy.linalg.get_lapack_funcs(("pstrf",), (gram,))
+    from scipy import linalg  # here, because its import takes a tenth of a second
+
+    (pivoted_cholesky,) = linalg.get_lapack_funcs(("pstrf",), (gram,))
     factor, pivots, rank, _ = pivoted_cholesky(gram, lower=1)
     if rank < len(gram):
         lower, order = np.tril(factor)[:, :rank], pivots - 1
@@ -233,9 +240,9 @@ def _least_squares(gram: np.ndarray, second: np.ndarray, mean: np.ndarray) -> np
                 "(K2 alone is no kernel, K1 + K2 is one)"
             )
     factor, kept = factor[:rank, :rank], pivots[:rank] - 1
-    solve = functools.partial(scipy.linalg.solve_triangular, factor, lower=True)
+    solve = functools.partial(linalg.solve_triangular, factor, lower=True)
     whitened = solve(solve(second[np.ix_(kept, kept)]).T)
-    solution = scipy.linalg.cho_solve(scipy.linalg.cho_factor(whitened), solve(mean[kept]))
+    solution = linalg.cho_solve(linalg.cho_factor(whitened), solve(mean[kept]))
     beta = np.zeros(len(mean))
     beta[kept] = solve(solution, trans=1)
     return beta

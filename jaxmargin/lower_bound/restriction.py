@@ -1,4 +1,4 @@
-"""Kernels restricted to the coordinates that carry no label (Lemma B.4)."""
+"""Kernels as functions of the coordinates that carry no label (appendix B.1)."""
 
 from jaxtyping import Array, Float
 
@@ -8,21 +8,23 @@ from jaxmargin.kernels.closed_form import Kernel
 
 
 def tilde(kernel: Kernel) -> Kernel:
-    """K~(z', z) = K((0, 1, z'), (1, 0, z)): the kernel without its first two coordinates.
+    """The kernel without the first two coordinates: K~(z', z) = K((0, 1, z'), (1, 0, z)).
 
-    `tilde(k1)` and `tilde(k2)` are the paper's K~1 and K~2.
+    The two inputs have different labels, so their first two coordinates add nothing to the inner
+    product. `tilde(k1)` and `tilde(k2)` are the paper's K~1 and K~2.
 
     Args:
         kernel: `kernel(x, z)` of rows in d dimensions.
 
     Returns:
-        `kernel(z, z2=None)` of rows in d - 2 dimensions; z2 None stands for z.
+        `kernel(z, z2=None)` of rows in d - 2 dimensions, where z2=None stands for z.
 
     Raises:
         TypeError: kernel is not a function.
 
     Example:
         >>> from jaxmargin import k1
+        >>> import jax.numpy as jnp
         >>> z = jnp.ones((1, 3))
         >>> bool(tilde(k1)(z)[0, 0] == k1(embed(z, 0, 1), embed(z, 1, 0))[0, 0])
         True

@@ -11,12 +11,13 @@ from jaxmargin.lower_bound.restriction import tilde
 
 
 def taylor_coefficients(d: int, *, r_w: float = 1.0, r_u: float = 1.0) -> Float[Array, "5"]:
-    """Coefficients of the polynomial g of Lemma B.6, from that of nu^0 to that of nu^4.
+    """Coefficients of the polynomial g of Lemma B.6, from the one of nu^0 to the one of nu^4.
 
         g(nu) = tau1 (d - 1) (nu / 2 + nu^2 / pi + nu^4 / (6 pi))
               + tau2 (d - 1) (1 / pi + nu / 2 + nu^2 / (2 pi) + nu^4 / (24 pi))
 
-    is the Taylor polynomial of K~ in nu = <z', z> / (d - 1), of degree 4 and 5 at once.
+    is the Taylor polynomial of K~ in nu = <z', z> / (d - 1). It has degree 4 and is exact to degree
+    5, because the coefficient of nu^5 is 0.
 
     Args:
         d: number of features, >= 3.
@@ -28,9 +29,10 @@ def taylor_coefficients(d: int, *, r_w: float = 1.0, r_u: float = 1.0) -> Float[
 
     Raises:
         ValueError: d < 3.
+        TypeError: d is not an integer.
 
     Example:
-        >>> [round(a * np.pi, 3) for a in taylor_coefficients(11, r_u=0.0).tolist()]
+        >>> [round(a * 3.14159, 3) for a in taylor_coefficients(11, r_u=0.0).tolist()]
         [0.0, 7.854, 5.0, 0.0, 0.833]
 
     Reference:
@@ -49,7 +51,7 @@ def taylor_kernel(
     r_w: float = 1.0,
     r_u: float = 1.0,
 ) -> Float[Array, "n n2"]:
-    """g(<z, z2> / (d - 1)), the polynomial that stands for K~ in f^ (proof of Lemma B.3).
+    """The polynomial kernel g(<z, z2> / (d - 1)), which replaces K~ in the proof of Lemma B.3.
 
     Args:
         z: (n, d - 2) rows of -1, +1.
@@ -61,7 +63,7 @@ def taylor_kernel(
         (n, n') Gram matrix.
 
     Raises:
-        ValueError: shapes that do not match.
+        ValueError: shapes do not match.
 
     Example:
         >>> z = jnp.where(jnp.arange(38) % 2 == 0, 1.0, -1.0)[None]
@@ -99,10 +101,10 @@ def taylor_error(
         r_u: standard deviation of each entry of u.
 
     Returns:
-        (n, n') errors; rounding alone gives about 1e-7 d in float32.
+        (n, n') errors. In float32 rounding alone gives about 1e-7 d.
 
     Raises:
-        ValueError: shapes that do not match.
+        ValueError: shapes do not match.
 
     Example:
         >>> round(float(taylor_error(jnp.ones((1, 8)))[0, 0]), 2)

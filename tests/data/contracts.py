@@ -18,6 +18,7 @@ CONTRACTS = [
 ]
 DRIVERS = {
     "data.digits",
+    "data.groups_of_d",
     "data.mnist",
     "data.read_idx",
     "data.sinusoid",
@@ -26,6 +27,7 @@ DRIVERS = {
     "data.two_axis",
 }
 CONTAINERS: dict[str, Callable[[], Any]] = {
+    "data.Groups": data.groups_of_d,
     "data.TeacherSample": lambda: data.teacher(jax.random.key(0), 4, d=3, hidden=2),
 }
 TYPES: set[str] = set()

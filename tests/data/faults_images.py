@@ -14,11 +14,11 @@ def without(module: str, call: Callable) -> None:
 
 
 FAULTS: list[Fault] = [
-    Fault("data.mnist", wrong(data.mnist, "/no/such"), FileNotFoundError,
+    Fault("mnist", wrong(data.mnist, "/no/such"), FileNotFoundError,
           r"/no/such has no train-images.* give the folder with MNIST's four IDX files"),
-    Fault("data.mnist", wrong(data.mnist, split="valid"), ValueError,
+    Fault("mnist", wrong(data.mnist, split="valid"), ValueError,
           'split must be "train" or "test", got \'valid\''),
-    Fault("data.read_idx", wrong(data.read_idx, __file__), ValueError, "is not an IDX file of un"),
-    Fault("data.digits", wrong(without, "sklearn.datasets", data.digits), ImportError,
+    Fault("read_idx", wrong(data.read_idx, __file__), ValueError, "is not an IDX file of un"),
+    Fault("digits", wrong(without, "sklearn.datasets", data.digits), ImportError,
           "the digits come with scikit-learn: pip install"),
 ]  # fmt: skip

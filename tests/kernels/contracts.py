@@ -51,7 +51,22 @@ DRIVERS = {
     "kernels.fit_ridge_matrix_free",
     "kernels.fit_svm",
 }
+
+
+def _gram_and_signs():
+    x, y = samples("float32")
+    return jm.two_layer_ntk(x), y
+
+
+def _matrix_free():
+    return jm.fit_ridge_matrix_free(jm.k1, *samples("float32"), ridge=1.0)
+
+
 CONTAINERS: dict[str, Callable[[], Any]] = {
-    "kernels.RidgeFit": lambda: jm.fit_ridge_matrix_free(jm.k1, *samples("float32"), ridge=1.0),
+    "kernels.KernelFit": lambda: jm.fit_interpolant(*_gram_and_signs()),
+    "kernels.LogisticFit": lambda: jm.fit_kernel_logistic(*_gram_and_signs(), lam=1.0),
+    "kernels.RidgeFit": _matrix_free,
+    "kernels.RidgeHistory": lambda: _matrix_free().history,
+    "kernels.SvmFit": lambda: jm.fit_svm(*_gram_and_signs()),
 }
 TYPES = {"kernels.Kernel"}

@@ -136,20 +136,3 @@ def test_no_matrix_of_gradients():
     kernel = jax.jit(lambda p, x: jm.empirical_ntk(jm.mlp, p, x))
     memory: Any = kernel.lower(params, x).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 4 * n * m * m / 10
-
-
-X = np.ones((3, 2), np.float32)
-W = np.ones(2, np.float32)
-BAD = {
-    "empty": ((lambda w, x: x @ w, W, X[:0]), ValueError, "non-empty"),
-    "features": ((lambda w, x: x @ w, W, X, X[:, :1]), ValueError, "one shape"),
-    "scores": ((lambda w, x: jnp.sum(x @ w), W, X), ValueError, r"apply\(params, x\) must be"),
-    "integers": ((lambda p, x: x @ p["w"], {"w": W, "k": np.arange(2)}, X), TypeError, r"\['k'\]"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_input(name: str):
-    args, error, message = BAD[name]
-    with pytest.raises(error, match=message):
-        jm.empirical_ntk(*args)

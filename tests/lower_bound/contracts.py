@@ -48,8 +48,8 @@ CONTRACTS = [
         lambda dtype: (cube(3, dtype), normal(3, dtype=dtype), normal(6, dtype=dtype, seed=1)),
     ),
     _in_span("f_tilde", lower_bound.f_tilde),
-    _in_span("f_plus", lower_bound.f_plus),
-    _in_span("f_minus", lower_bound.f_minus),
+    _in_span("paired_sum", partial(lower_bound.paired_sum, label=1)),
+    _in_span("paired_sum", partial(lower_bound.paired_sum, label=-1)),
     _in_span("deviation", lower_bound.deviation),
     _in_span("paired_error_bound", lower_bound.paired_error_bound),
     Contract(
@@ -72,13 +72,9 @@ def _held_out():
     return lower_bound.held_out_error(jax.random.key(0), x, beta, num_test=10)
 
 
-def _best():
-    return lower_bound.best_in_span(jax.random.key(0), spanned("float32")[0], num_test=10)
-
-
 CONTAINERS: dict[str, Callable[[], Any]] = {
     "lower_bound.Deviation": lambda: lower_bound.deviation(*spanned("float32")),
     "lower_bound.HeldOut": _held_out,
-    "lower_bound.Oracle": _best,
+    "lower_bound.SpanFit": lambda: lower_bound.best_in_span(spanned("float32")[0]),
 }
 TYPES: set[str] = set()

@@ -1,7 +1,6 @@
-"""Lemmas B.6, B.7 and B.9: the polynomial g and moments over the hypercube."""
+"""Lemmas B.7 and B.9: moments over the hypercube, by enumeration."""
 
 import itertools
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,102 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-import jaxmargin as jm
-from jaxmargin import data, lower_bound
-
-
-def cube(dim: int) -> np.ndarray:
-    """All 2^dim points."""
-    return np.array(list(itertools.product([-1.0, 1.0], repeat=dim)))
-
-
-def orbit(dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """One z for each overlap with (1, ..., 1), ascending, and the probability of that overlap."""
-    agree = np.arange(dim + 1)
-    return np.where(np.arange(dim) < agree[:, None], 1.0, -1.0), binom.pmf(agree, dim, 0.5)
-
-
-def signs(n: int, dim: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).choice([-1.0, 1.0], size=(n, dim))
-
-
-def kappa(t: np.ndarray, d: int, r_w: float = 1.0, r_u: float = 1.0) -> np.ndarray:
-    """K as a function of <x', x> on D, where |x|^2 = d - 1 (eq. B.1 and above), in NumPy."""
-    c = t / (d - 1)
-    k1 = t * (1 - np.arccos(c) / np.pi)
-    k2 = (d - 1) / np.pi * np.sqrt(1 - c**2)
-    return r_w**2 / 2 * k1 + r_u**2 / 2 * (k1 + k2)
-
-
-def slope(d: list[int], values: list) -> float:
-    return float(np.polyfit(np.log(d), np.log(np.asarray(values, float)), 1)[0])
-
-
-@pytest.mark.parametrize(("r_w", "r_u"), [(1.0, 1.0), (0.3, 2.0), (1.0, 0.0), (0.0, 1.0)])
-def test_tilde_is_the_kernel_across_the_axes(r_w, r_u):
-    z, d = cube(4), 6
-    with jax.enable_x64(True):
-        kernel = lower_bound.tilde(partial(jm.two_layer_ntk, r_w=r_w, r_u=r_u))
-        gram = kernel(jnp.asarray(z[:5]), jnp.asarray(z))
-        assert np.allclose(gram, kappa(z[:5] @ z.T, d, r_w, r_u), rtol=0, atol=1e-13)
-        tau1, tau2 = r_w**2 / 2, r_u**2 / 2
-        parts = [lower_bound.tilde(k)(jnp.asarray(z)) for k in (jm.k1, jm.k2)]
-        assert np.allclose((tau1 + tau2) * parts[0] + tau2 * parts[1], kernel(jnp.asarray(z)))
-
-
-@pytest.mark.parametrize(("r_w", "r_u"), [(1.0, 1.0), (1.0, 0.0), (0.0, 1.0)])
-def test_g_is_the_taylor_polynomial_of_degree_five(r_w, r_u):
-    d = 12
-    with jax.enable_x64(True):
-
-        def k_tilde(nu):
-            c = nu * (1 - jnp.arccos(nu) / jnp.pi)
-            s = jnp.sqrt(1 - nu**2) / jnp.pi
-            return (d - 1) * (r_w**2 / 2 * c + r_u**2 / 2 * (c + s))
-
-        derivatives, f, factorial = [], k_tilde, 1.0
-        for j in range(6):
-            factorial *= max(j, 1)
-            derivatives.append(float(f(0.0)) / factorial)
-            f = jax.grad(f)
-        g = np.asarray(lower_bound.taylor_coefficients(d, r_w=r_w, r_u=r_u))
-    assert np.allclose([*g, 0.0], derivatives, atol=1e-13)
-    tau1, tau2 = r_w**2 / 2, r_u**2 / 2
-    # The coefficient of x^2 in g(x / (d - 1)), as the proof of Lemma B.3 has it.
-    assert np.isclose(g[2] / (d - 1) ** 2, (tau1 + tau2 / 2) / (np.pi * (d - 1)))
-
-
-def test_taylor_error_falls_as_one_over_d_squared():
-    """Lemma B.6 claims log^2.5(d) / d^1.5 with probability 1 - d^-10; g is better than that."""
-    dims, typical, quantile = [64, 256, 1024], [], []
-    with jax.enable_x64(True):
-        for d in dims:
-            z, weight = orbit(d - 2)
-            error = np.asarray(lower_bound.taylor_error(jnp.ones((1, d - 2)), jnp.asarray(z))[0])
-            nu = (2 * np.arange(d - 1) - (d - 2)) / (d - 1)
-            small = np.abs(nu) < 0.2
-            first = -(d - 1) * 3.5 / (80 * np.pi) * nu**6
-            assert np.allclose(error[small], first[small], rtol=0.06, atol=1e-12 * d)
-            typical.append(np.sqrt(weight @ error**2))
-            by_size = np.argsort(-np.abs(error))
-            beyond = np.cumsum(weight[by_size]) > d**-10.0
-            quantile.append(np.abs(error)[by_size][np.argmax(beyond)])
-    assert abs(slope(dims, typical) + 2) < 0.1
-    log, dims = np.log(dims), np.array(dims)
-    assert np.all(np.diff(quantile / (log**2.5 / dims**1.5)) < 0)
-    rate = quantile / (log**3 / dims**2)
-    assert np.ptp(rate) < 0.05 * rate[0]
-
-
-def test_taylor_error_of_every_pair():
-    z = cube(5)
-    with jax.enable_x64(True):
-        error = lower_bound.taylor_error(jnp.asarray(z), r_w=0.5, r_u=2.0)
-        t = z @ z.T
-        g = np.polynomial.polynomial.polyval(
-            t / 6, np.asarray(lower_bound.taylor_coefficients(7, r_w=0.5, r_u=2.0))
-        )
-        assert np.allclose(error, g - kappa(t, 7, 0.5, 2.0), rtol=0, atol=1e-13)
+from jaxmargin import lower_bound
+from tests.lower_bound.cube import cube, signs
 
 
 @pytest.mark.parametrize("size", range(7))
@@ -204,45 +109,3 @@ def test_tail_of_quadratic_forms_is_exponential_not_gaussian():
         assert log_tail > -t  # exponential
     assert largest[1] < largest[0] / 2
     assert largest[2] < largest[1] / 2
-
-
-BAD = {
-    "embed": (
-        lambda: data.embed(jnp.ones(3), 0, 1),
-        r"z must be \(n, d - 2\), got shape \(3,\)",
-    ),
-    "parity_gram shapes": (
-        lambda: lower_bound.parity_gram(jnp.ones((2, 3)), jnp.ones((2, 4)), size=1),
-        r"got \(2, 3\) and \(2, 4\)",
-    ),
-    "parity_gram size": (
-        lambda: lower_bound.parity_gram(jnp.ones((2, 3)), size=-1),
-        "size must be at least 0, got -1",
-    ),
-    "power": (lambda: lower_bound.fourier_coefficients(-1, 3), "power must be at least 0"),
-    "dim": (lambda: lower_bound.fourier_coefficients(1, 0), "dim must be at least 1"),
-    "beta": (
-        lambda: lower_bound.cross_moment(jnp.ones((2, 3)), jnp.ones(3), p=1, q=1),
-        r"beta must be \(n,\) = \(2,\), got \(3,\)",
-    ),
-    "coefficients": (
-        lambda: lower_bound.quadratic_form(jnp.ones((2, 3)), jnp.ones(2), jnp.ones((1, 1))),
-        "coefficients must be a vector",
-    ),
-    "taylor_kernel": (
-        lambda: lower_bound.taylor_kernel(jnp.ones((2, 3)), jnp.ones((2, 4))),
-        r"got \(2, 3\) and \(2, 4\)",
-    ),
-    "d": (lambda: lower_bound.taylor_coefficients(2), "d must be at least 3, got 2"),
-}
-
-
-@pytest.mark.parametrize(("call", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_input_is_named(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
-
-
-def test_tilde_wants_a_function():
-    with pytest.raises(TypeError, match="kernel must be a function"):
-        lower_bound.tilde(jnp.ones(3))  # pyright: ignore[reportArgumentType]

@@ -75,6 +75,7 @@ CONTAINERS: dict[str, Callable[[], Any]] = {
     "margins.MarginBound": lambda: margins.margin_bound(0.1, n=10, depth=2, radius=1.0, delta=0.1),
     "margins.MarginPath": _path,
     "margins.MaxMargin": lambda: jm.max_margin(jnp.eye(2), np.array([1.0, -1.0])),
+    "margins.MaxMarginHistory": lambda: jm.max_margin(jnp.eye(2), np.array([1.0, -1.0])).history,
     "margins.RademacherEstimate": lambda: margins.rademacher_complexity(
         jax.random.key(0), jnp.eye(2), num_draws=2
     ),

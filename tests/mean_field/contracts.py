@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 import jaxmargin as jm
 from jaxmargin import mean_field
+from jaxmargin.mean_field import MeanRisk
 from tests.contracts import Contract, labels, net, normal, samples, signs, zero_net
 from tests.mean_field.problems import PROBLEMS, measure, points
 
@@ -121,9 +122,13 @@ CONTAINERS: dict[str, Callable[[], Any]] = {
     "mean_field.FlowHistory": lambda: _run()[1],
     "mean_field.FlowInfo": lambda: _flow().step(jax.random.key(0), _state())[1],
     "mean_field.FlowState": _state,
+    "mean_field.FlowRun": _run,
     "mean_field.LogisticRisk": lambda: _problem().loss,
     "mean_field.MeanField": _problem,
+    "mean_field.MeanRisk": lambda: MeanRisk(_problem().loss),
     "mean_field.Measure": lambda: measure("logistic", "float32"),
+    "mean_field.Optimum": lambda: jm.global_optimum(_problem()),
+    "mean_field.OptimumHistory": lambda: jm.global_optimum(_problem()).history,
     "mean_field.Regularity": lambda: _rate().regularity,
     "mean_field.SmoothTwoLayerFeatures": lambda: _problem("smooth logistic").phi,
     "mean_field.SquaredNorm": lambda: _problem().potential,
@@ -131,4 +136,4 @@ CONTAINERS: dict[str, Callable[[], Any]] = {
     "mean_field.TheoreticalRate": _rate,
     "mean_field.TwoLayerFeatures": lambda: _problem().phi,
 }
-TYPES = {"mean_field.Strength"}
+TYPES = {"mean_field.BoundedRisk", "mean_field.Features", "mean_field.Risk"}

@@ -6,13 +6,19 @@ from typing import Any
 import jax.numpy as jnp
 
 import jaxmargin as jm
-from jaxmargin.mean_field import Regularity, TheoreticalRate, regularity, theoretical_rate
+from jaxmargin.mean_field import (
+    Regularity,
+    TheoreticalRate,
+    TwoLayerFeatures,
+    regularity,
+    theoretical_rate,
+)
 from tests.fault import NAN, PROBLEM, SIGNS, Fault, X, wrong
 
 START = jm.Measure(jnp.ones((2, 4)), jnp.ones(2) / 2)
 SQUARED = jm.two_layer_problem(X, SIGNS, "squared", lam=0.1)
 OWN = jm.MeanField(lambda theta: theta**2, jnp.sum, lambda theta: jnp.sum(theta**2))
-BROKEN = PROBLEM.phi._replace(x=NAN * PROBLEM.phi.x)
+BROKEN = TwoLayerFeatures(NAN * X)
 
 
 def _rate(**changed: Any) -> TheoreticalRate:

@@ -81,6 +81,15 @@ CONTRACTS = [
         edges=lambda dtype: [(jnp.array([-1e4, -0.0, 0.0, 1e4], dtype),)],
     ),
     Contract(
+        "networks.log_margin",
+        jm.networks.log_margin,
+        lambda dtype: (normal(3, 4, dtype=dtype), labels()),
+        edges=lambda dtype: [
+            (jnp.zeros((3, 4), dtype), labels()),
+            (1e4 * normal(3, 4, dtype=dtype), labels()),
+        ],
+    ),
+    Contract(
         "networks.cross_entropy_loss",
         jm.cross_entropy_loss,
         lambda dtype: (normal(3, 4, dtype=dtype), labels()),
@@ -132,6 +141,7 @@ def _perturbed():
 
 CONTAINERS: dict[str, Callable[[], Any]] = {
     "networks.History": lambda: _trained().history,
+    "networks.OptState": lambda: _trained().opt_state,
     "networks.Homogeneity": lambda: jm.homogeneity_degree(
         jm.mlp, deep("float32"), samples("float32")[0]
     ),

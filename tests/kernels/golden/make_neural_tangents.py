@@ -4,7 +4,7 @@ It runs by itself, in an environment of its own:
 
     uv venv nt && uv pip install -p nt jax==0.5.3 jaxlib==0.5.3 frozendict==2.5.1
     uv pip install -p nt --no-deps neural-tangents==0.6.5
-    nt/bin/python tests/golden/make_neural_tangents.py
+    nt/bin/python tests/kernels/golden/make_neural_tangents.py
 
 The code of neural-tangents is not touched. Its `experimental` package, which would need TensorFlow
 and holds none of the kernels, is kept from being imported.

@@ -1,0 +1,94 @@
+"""Gram matrices of kernels that depend on lengths and angles: K(x, z) = |x| |z| f(c).
+
+Here c is the cosine of the angle between two rows, and f is called the profile of the kernel. This
+file computes lengths and cosines so that neither the scale of the data nor the rounding near
+c = +-1 spoils them; the profiles are in `closed_form`.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jaxmargin.kernels._arccosine import Cosine, cosine
+from jaxmargin.kernels._inputs import require_rows
+
+Profile = Callable[..., Array]  # profile(c, *scales), elementwise in the cosines c
+PRECISE_DIMENSIONS = 4  # up to which angles are measured by differences of the rows
+
+
+def gram(profile: Profile, x: Array, z: Array | None, precise: bool | None, *scales: Any) -> Array:
+    """|x_i| |z_j| profile(c_ij, *scales) for all rows of x and z."""
+    x, other = require_rows(x, z)
+    if precise is None:
+        precise = x.shape[1] <= PRECISE_DIMENSIONS
+    scales = tuple(jnp.asarray(scale, x.dtype) for scale in scales)
+    return _compiled_gram(profile, precise, x, None if z is None else other, *scales)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _compiled_gram(
+    profile: Profile, precise: bool, x: Array, z: Array | None, *scales: Array
+) -> Array:
+    """The Gram matrix, compiled as a whole: each step alone would take memory for one more."""
+    directions, lengths = _polar(x)
+    other_directions, other_lengths = (directions, lengths) if z is None else _polar(z)
+    if precise:
+        c = _difference_cosines(directions, other_directions)
+    else:
+        products = _dot(directions, other_directions)
+        c = cosine(_symmetric(products) if z is None else products)
+    return profile(c, *scales) * (lengths[:, None] * other_lengths[None, :])
+
+
+def _polar(x: Array) -> tuple[Array, Array]:
+    """Unit rows x / |x| and lengths |x|; (0, 0) for a zero row, with derivative 0 of the length.
+
+    Rows are first divided by their largest entry, so that no square over- or underflows. A row
+    counts as zero if all of its entries are denormal, because processors may flush those to 0.
+    """
+    peak = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=1))
+    alive = ~(peak < jnp.finfo(x.dtype).tiny)  # NaN is not zero
+    peak = jnp.where(alive, peak, 1)
+    scaled = jnp.where(alive[:, None], x / peak[:, None], 0)
+    norm = jnp.sqrt(jnp.where(alive, jnp.sum(scaled**2, axis=1), 1))
+    return scaled / norm[:, None], jnp.where(alive, peak * norm, 0)
+
+
+def _dot(u: Array, v: Array) -> Array:
+    return jnp.matmul(u, v.T, precision="highest")  # bfloat16 or TF32 would spoil the angle
+
+
+def _symmetric(products: Array) -> Array:
+    """Products of unit rows with themselves, made symmetric and with a diagonal of exactly 1."""
+    if products.dtype == jnp.float64:
+        # In float32 XLA's products are symmetric to the last bit, in float64 they are not.
+        products = (products + products.T) / 2
+    return jnp.where(jnp.eye(products.shape[0], dtype=bool), 1, products)
+
+
+@jax.custom_jvp
+def _difference_cosines(u: Array, v: Array) -> Cosine:
+    """Cosines from q = |u - v|^2 and p = |u + v|^2: 1 - |c| = 2 min(p, q) / (p + q)."""
+    columns = v.T  # sums over its rows run along whole vectors of columns
+
+    def row(u_i: Array) -> Array:
+        apart = jnp.sum((u_i[:, None] - columns) ** 2, axis=0)
+        along = jnp.sum((u_i[:, None] + columns) ** 2, axis=0)
+        total = apart + along  # 0 for two zero rows, which count as orthogonal
+        gap = jnp.where(total > 0, 2 * jnp.minimum(apart, along) / total, 1)
+        return jnp.copysign(gap, along - apart)
+
+    signed_gap = jax.lax.map(row, u)  # one array, to keep the memory low
+    gap = jnp.abs(signed_gap)
+    return Cosine(jnp.copysign(1 - gap, signed_gap), gap)
+
+
+@_difference_cosines.defjvp
+def _difference_cosines_jvp(primals, tangents):
+    (u, v), (du, dv) = primals, tangents
+    c = _difference_cosines(u, v)
+    return c, Cosine(_dot(du, v) + _dot(u, dv), jnp.zeros_like(c.gap))

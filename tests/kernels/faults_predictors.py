@@ -1,0 +1,112 @@
+"""Wrong input: predictors in the span of a kernel's training data."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+import jaxmargin as jm
+from tests.fault import CLASSES, NAN, SIGNS, Fault, wrong
+
+GRAM = jnp.eye(6) + 0.5
+TWICE = GRAM.at[0, 1].set(1.5).at[1, 0].set(1.5)  # the first two inputs are equal, their labels not
+PAIR = (jnp.stack([GRAM, jnp.ones((6, 6))]), jnp.stack([SIGNS, SIGNS]))
+FITS = {
+    "fit_interpolant": jm.fit_interpolant,
+    "fit_ridge": partial(jm.fit_ridge, ridge=1.0),
+    "fit_svm": jm.fit_svm,
+    "fit_kernel_logistic": partial(jm.fit_kernel_logistic, lam=1.0),
+}
+interpolant = partial(wrong, jm.fit_interpolant)
+ridge_with = partial(wrong, jm.fit_ridge)
+svm = partial(wrong, jm.fit_svm)
+logistic = partial(wrong, jm.fit_kernel_logistic)
+
+
+def inseparable_with_a_huge_price():
+    """Three inputs on a line, of labels +, -, +: rounding times c exceeds the gap that is asked."""
+    with jax.enable_x64(True):
+        x = jnp.array([[1.0], [2.0], [3.0]])
+        return jm.fit_svm(x @ x.T, jnp.array([1.0, -1.0, 1.0]), c=1e20)
+
+
+FAULTS: list[Fault] = [
+    *(
+        fault
+        for name, fit in FITS.items()
+        for fault in (
+            Fault(name, wrong(fit, GRAM[:3], SIGNS), ValueError,
+                  r"gram must be \(n, n\) or \(t, n, n\) with n >= 1, got shape \(3, 6\)"),
+            Fault(name, wrong(fit, GRAM[0], SIGNS), ValueError, r"got shape \(6,\)"),
+            Fault(name, wrong(fit, GRAM[:0, :0], SIGNS[:0]), ValueError, r"got shape \(0, 0\)"),
+            Fault(name, wrong(fit, GRAM, SIGNS[:5]), ValueError, r"y must be \(6,\).* got \(5,\)"),
+            Fault(name, wrong(fit, GRAM.at[1, 2].set(NAN), SIGNS), ValueError,
+                  r"gram must be finite, .* nan at index \(1, 2\)"),
+            Fault(name, wrong(fit, GRAM.at[1, 2].set(jnp.inf), SIGNS), ValueError,
+                  r"gram must be finite, .* inf at index \(1, 2\)"),
+            Fault(name, wrong(fit, GRAM.at[1, 2].add(0.1), SIGNS), ValueError,
+                  r"gram must be symmetric, .* by 0.1: pass kernel\(x\), not kernel\(x, z\)"),
+            Fault(name, wrong(fit, GRAM, SIGNS.at[3].set(NAN)), ValueError, "y must be finite"),
+            Fault(name, wrong(fit, GRAM.astype(int), SIGNS), TypeError,
+                  "gram must hold floats, got int32: cast it, say to float32"),
+            Fault(name, wrong(jax.jit(fit), GRAM, SIGNS), TypeError, "cannot run inside jit, vmap"),
+        )
+    ),
+    Fault("fit_interpolant", interpolant(GRAM, CLASSES), TypeError,
+          "y must have the dtype of gram, float32, got int32"),
+    Fault("fit_interpolant", interpolant(jnp.ones((6, 6)), SIGNS), ValueError,
+          "the matrix to invert is .*: use fit_ridge with a positive ridge, drop equal inputs"),
+    Fault("fit_interpolant", interpolant(*PAIR), ValueError, "trial 1: the matrix to invert is"),
+    Fault("fit_ridge", ridge_with(GRAM, CLASSES, ridge=1.0), TypeError,
+          "y must have the dtype of gram, float32, got int32"),
+    Fault("fit_ridge", ridge_with(-GRAM, SIGNS, ridge=0.1), ValueError,
+          "the matrix to invert is not positive definite, .* use a larger ridge"),
+    *(
+        Fault("fit_ridge", ridge_with(GRAM, SIGNS, ridge=ridge), ValueError,
+              f"ridge must be a finite number > 0, got {ridge}")
+        for ridge in (0.0, -1.0, NAN)
+    ),
+    Fault("fit_ridge", ridge_with(GRAM, SIGNS, ridge=None), TypeError, "ridge must be a number"),
+    *(
+        fault
+        for name, fit in FITS.items() if name in ("fit_svm", "fit_kernel_logistic")
+        for fault in (
+            Fault(name, wrong(fit, GRAM, (SIGNS + 1) / 2), ValueError,
+                  r"binary labels must be -1 or \+1, got 0: .* by 2 \* y - 1"),
+            Fault(name, wrong(fit, GRAM, SIGNS.astype(int)), ValueError,
+                  r"got -1 to 1: labels -1, \+1 must be floats"),
+            Fault(name, wrong(fit, GRAM, jnp.zeros(6, int)), ValueError, "k >= 2, got 0 to 0"),
+            Fault(name, wrong(fit, GRAM, SIGNS > 0), TypeError,
+                  r"y must hold floats -1, \+1 or integers in \[0, k\), got bool"),
+            Fault(name, wrong(fit, GRAM, SIGNS[:, None]), ValueError,
+                  r"y must be \(6,\), one label a sample, got \(6, 1\)"),
+            Fault(name, wrong(fit, GRAM - 2 * jnp.eye(6), SIGNS), ValueError,
+                  "gram is not positive semidefinite: it has a negative eigenvalue"),
+        )
+    ),
+    *(
+        Fault("fit_svm", svm(GRAM, SIGNS, c=c), ValueError, "c must be a finite number > 0")
+        for c in (0.0, -1.0, jnp.inf)
+    ),
+    Fault("fit_svm", svm(GRAM, SIGNS, c="hard"), TypeError, "c must be a number, got 'hard'"),
+    Fault("fit_svm", svm(0 * GRAM, SIGNS, c=1.0), ValueError, "gram is not positive semidefinite"),
+    Fault("fit_svm", svm(TWICE, SIGNS), ValueError,
+          "no f separates the labels by more than the rounding of float32: give c for a soft"),
+    Fault("fit_svm", inseparable_with_a_huge_price, jm.ConvergenceError,
+          "the support vector machine did not converge: .* give c, or a smaller c"),
+    *(
+        Fault("fit_kernel_logistic", logistic(GRAM, SIGNS, lam=lam), ValueError,
+              f"lam must be a finite number > 0, got {lam}")
+        for lam in (0.0, -1.0, NAN)
+    ),
+    Fault("fit_kernel_logistic", logistic(GRAM, SIGNS, lam="0.1"), TypeError,
+          "lam must be a number, got '0.1'"),
+    Fault("fit_kernel_logistic", logistic(GRAM, SIGNS, lam=1e-300), jm.ConvergenceError,
+          "Newton's method did not converge in float64 for lam = 1e-300: raise lam"),
+    Fault("kernel_predict", wrong(jm.kernel_predict, GRAM[:, :3], SIGNS), ValueError,
+          r"got \(6, 3\) and \(6,\): cross_gram is kernel\(test, train\)"),
+    Fault("kernel_predict", wrong(jm.kernel_predict, GRAM[0], SIGNS), ValueError,
+          r"cross_gram \(n', n\) needs beta \(n,\) or \(n, k\), .* got \(6,\) and \(6,\)"),
+    Fault("kernel_predict", wrong(jm.kernel_predict, GRAM[None], SIGNS), ValueError,
+          r"got \(1, 6, 6\) and \(6,\)"),
+]  # fmt: skip

@@ -1,0 +1,25 @@
+"""Wrong input: products with a Gram matrix that is never stored."""
+
+from functools import partial
+
+import jaxmargin as jm
+from tests.fault import Fault, X, wrong
+
+matvec = partial(wrong, jm.kernel_matvec)
+
+
+FAULTS: list[Fault] = [
+    Fault("kernel_matvec", matvec(3, X, X), TypeError,
+          r"kernel must be a function kernel\(x, z=None\), got int"),
+    Fault("kernel_matvec", matvec(jm.k1, X[0], X), ValueError, r"x must be \(n, d\)"),
+    Fault("kernel_matvec", matvec(jm.k1, X, X[:2, 0]), ValueError,
+          r"v must be \(n',\) or \(n', k\) with n' = 6, one entry for each row of x, got \(2,\)"),
+    Fault("kernel_matvec", matvec(jm.k1, X, X[:, 0], X[:2]), ValueError,
+          r"with n' = 2, one entry for each row of z, got \(6,\)"),
+    Fault("kernel_matvec", matvec(jm.k1, X, X.astype(int)), TypeError,
+          "v must have the dtype of x, float32, got int32"),
+    Fault("kernel_matvec", matvec(jm.k1, X, X, block_size=0), ValueError,
+          "block_size must be at least 1, got 0"),
+    Fault("kernel_matvec", matvec(jm.k1, X, X, block_size=2.0), TypeError,
+          "block_size must be an integer, got 2.0"),
+]  # fmt: skip

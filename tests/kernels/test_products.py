@@ -1,0 +1,63 @@
+"""Products without the Gram matrix, against those with it."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxmargin as jm
+
+
+def rows(n: int, d: int, seed: int = 0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=(n, d)), jnp.float32)
+
+
+@pytest.mark.parametrize("columns", [(), (2,)], ids=["vector", "matrix"])
+@pytest.mark.parametrize("block_size", [None, 1, 3, 7, 8, 100])
+def test_matvec_is_the_product(columns: tuple, block_size: int | None):
+    x, z = rows(8, 3), rows(5, 3, seed=1)
+    v = jnp.asarray(np.random.default_rng(2).normal(size=(8, *columns)))
+    product = partial(jm.kernel_matvec, jm.k1, block_size=block_size)
+    np.testing.assert_allclose(product(x, v), jm.k1(x) @ v, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(product(x, v[:5], z), jm.k1(x, z) @ v[:5], rtol=1e-5, atol=1e-5)
+
+
+def test_matvec_keeps_the_diagonal_exact():
+    def own_blocks(x, z=None):  # of K1, and zero elsewhere
+        return jm.k1(x) if z is None else jnp.zeros((len(x), len(z)))
+
+    x = rows(5, 7)
+    product = jm.kernel_matvec(own_blocks, x, jnp.ones(5), block_size=1)
+    np.testing.assert_array_equal(product, jnp.diag(jm.k1(x)))
+
+
+def test_matvec_takes_any_kernel_and_has_its_derivatives():
+    def gaussian(x, z):
+        return jnp.exp(-jnp.sum((x[:, None] - z[None]) ** 2, axis=-1))
+
+    x, v = rows(7, 3), rows(7, 2, seed=1)
+
+    def total(product, x, v):
+        return jnp.sum(jnp.sin(product(x, v)))
+
+    blocked = jax.grad(partial(total, partial(_blocked, gaussian)), argnums=(0, 1))(x, v)
+    dense = jax.grad(partial(total, lambda x, v: gaussian(x, x) @ v), argnums=(0, 1))(x, v)
+    for actual, expected in zip(blocked, dense, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def _blocked(kernel, x, v):
+    return jm.kernel_matvec(kernel, x, v, z=x, block_size=3)
+
+
+def test_matvec_memory_does_not_grow_with_the_gram_matrix():
+    x, v = jnp.ones((2000, 3)), jnp.ones(2000)
+
+    def gradient(x, v):
+        return jax.grad(lambda x: jnp.sum(jm.kernel_matvec(jm.k1, x, v, block_size=20)))(x)
+
+    memory: Any = jax.jit(gradient).lower(x, v).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 2000 * 2000 * 4 / 5

@@ -1,0 +1,11 @@
+"""Wrong input: kernels of the coordinates that carry no label."""
+
+import jax.numpy as jnp
+
+from jaxmargin import lower_bound
+from tests.fault import Fault, wrong
+
+FAULTS: list[Fault] = [
+    Fault("tilde", wrong(lower_bound.tilde, jnp.ones(3)), TypeError,
+          r"kernel must be a function kernel\(x, z=None\), got ArrayImpl"),
+]  # fmt: skip
