@@ -5,6 +5,7 @@ does not reach it; at the width that is used here it does so reliably.
 """
 
 from dataclasses import replace
+from typing import Literal
 
 import jax.numpy as jnp
 from jaxtyping import Array

@@ -10,8 +10,6 @@ from matplotlib.figure import Figure
 import jaxmargin as jm
 from docs.examples import own_model
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 N, STEPS = 128, 200
 MODELS = {"flax": own_model.flax_model, "equinox": own_model.equinox_model}
 

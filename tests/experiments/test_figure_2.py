@@ -8,8 +8,6 @@ import pytest
 from jaxmargin.experiments import Context, figure_2
 from tests.experiments.reproduced import Reproduced, refusal, reproduce
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 TINY = [
     *("--trials", "2", "--n", "24", "--d", "4", "--width", "8", "--hidden", "3"),
     *("--steps", "120", "--test-samples", "40", "--max-majority", "0.95"),

@@ -8,8 +8,6 @@ import pytest
 from tests.data.idx_files import write_mnist
 from tests.experiments.reproduced import refusal, reproduce
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 2, 3), dtype=np.uint8)
 SMALL = [
     *("--trials", "2", "--steps", "40", "--test-samples", "50", "--n", "10", "--d", "4"),

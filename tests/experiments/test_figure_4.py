@@ -9,8 +9,6 @@ import pytest
 from jaxmargin.experiments import figure_4
 from tests.experiments.reproduced import refusal, reproduce
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SMALL = [
     *("--trials", "2", "--steps", "40", "--test-samples", "50"),
     *("--sizes", "8", "--d", "4", "--max-majority", "0.95"),

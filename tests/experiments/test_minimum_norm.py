@@ -10,8 +10,6 @@ from benchmarks import cone_program
 from jaxmargin.data.synthetic import support_of_d
 from jaxmargin.experiments import minimum_norm
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 POINTS = 6
 LAMS = [0.1, 0.01]
 

@@ -10,8 +10,6 @@ from jaxmargin.experiments import perturbation_sweep as sweep
 from jaxmargin.mean_field.runs import run_flow
 from tests.experiments.reproduced import refusal, reproduce
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SMALL = [
     *("--problems", "2", "--n", "5", "--steps", "120"),
     *("--sizes", "4", "--noises", "0.1", "--temperatures", "0.1"),

@@ -11,8 +11,6 @@ from jaxmargin.data.synthetic import two_axis
 from jaxmargin.experiments import Context, regression
 from tests.experiments.reproduced import refusal, reproduce
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SMALL = [
     *("--trials", "2", "--lams", "0.01,0.1", "--support-dim", "3"),
     *("--points", "6", "--dims", "6", "--network-ratios", "2"),

@@ -9,8 +9,6 @@ from jaxmargin import Measure, run_flow, sample_sphere, two_layer_problem, wasse
 from jaxmargin.experiments.rival_flows import birth_death_flow, langevin_flow, systematic_resampling
 from jaxmargin.mean_field.problem import first_variation
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 ETA = 0.02
 
 

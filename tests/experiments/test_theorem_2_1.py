@@ -9,8 +9,6 @@ import pytest
 from jaxmargin.experiments import theorem_2_1
 from tests.experiments.reproduced import refusal, reproduce
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SMALL = [
     *("--trials", "2", "--steps", "40", "--test-samples", "50", "--dims", "6", "--width", "8"),
     *("--network-ratios", "2", "--kernel-ratios", "0.25"),

@@ -9,8 +9,6 @@ import pytest
 from jaxmargin.experiments import theorem_3_3
 from tests.experiments.reproduced import refusal, reproduce
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SMALL = [
     *("--problems", "2", "--n", "5", "--steps", "120"),
     *("--particles", "4", "--records", "10"),

@@ -12,8 +12,6 @@ from jaxmargin.experiments.harness import plots, sample_complexity
 from jaxmargin.experiments.harness.sample_complexity import Curve, KernelTrial, Settings
 from jaxmargin.kernels.closed_form import two_layer_ntk
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SMALL = dataclasses.replace(
     Settings(),
     trials=2,
