@@ -59,7 +59,7 @@ def rademacher_complexity(
 
     Raises:
         ValueError: x not (n, d) with n, d >= 1, or num_draws < 2.
-        TypeError: num_draws not an integer.
+        TypeError: x that is not of floats, or num_draws not an integer.
 
     Example:
         >>> x = jax.random.normal(jax.random.key(0), (50, 2))

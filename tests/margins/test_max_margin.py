@@ -216,10 +216,8 @@ def test_the_history_has_a_row_for_each_round_as_it_was_reported(d: int):
 
 def test_the_results_are_pytrees_and_pass_pickle():
     x, y = labelled(2, 0)
-    for found in (
-        jm.max_margin(x, y),
-        jm.l1_svm(x @ np.random.default_rng(0).normal(size=(2, 9)), y),
-    ):
+    features = np.random.default_rng(0).normal(size=(8, 20))
+    for found in (jm.max_margin(x, y), jm.l1_svm(features, y)):
         again = pickle.loads(pickle.dumps(found))
         assert type(again) is type(found)
         assert repr(again) == repr(found)
