@@ -98,6 +98,7 @@ def sample_sphere(key: PRNGKeyArray, m: int, dim: int) -> Float[Array, "m dim"]:
         TypeError: a count that is not an integer.
 
     Example:
+        >>> import jax
         >>> jnp.linalg.norm(sample_sphere(jax.random.key(0), 2, 5), axis=1).round(5).tolist()
         [1.0, 1.0]
 

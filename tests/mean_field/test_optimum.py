@@ -42,8 +42,7 @@ def test_without_a_start_it_begins_with_the_measure_0(loss: str):
     assert float(found.energy) == pytest.approx(least_energy(2, loss, 0), rel=1e-5)
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_without_a_start_the_particles_have_an_entry_for_each_output(smoothing: float):
+def test_without_a_start_the_particles_have_an_entry_for_each_output():
     x, _ = samples(2)
     labels, targets = jnp.arange(N) % 3, jnp.ones((N, 2))
     cases: list[tuple[Any, Any, int | None, int]] = [
@@ -52,9 +51,7 @@ def test_without_a_start_the_particles_have_an_entry_for_each_output(smoothing: 
         (targets[:, 0], "squared", None, 1),
     ]
     for y, loss, k, outputs in cases:
-        problem = jm.two_layer_problem(
-            jnp.asarray(x, jnp.float32), y, loss, k=k, lam=100.0, smoothing=smoothing
-        )
+        problem = jm.two_layer_problem(jnp.asarray(x, jnp.float32), y, loss, k=k, lam=100.0)
         assert jm.global_optimum(problem).measure.theta.shape == (1, outputs + 2)
 
 
@@ -111,8 +108,8 @@ def test_the_measure_0_is_optimal_where_lam_is_large():
 
 def test_a_smooth_network_has_a_searched_optimum():
     with jax.enable_x64(True):
-        problem, measure = problem_of(2, "logistic", smoothing=0.1), particles(3)
-    found = jm.global_optimum(problem, start=measure).certificate
+        problem = problem_of(2, "logistic", smoothing=0.1)
+    found = jm.global_optimum(problem).certificate
     assert not found.exact
     assert found.gap <= 1e-6 * found.energy
 
