@@ -1,4 +1,4 @@
-"""Strict JAX for every test, eight CPU devices, and quick compilation, which is most of the time."""
+"""Strict JAX for every test, on eight CPU devices, compiled quickly."""
 
 import os
 import tempfile
