@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmargin import _sphere_search, sphere
+from jaxmargin import sphere
 
 maximum = jax.jit(sphere.maximum)
 
@@ -130,14 +130,6 @@ def test_the_search_finds_what_the_enumeration_does(k: int | None):
         exact = maximum(jnp.asarray(x), jnp.asarray(dual))
         searched = maximum(jnp.asarray(x @ lift), jnp.asarray(dual))
     np.testing.assert_allclose(searched.value, exact.value, rtol=1e-9)
-
-
-def test_blocks_change_nothing(monkeypatch):
-    x, dual = (jnp.asarray(part, jnp.float32) for part in problem(3, None))
-    whole = maximum(x, dual)
-    monkeypatch.setattr(_sphere_search, "_BLOCK_ENTRIES", 7 * len(x) * 4)
-    blocks = jax.jit(lambda x, dual: sphere.maximum(x, dual))(x, dual)
-    np.testing.assert_allclose(blocks.value, whole.value, rtol=1e-6)
 
 
 @pytest.mark.parametrize("d", [2, 4])

@@ -265,19 +265,3 @@ def test_ready_problems_are_two_homogeneous(name: str):
     """In float32 too, with float64 at hand."""
     problem = PROBLEMS[name]("float32")
     jm.mean_field.check_two_homogeneous(jax.random.key(0), problem, outputs(name) + D)
-
-
-def test_samples_of_the_sphere_have_its_moments():
-    """E theta = 0, E theta theta' = I / D, E theta_1^4 = 3 / (D (D + 2)), within 5 errors."""
-    m, dim = 40_000, 5
-    theta = np.asarray(jm.sample_sphere(jax.random.key(3), m, dim))
-    close(np.linalg.norm(theta, axis=1), np.ones(m))
-    products = theta[:, :, None] * theta[:, None, :]
-    for values, mean in [
-        (theta, 0.0),
-        (products, np.eye(dim) / dim),
-        (theta**4, 3 / (dim * (dim + 2))),
-    ]:
-        error = values.std(axis=0) / m**0.5
-        assert (np.abs(values.mean(axis=0) - mean) < 5 * error).all()
-    assert set(np.asarray(jm.sample_sphere(jax.random.key(0), 50, 1)).ravel()) == {-1.0, 1.0}
