@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import pickle
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,11 @@ TRIPS = {
     "deepcopy": copy.deepcopy,
     "flatten": lambda value: jax.tree.map(lambda leaf: leaf, value),
 }
+
+
+@cache
+def instance(name: str):
+    return CONTAINERS[name]()
 
 
 def parts(value) -> dict:
@@ -53,14 +59,14 @@ def assert_same(copied, value):
 @by_name
 @pytest.mark.parametrize("trip", TRIPS)
 def test_a_copy_is_the_same(name: str, trip: str):
-    value = CONTAINERS[name]()
+    value = instance(name)
     assert type(value) is PUBLIC[name]
     assert_same(TRIPS[trip](value), value)
 
 
 @by_name
 def test_results_and_states_are_pytrees(name: str):
-    value = CONTAINERS[name]()
+    value = instance(name)
     is_pytree = not jax.tree_util.all_leaves([value])
     assert is_pytree == (name not in STATIC and not isinstance(value, Exception))
     if name in STATIC:

@@ -131,7 +131,7 @@ DRIVERS = {
 def _trained():
     objective = jm.regularized(jm.two_layer, "logistic", lam=0.1)
     net_and_data = net("float32"), *samples("float32")
-    return jm.train(objective, optax.adam(0.1), *net_and_data, num_steps=2)
+    return jm.train(objective, optax.sgd(0.1), *net_and_data, num_steps=2)
 
 
 def _perturbed():
