@@ -42,7 +42,7 @@ jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
-collect_ignore = ["golden"]  # scripts for environments of their own
+collect_ignore = ["kernels/golden"]  # scripts for environments of their own
 
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 

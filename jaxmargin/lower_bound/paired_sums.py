@@ -104,7 +104,7 @@ def paired_sum(
 
 
 class Deviation(NamedTuple):
-    """How far f+ and f-, the two `paired_sum`s, are from 2 f~ (Lemma B.2).
+    """How far f+ and f- of `paired_sum` are from 2 f~ (Lemma B.2).
 
     Attributes:
         plus: (n',) f+ - 2 f~.

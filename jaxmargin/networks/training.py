@@ -176,9 +176,8 @@ def train(
     key = jax.random.key(0) if minibatch is None else minibatch.key
     args = (params, None if opt_state is None else opt_state.inner, x, y, metric_args)
     if trials:
-        count = x.shape[0]
-        keys = jax.random.split(key, count)
-        carry, records = run_trials(plan, sharing_mesh("t", count), steps, *args, keys)
+        keys = jax.random.split(key, len(x))
+        carry, records = run_trials(plan, sharing_mesh("t", len(x)), steps, *args, keys)
     else:
         carry, records = run(plan, steps, *args, key)
     if on_record is not None:

@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import jaxmargin as jm
 from tests.fault import CLASSES, NAN, SIGNS, Fault, wrong
@@ -24,10 +25,14 @@ logistic = partial(wrong, jm.fit_kernel_logistic)
 
 
 def inseparable_with_a_huge_price():
-    """Three inputs on a line, of labels +, -, +: rounding times c exceeds the gap that is asked."""
+    """Inputs on a line, of labels +, -, +, -, +: rounding times c exceeds the gap that is asked.
+
+    How a draw rounds depends on how XLA compiles; one of eight always rounds badly.
+    """
     with jax.enable_x64(True):
-        x = jnp.array([[1.0], [2.0], [3.0]])
-        return jm.fit_svm(x @ x.T, jnp.array([1.0, -1.0, 1.0]), c=1e20)
+        x = jnp.asarray(np.random.default_rng(0).uniform(1, 5, size=(8, 5, 1)))
+        y = jnp.tile(jnp.array([1.0, -1.0, 1.0, -1.0, 1.0]), (8, 1))
+        return jm.fit_svm(x @ jnp.swapaxes(x, 1, 2), y, c=1e30)
 
 
 FAULTS: list[Fault] = [
