@@ -62,11 +62,10 @@ def k2(
     Args:
         x: (n, d) rows.
         z: (n', d) rows; None stands for x.
-        precise: whether to measure angles by differences of the rows; None means for d <= 4 only
-            (see `two_layer_ntk`).
+        precise: as for `k1`.
 
     Returns:
-        (n, n') Gram matrix in the dtype of x.
+        (n, n') Gram matrix in the dtype of x. K2 alone is not positive semidefinite.
 
     Raises:
         ValueError: x or z is not a non-empty matrix, or they disagree about d.
@@ -193,10 +192,9 @@ def relu_ntk(
     Args:
         x: (n, d) rows.
         z: (n', d) rows; None stands for x.
-        depth: number q of weight matrices, >= 1 (2 has one hidden layer).
+        depth: number q of the matrices V_j, >= 1.
         weight_variance: s, one number >= 0 or one for each layer; 2 is that of `init_mlp`.
-        precise: whether to measure angles by differences of the rows; None means for d <= 4 only
-            (see `two_layer_ntk`).
+        precise: as for `relu_nngp`.
 
     Returns:
         (n, n') Gram matrix in the dtype of x.
