@@ -1,12 +1,17 @@
-"""Gram matrices against jitted neural-tangents, float32, in one process.
+"""How long a Gram matrix takes here and in jitted neural-tangents, in float32 and one process.
 
     python -m benchmarks.kernels
 
-It prints one row for each size and depth: the two medians, their ratio and its target, the largest
-difference of the outputs off the diagonal (over |x| |x'|; on it, neural-tangents is good to 3e-4
-only), the share of the time that the machine itself needs, and the peak memory of a call over the
-size of its output. The machine's need is the time of the matrix product, at the rate of a large
-one, plus that of filling fresh memory of the output's size; both are measured in the same turns.
+It prints one row for each size and depth:
+
+- the two medians, their ratio, and the ratio that is the target;
+- the largest difference of the outputs over |x| |x'|, off the diagonal only, because on it
+  neural-tangents is no better than 3e-4;
+- the share of our time that the machine itself needs, called the floor;
+- the peak memory of a call over the size of its output.
+
+The floor is the time of the matrix product, at the rate of a large one, plus the time of filling
+fresh memory of the output's size. Both are measured in the same turns as the kernels.
 """
 
 import sys
@@ -23,7 +28,7 @@ from jaxmargin import relu_ntk
 
 
 class Case(NamedTuple):
-    """One row: sizes, and how many times faster than neural-tangents it shall be."""
+    """One row: its sizes, and by which factor it should be faster than neural-tangents."""
 
     n: int
     d: int
@@ -68,7 +73,7 @@ def largest_difference(ours: jax.Array, theirs: jax.Array) -> float:
 
 
 def measure(case: Case) -> bool:
-    """Print the row of a case; whether its target and the outputs hold."""
+    """Print the row of a case, and tell whether the target is met and the outputs agree."""
     x = jax.random.normal(jax.random.key(0), (case.n, case.d))
     square = jax.random.normal(jax.random.key(1), (MATRIX, MATRIX))
     ours, memory = compiled(partial(relu_ntk, depth=case.depth), x)
@@ -92,7 +97,7 @@ def measure(case: Case) -> bool:
 
 
 def main() -> int:
-    """Run every case; 0 if all targets hold."""
+    """Run every case; the exit status is 0 if all hold."""
     device = jax.devices()[0]
     print(f"JAX {jax.__version__} on {device.device_kind} ({device.platform}), float32")
     print(

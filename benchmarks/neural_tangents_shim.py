@@ -1,8 +1,8 @@
 """Imports neural-tangents 0.6.5 on a JAX newer than the 0.5.3 it was written for.
 
-It reads names from JAX that have moved since. Putting them back before the import is enough for
-its analytic kernels. Its part for TensorFlow is replaced by an empty module, so that TensorFlow
-need not be installed. For tests and benchmarks only:
+Some of the names that it reads from JAX have moved since. Its analytic kernels work once those
+names are put back before the import. The part of it that needs TensorFlow is replaced by an empty
+module, so that TensorFlow need not be installed. Use it in tests and benchmarks only:
 
     from benchmarks.neural_tangents_shim import stax
 """
