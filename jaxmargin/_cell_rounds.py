@@ -1,0 +1,162 @@
+"""Networks of any width that fit outputs at the least cost, found from their dual.
+
+The problem is min R(f) + price sum_j |w_j| |u_j| over all two-layer relu networks
+f(x) = sum_j w_j relu(u_j . x). A round solves the convex problem of all units in given cells (see
+`_cells` and `_cone_program`). Then it adds cells: those behind the walls that a unit leans against,
+and those of directions u at which the dual r has |sum_i r_i relu(u . x_i)| > price. Walls are where
+most units of an optimum lie, and no descent on the units themselves comes to rest there.
+
+For k > 1 outputs, a step turns w_j too: to v_j relu-linear in its cell it adds the
+change u_j (T_j z_j)^T of w_j within its tangent space. The length of (v_j, z_j) is the cost to first
+order, and each unit is made of rank one again afterwards.
+
+Everything here is float64 NumPy.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxmargin._ascent import climb
+from jaxmargin._cells import Units, across, distinct, inside, merged, together, units_at
+from jaxmargin._cone_program import Fit, Program, solve
+
+_MOST_NEW = 60  # cells that a round adds for violating directions
+_FRESH = 200  # random directions from which a round climbs
+
+
+class Round(NamedTuple):
+    """The best network so far, and what the last round says of it.
+
+    Attributes:
+        units: the network.
+        value: R + price sum_j |v_j| of these units.
+        dual: (n, k) the slope of R, or the multipliers of what it asks, of the best bound so far.
+        ratio: the largest |sum_i dual_i relu(u . x_i)| / price that was found for it.
+        bound: a lower bound of the value if no unit has a larger ratio.
+    """
+
+    units: Units
+    value: float
+    dual: np.ndarray
+    ratio: float
+    bound: float
+
+
+def rounds(
+    x: np.ndarray,
+    fit: Fit,
+    price: float,
+    start: Units,
+    *,
+    bound: Callable[[np.ndarray, float], float],
+    tol: float,
+) -> Iterator[Round]:
+    """Rounds without end, whose values never rise.
+
+    A caller may send (p, d) directions, for which the next round is to have cells.
+
+    Args:
+        x: (n, d), no row 0.
+        fit: R.
+        price: > 0.
+        start: units to begin with, at least one.
+        bound: `bound(dual, ratio)`, a lower bound of the value of every network.
+        tol: accuracy to aim at, relative to the value.
+    """
+    rng = np.random.default_rng(0)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    units = start
+    best = Round(start, np.inf, np.zeros((len(x), start.w.shape[1])), np.inf, -np.inf)
+    while True:
+        units = inside(unit, distinct(units))
+        program = _program(x, unit, units, price)
+        begin = np.pad(units.v, ((0, 0), (0, program.columns.shape[1] - x.shape[1])))
+        found = solve(program, fit, begin, 0.1 * tol)
+        dual = found.dual.reshape(len(x), -1)
+        units = _of_rank_one(unit, units, found.v)
+        behind = across(units, _leaning(x, units, dual, found.multipliers, price))
+        units = merged(units)
+        value = fit.total(units.outputs(x).ravel(), price * float(units.length.sum()))
+        if value < best.value:
+            best = best._replace(units=units, value=value)
+        starts = np.concatenate([units.v, x, -x, rng.normal(size=(_FRESH, x.shape[1]))])
+        heights, directions = climb(x, dual, starts)
+        ratio = float(heights.max()) / price
+        lower = bound(dual, ratio)
+        if lower > best.bound:
+            best = best._replace(dual=dual, ratio=ratio, bound=lower)
+        sent = yield best
+        order = np.argsort(-heights, kind="stable")
+        new = directions[order[heights[order] > price * (1 + 1e-9)]]
+        new = new if sent is None else np.concatenate([sent, new])
+        units = together(best.units, behind, _fresh(x, dual, new, best.units))
+
+
+def _fresh(x: np.ndarray, dual: np.ndarray, directions: np.ndarray, units: Units) -> Units:
+    """Units of no weight at the first of these directions, in cells that differ."""
+    new = distinct(_opposing(x, dual, directions))
+    new = new.where(np.arange(min(len(new.v), _MOST_NEW)))
+    return new._replace(v=1e-6 * np.mean(units.length) * new.v)
+
+
+def _program(x: np.ndarray, unit: np.ndarray, units: Units, price: float) -> Program:
+    """The convex problem of units in these cells; for k > 1 each w_j may turn as well."""
+    (m, n), k = units.active.shape, units.w.shape[1]
+    columns = units.active[:, None, :] * x.T
+    signs = np.where(units.active, 1.0, -1.0)
+    if k == 1:
+        columns *= units.w[:, :, None]
+    else:
+        columns = columns[..., None] * units.w[:, None, None, :]
+        heights = np.maximum(_directions(units) @ x.T, 0)
+        turned = _tangents(units.w)[:, :, None, :] * heights[:, None, :, None]
+        columns = np.concatenate([columns, turned], axis=1).reshape(m, -1, n * k)
+    return Program(columns, unit, signs, np.full(m, price))
+
+
+def _directions(units: Units) -> np.ndarray:
+    return units.v / units.length[:, None]
+
+
+def _tangents(w: np.ndarray) -> np.ndarray:
+    """Orthonormal rows across each unit vector w_j: (m, k - 1, k)."""
+    return np.linalg.svd(w[:, None, :])[2][:, 1:]
+
+
+def _of_rank_one(x: np.ndarray, units: Units, solved: np.ndarray) -> Units:
+    """The units nearest to v_j w_j^T + u_j (T_j z_j)^T that keep to their cells."""
+    d = x.shape[1]
+    v, z = solved[:, :d], solved[:, d:]
+    if not z.shape[1]:
+        return units._replace(v=v)
+    turn = np.einsum("mt,mtk->mk", z, _tangents(units.w))
+    both = v[:, :, None] * units.w[:, None, :] + _directions(units)[:, :, None] * turn[:, None, :]
+    left = np.linalg.svd(both)[0][:, :, 0]
+    left *= np.where(np.sum(left * _directions(units), axis=1) < 0, -1, 1)[:, None]
+    signs = np.where(units.active, 1.0, -1.0)
+    stays = np.all(signs * (left @ x.T) > 0, axis=1)
+    own = v / np.linalg.norm(v, axis=1, keepdims=True)
+    left = np.where(stays[:, None], left, own)
+    w = np.einsum("md,mdk->mk", left, both)
+    length = np.linalg.norm(w, axis=1, keepdims=True)
+    return Units(w / length, length * left, units.active)
+
+
+def _leaning(
+    x: np.ndarray, units: Units, dual: np.ndarray, multipliers: np.ndarray, price: float
+) -> np.ndarray:
+    """(m, n): how fast the energy falls behind the walls on which a unit of weight lies, or 0."""
+    length = units.length[:, None]
+    size = np.linalg.norm(x, axis=1)
+    touching = np.abs(units.v @ x.T) / (length * size) < multipliers / price
+    heavy = length > 1e-5 * length.mean()
+    excess = multipliers - size * (units.w @ dual.T)
+    return np.where(heavy & touching & (excess > 1e-9 * price), excess, 0)
+
+
+def _opposing(x: np.ndarray, dual: np.ndarray, directions: np.ndarray) -> Units:
+    """The units of these directions that lower R fastest, of no weight yet."""
+    pull = np.maximum(directions @ x.T, 0) @ dual
+    return units_at(x, -pull / np.linalg.norm(pull, axis=1, keepdims=True), directions)

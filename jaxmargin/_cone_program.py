@@ -1,0 +1,268 @@
+"""Sums of vectors from cones that fit outputs at the least total length, by an interior point.
+
+The problem is
+
+    min_v R(sum_j A_j v_j) + sum_j price_j |v_j|    subject to    S_ji (x_i . v_j) >= 0,
+
+with vectors v_j in R^p, of which the constraints see the first d entries, and signs S_ji. A unit of
+a two-layer relu network with a fixed activation pattern is such a vector: its outputs are linear in
+v_j, and its pattern holds in the cone {S_ji (x_i . v_j) >= 0}.
+
+The method is primal-dual. Each constraint has a slack s and a multiplier z with s z = mu; each
+length has the dual vector q_j of |v_j| with t_j q_j = v_j and t_j = c + sqrt(c^2 + |v_j|^2), where
+c = mu / price_j (Chan, Golub, Mulet 1999). Newton's method follows mu to 0. Its linear system is
+reduced to one for each vector and one for the outputs.
+
+Everything here is float64 NumPy.
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import scipy  # its parts load on first use
+
+_STEPS = 100  # of Newton's method
+_JITTERS = (1e-15, 1e-13, 1e-11, 1e-8, 1e-4)  # added to Hessians of diagonal 1
+_BOUNDARY = 0.995  # share of the way to the boundary that a step may go
+
+
+class Fit(Protocol):
+    """The function R of the outputs, as the interior point sees it: see `_fits`."""
+
+    def value(self, outputs: np.ndarray) -> float:
+        """R, without constraints."""
+        ...
+
+    def start(self, outputs: np.ndarray, value: float, mu: float) -> None:
+        """Begin at these outputs, where the whole problem has this value."""
+        ...
+
+    def model(self, outputs: np.ndarray, mu: float) -> tuple[np.ndarray, np.ndarray]:
+        """(g, F) such that the dual after a change da of the outputs is g + F F^T da."""
+        ...
+
+    def reach(self, change: np.ndarray) -> tuple[float, float]:
+        """How far the outputs and the dual may go along the change."""
+        ...
+
+    def advance(self, change: np.ndarray, primal: float, dual: float) -> None:
+        """Go these shares of the way."""
+        ...
+
+    def complementarity(self) -> tuple[float, int]:
+        """The sum of s z over the constraints of R, and their number."""
+        ...
+
+    def residual(self, outputs: np.ndarray) -> float:
+        """What the outputs miss of the constraints of R, at the price of these."""
+        ...
+
+    def total(self, outputs: np.ndarray, cost: float) -> float:
+        """The value of a network with these outputs and this cost, made to satisfy R."""
+        ...
+
+
+class Program(NamedTuple):
+    """The data of the problem.
+
+    Attributes:
+        columns: A, (m, p, N).
+        x: (n, d) rows of the constraints, d <= p.
+        signs: S, (m, n).
+        price: (m,) > 0.
+    """
+
+    columns: np.ndarray
+    x: np.ndarray
+    signs: np.ndarray
+    price: np.ndarray
+
+    def outputs(self, v: np.ndarray) -> np.ndarray:
+        """sum_j A_j v_j."""
+        return np.tensordot(v, self.columns, 2)
+
+    def pull(self, dual: np.ndarray) -> np.ndarray:
+        """A_j^T dual, (m, p)."""
+        return self.columns @ dual
+
+    def slacks(self, v: np.ndarray) -> np.ndarray:
+        """S_ji (x_i . v_j), (m, n)."""
+        return self.signs * (v[:, : self.x.shape[1]] @ self.x.T)
+
+    def lift(self, multipliers: np.ndarray, width: int) -> np.ndarray:
+        """sum_i multipliers_ji S_ji x_i with zeros up to p entries, (m, p)."""
+        raised = np.zeros((len(multipliers), width))
+        raised[:, : self.x.shape[1]] = (self.signs * multipliers) @ self.x
+        return raised
+
+
+class Solution(NamedTuple):
+    """Where the interior point ended.
+
+    Attributes:
+        v: (m, p).
+        outputs: (N,).
+        dual: (N,) the slope of R there, or its multipliers.
+        multipliers: (m, n) of the constraints.
+        value: R + sum_j price_j |v_j|.
+        steps: how many it took.
+        converged: whether the tolerance was reached.
+    """
+
+    v: np.ndarray
+    outputs: np.ndarray
+    dual: np.ndarray
+    multipliers: np.ndarray
+    value: float
+    steps: int
+    converged: bool
+
+
+def solve(program: Program, fit: Fit, start: np.ndarray, tol: float) -> Solution:
+    """Solve the problem from vectors (m, p) strictly inside of their cones.
+
+    Args:
+        program: the data.
+        fit: R.
+        start: (m, p).
+        tol: the sum of all products s z at which to stop, relative to the value.
+    """
+    return _InteriorPoint(program, fit, start).run(tol)
+
+
+class _InteriorPoint:
+    """The iterates: v with slacks, multipliers z and dual vectors q of the lengths."""
+
+    def __init__(self, program: Program, fit: Fit, start: np.ndarray):
+        self.program, self.fit, self.v = program, fit, start
+        self.slack = program.slacks(start)
+        self.outputs = program.outputs(start)
+        length = np.linalg.norm(start, axis=1)
+        value = fit.value(self.outputs) + float(program.price @ length)
+        self.mu = 0.1 * value / (self.slack.size + len(start))
+        self.z = self.mu / self.slack
+        c = self.mu / program.price
+        self.q = start / (c + np.hypot(c, length))[:, None]
+        fit.start(self.outputs, value, self.mu)
+
+    def run(self, tol: float) -> Solution:
+        """Steps until the tolerance is reached, or no more is gained."""
+        for step in range(1, _STEPS + 1):
+            length = np.linalg.norm(self.v, axis=1)
+            cost = float(self.program.price @ length)
+            value = self.fit.value(self.outputs) + cost
+            dual, root = self.fit.model(self.outputs, self.mu)
+            rest = self.program.pull(dual) + self.program.price[:, None] * self.q
+            rest -= self.program.lift(self.z, self.v.shape[1])
+            total, count = self._complementarity(length)
+            error = float(np.linalg.norm(rest, axis=1) @ length) + self.fit.residual(self.outputs)
+            if total <= tol * value and error <= tol * value:
+                return self._solution(dual, value, step, converged=True)
+            primal, multipliers = self._step(dual, root, length)
+            average = self._complementarity(np.linalg.norm(self.v, axis=1))[0] / count
+            shorter = min(primal, multipliers)
+            share = 0.02 if shorter > 0.9 else 0.1 if shorter > 0.5 else 0.4
+            self.mu = max(share * average, 0.1 * tol * abs(value) / count)
+        return self._solution(dual, value, step, converged=False)
+
+    def _complementarity(self, length: np.ndarray) -> tuple[float, int]:
+        total, count = self.fit.complementarity()
+        total += float(np.sum(self.slack * self.z))
+        total += float(self.program.price @ (length - np.sum(self.q * self.v, axis=1)))
+        return total, count + self.slack.size + len(self.v)
+
+    def _step(self, dual: np.ndarray, root: np.ndarray, length: np.ndarray) -> tuple[float, float]:
+        program, v, q, mu = self.program, self.v, self.q, self.mu
+        c = mu / program.price
+        hypotenuse = np.hypot(c, length)
+        t = c + hypotenuse
+        newton = _Newton(program, root, self._hessian(hypotenuse, t))
+        plain = program.pull(dual) + (program.price / t)[:, None] * v
+        target = mu / self.slack
+        dv = newton(program.lift(target, v.shape[1]) - plain)
+        ds = program.slacks(dv)
+        dz = target - self.z - self.z / self.slack * ds
+        along = np.sum(v * dv, axis=1) / hypotenuse
+        dq = (dv - q * along[:, None] + v) / t[:, None] - q
+        change = program.outputs(dv)
+        most, most_dual = self.fit.reach(change)
+        primal = min(1.0, _BOUNDARY * min(most, reach(self.slack, ds)))
+        turn = min(1.0, _BOUNDARY * min(most_dual, reach(self.z, dz), _to_sphere(q, dq)))
+        self.v = v + primal * dv
+        self.slack = np.maximum(program.slacks(self.v), 1e-300)
+        self.outputs = program.outputs(self.v)
+        self.z = self.z + turn * dz
+        self.q = q + turn * dq
+        self.fit.advance(change, primal, turn)
+        return primal, turn
+
+    def _hessian(self, hypotenuse: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """The blocks (m, p, p) of the constraints and of the lengths."""
+        x, price = self.program.x, self.program.price
+        d, p = x.shape[1], self.v.shape[1]
+        turned = self.q[:, :, None] * self.v[:, None, :]
+        turned = (turned + turned.transpose(0, 2, 1)) / (2 * hypotenuse[:, None, None])
+        blocks = (price / t)[:, None, None] * (np.eye(p) - turned)
+        weighted = (self.z / self.slack)[:, :, None] * x
+        blocks[:, :d, :d] += weighted.transpose(0, 2, 1) @ x
+        return blocks
+
+    def _solution(
+        self, dual: np.ndarray, value: float, steps: int, *, converged: bool
+    ) -> Solution:
+        return Solution(self.v, self.outputs, dual, self.z, value, steps, converged)
+
+
+class _Newton:
+    """Solves (H + A^T F F^T A) v = b, with H of blocks, by a system of the size of the outputs."""
+
+    def __init__(self, program: Program, root: np.ndarray, blocks: np.ndarray):
+        m, p = blocks.shape[:2]
+        self.inverse = _inverse_factor(blocks)
+        self.wide = times_root(root, self.inverse @ program.columns).reshape(m * p, -1)
+        system = scipy.linalg.blas.dsyrk(1.0, self.wide.T)  # the upper triangle of A^T A
+        system[np.diag_indices(len(system))] += 1
+        self.factor = scipy.linalg.cho_factor(system, overwrite_a=True, check_finite=False)
+
+    def __call__(self, b: np.ndarray) -> np.ndarray:
+        half = (self.inverse @ b[:, :, None]).ravel()
+        solved = scipy.linalg.cho_solve(self.factor, self.wide.T @ half, check_finite=False)
+        half = (half - self.wide @ solved).reshape(*b.shape, 1)
+        return (self.inverse.transpose(0, 2, 1) @ half)[:, :, 0]
+
+
+def _inverse_factor(blocks: np.ndarray) -> np.ndarray:
+    """L^-1 of blocks L L^T, which rounding may have made slightly indefinite."""
+    size = np.sqrt(np.diagonal(blocks, axis1=1, axis2=2))
+    scaled = blocks / (size[:, :, None] * size[:, None, :])
+    for jitter in _JITTERS:
+        try:
+            factor = np.linalg.cholesky(scaled + jitter * np.eye(blocks.shape[1]))
+        except np.linalg.LinAlgError:
+            continue
+        return np.linalg.inv(factor) / size[:, None, :]
+    raise np.linalg.LinAlgError("the Hessian of a block is far from positive definite")
+
+
+def times_root(root: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """rows (..., N) times F: a diagonal (N,), blocks (n, k, k) with N = n k, or a matrix (N, N)."""
+    if root.ndim == 1:
+        return rows * root
+    if root.ndim == 2:
+        return rows @ root
+    split = rows.reshape(*rows.shape[:-1], *root.shape[:2])
+    return np.einsum("...nk,nkl->...nl", split, root).reshape(rows.shape)
+
+
+def reach(point: np.ndarray, step: np.ndarray) -> float:
+    """The length at which point + length * step has its first 0."""
+    down = step < 0
+    return float(np.min(-point[down] / step[down], initial=np.inf))
+
+
+def _to_sphere(q: np.ndarray, dq: np.ndarray) -> float:
+    """The length at which the first |q_j + length * dq_j| is 1."""
+    square, mixed = np.sum(dq * dq, axis=1), np.sum(q * dq, axis=1)
+    room = np.maximum(1 - np.sum(q * q, axis=1), 0)
+    lengths = (np.sqrt(mixed**2 + square * room) - mixed) / np.maximum(square, 1e-300)
+    return float(np.min(lengths, initial=np.inf))
