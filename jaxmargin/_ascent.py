@@ -30,7 +30,7 @@ _PATIENCE = 8  # linearisations without a gain after which an ascent ends
 _SETTLE = 3  # times that a direction is moved onto its kinks at the end
 _CACHED_ENTRIES = 2**15  # of an array (points x samples) that is used again and again
 _BLOCK_ENTRIES = 2**21  # of an array (points x kinks x samples)
-_BATCH = 256  # random starts of the first batch of a search; half as many in each later one
+_BATCH = 256  # samples, and random starts, of the first batch; half as many of these in later ones
 _KICKED = 64  # of the highest directions, that a later batch starts beside
 _AGREEING, _BATCHES = 2, 8  # batches without a gain after which a search ends; and the most
 
@@ -52,36 +52,48 @@ def climb(
 
 
 def search(
-    x: np.ndarray, dual: np.ndarray, starts: np.ndarray | None = None, *, agreeing: int = _AGREEING
+    x: np.ndarray, dual: np.ndarray, starts: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Climb from batches of starts until some of them in a row find nothing higher.
 
-    The first batch starts at both signs of the samples, at the given starts and at random
-    directions. Each later one starts at new random directions and at random distances beside the
-    highest directions so far. The random numbers are the same in every call.
+    The first batch starts at the given starts, at those samples and opposites of samples where
+    the function is highest, and at random directions. Each later one starts at new random
+    directions, and beside the highest directions so far, at random distances. The random numbers
+    are the same in every call.
 
     Returns:
         (p,) values, the highest first, and the (p, d) unit vectors that attain them.
     """
-    function = scaled(x, dual)
-    d = np.shape(x)[1]
-    rng = np.random.default_rng(0)
-    given = np.zeros((0, d)) if starts is None else np.asarray(starts, float)
-    batch = np.concatenate([function.rows, -function.rows, given, rng.normal(size=(_BATCH, d))])
-    values, u = ascend(function, unit_rows(batch))
+    function, d = scaled(x, dual), np.shape(x)[1]
+    given = np.zeros((0, d)) if starts is None else unit_rows(np.asarray(starts, float))
+    values, u = search_scaled(function, given)
+    return function.unscaled(values), u
+
+
+def search_scaled(function: ReluSum, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`search` of a scaled function, from unit vectors (p, d) among others."""
+    rng, d = np.random.default_rng(0), starts.shape[1]
+    random = rng.normal(size=(_BATCH, d))
+    batch = [starts, highest_rows(function, _BATCH).reshape(-1, d), random]
+    values, u = ascend(function, unit_rows(np.concatenate(batch)))
     silent = 0
     for _ in range(_BATCHES - 1):
         values, u = _highest_first(values, u)
-        near = u[: min(_KICKED, len(u))]
+        near = u[:_KICKED]
         kicks = rng.normal(size=near.shape) * rng.uniform(0.05, 1, size=(len(near), 1)) / d**0.5
         fresh = np.concatenate([near + kicks, rng.normal(size=(_BATCH // 2, d))])
         more_values, more = ascend(function, unit_rows(fresh))
         silent = 0 if more_values.max() > values[0] * (1 + 1e-10) else silent + 1
         values, u = np.concatenate([values, more_values]), np.concatenate([u, more])
-        if silent == agreeing:
+        if silent == _AGREEING:
             break
-    values, u = _highest_first(values, u)
-    return function.unscaled(values), u
+    return _highest_first(values, u)
+
+
+def highest_rows(function: ReluSum, count: int) -> np.ndarray:
+    """Of the samples and their opposites, the unit rows at which the function is highest."""
+    both = np.concatenate([function.rows, -function.rows])
+    return both[np.argsort(-function.heights(both), kind="stable")[:count]]
 
 
 def _highest_first(values: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

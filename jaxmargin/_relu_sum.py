@@ -54,7 +54,7 @@ def scaled(x: np.ndarray, dual: np.ndarray) -> ReluSum:
     used = (x_largest > 0) & (r_largest > 0)
     x, r = x[used], r[used]
     if not len(x):
-        return ReluSum(x, r, 0)
+        return ReluSum(x, r, 0)  # the function 0
     x_power, r_power = np.frexp(x_largest[used])[1], np.frexp(r_largest[used])[1]
     rows, weights = np.ldexp(x, -x_power[:, None]), np.ldexp(r, -r_power[:, None])
     length = np.linalg.norm(rows, axis=1, keepdims=True)
