@@ -121,7 +121,7 @@ def ascend(function: ReluSum, u: np.ndarray, steps: int = 60) -> tuple[np.ndarra
     for block in (slice(start, start + size) for start in range(0, len(u), size)):
         values[block], u[block] = _ascended(function, values[block], u[block], rate, steps)
     for _ in range(_SETTLE):
-        values, u = _settled(function, values, u)
+        values, u = settled(function, values, u)
     return values, u
 
 
@@ -178,7 +178,7 @@ def _shortest(
     return b, q - b @ rows
 
 
-def _settled(function: ReluSum, values: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def settled(function: ReluSum, values: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each u moved onto its 1, 2, ... nearest kinks with p_i < 0, where that is higher.
 
     The peak of the linear function around u, and the same peak on the kinks, are tried.

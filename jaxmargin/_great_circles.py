@@ -44,21 +44,22 @@ class Enumerated(NamedTuple):
     bound: float
 
 
-def enumerated(function: ReluSum, start: np.ndarray) -> Enumerated | None:
-    """The maximum by enumeration; None where it is too much work, see `enumerable`.
+class Span(NamedTuple):
+    """Orthonormal axes (r, d) of the samples, and what a scaled function loses off them at most."""
+
+    axes: np.ndarray
+    lost: float
+
+
+def enumerated(function: ReluSum, span: Span, start: np.ndarray) -> Enumerated:
+    """The maximum by enumeration.
 
     Args:
-        function: n samples and their weights.
+        function: n samples and their weights; n > 0.
+        span: `enumerable_span` of it.
         start: (d,) a unit vector. The higher the function there, the less has to be tried.
     """
-    n = len(function.rows)
-    if not n:
-        return Enumerated(start, 0.0)
-    sizes = np.linalg.norm(function.weights, axis=1)
-    found = _span(function.rows, sizes, function.weights.shape[1])
-    if found is None:
-        return None
-    axes, lost = found
+    axes, lost = span
     moved = _in_general_position(function._replace(rows=function.rows @ axes.T))
     best = _Best(moved, axes @ start)
     if len(axes) == 1:
@@ -66,7 +67,7 @@ def enumerated(function: ReluSum, start: np.ndarray) -> Enumerated | None:
     else:
         for samples in _blocks(moved):
             _walk(_circles(moved, samples), best)
-    slack = lost + (2 * _MOVED + n * _ROUNDING) * sizes.sum()
+    slack = lost + (2 * _MOVED + len(moved.rows) * _ROUNDING) * best.total
     return Enumerated(unit_rows(best.direction @ axes), best.value + slack)
 
 
@@ -76,16 +77,19 @@ def enumerable(n: int, rank: int, outputs: int) -> bool:
     return rank <= _ALWAYS or (rank <= _MOST_RANK and arcs * outputs**2 <= _MOST_ARCS)
 
 
-def _span(rows: np.ndarray, sizes: np.ndarray, outputs: int) -> tuple[np.ndarray, float] | None:
-    """Axes (r, d) of the samples, and how much of the function is lost off them."""
-    singular = np.linalg.svd(rows * (sizes / sizes.max())[:, None], full_matrices=False)[2]
+def enumerable_span(function: ReluSum) -> Span | None:
+    """The span of the samples, if it has few enough dimensions for an enumeration."""
+    rows, weights = function.rows, function.weights
+    sizes = np.linalg.norm(weights, axis=1)
+    directions = np.linalg.svd(rows * (sizes / sizes.max())[:, None], full_matrices=False)[2]
     for tolerance in _SPANNED:
-        for rank in range(1, min(_MOST_RANK, len(singular)) + 1):
-            axes = singular[:rank]
+        for rank in range(1, min(_MOST_RANK, len(directions)) + 1):
+            axes = directions[:rank]
             off = np.linalg.norm(rows - rows @ axes.T @ axes, axis=1)
             lost = float(sizes @ off)
-            if lost <= tolerance * sizes.sum() and enumerable(len(rows), rank, outputs):
-                return axes, lost
+            cheap = enumerable(len(rows), rank, weights.shape[1])
+            if lost <= tolerance * sizes.sum() and cheap:
+                return Span(axes, lost)
     return None
 
 

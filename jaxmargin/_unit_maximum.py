@@ -4,14 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmargin._ascent import ascend, highest_rows, search_scaled
-from jaxmargin._great_circles import enumerated
+from jaxmargin._ascent import ascend, highest_rows, search_scaled, settled
+from jaxmargin._great_circles import enumerable_span, enumerated
 from jaxmargin._relu_sum import ReluSum, scaled, unit_rows
 from jaxmargin._sphere_bounds import upper_bound
 
+_FEW, _QUICK_SAMPLES = 4, 30  # starts that shorten an enumeration, unless it is quick itself
 _CLIMBED = (
     64  # starts where the maximum is enumerated: those show other maxima, besides the highest
 )
+_FIXED = 32  # random directions among the latter
 _FIRST_STEPS = 12  # of an ascent that is to shorten an enumeration
 
 
@@ -52,7 +54,7 @@ def unit_maximum(
         budget: seconds of branch and bound where the maximum is not enumerated.
     """
     function = scaled(x, dual)
-    values, u, bound = highest(function, starts, count, separation, d=np.shape(x)[1])
+    values, u, bound = highest(function, starts, count, separation)
     exact = bound is not None
     if bound is None:
         bound = upper_bound(function, values[0], budget)
@@ -61,22 +63,35 @@ def unit_maximum(
 
 
 def highest(
-    function: ReluSum, starts: np.ndarray | None, count: int, separation: float, *, d: int
+    function: ReluSum, starts: np.ndarray | None, count: int, separation: float
 ) -> tuple[np.ndarray, np.ndarray, float | None]:
     """The highest points that lie apart, scaled; the bound if they were enumerated, else None."""
+    d = function.rows.shape[1]
     given = np.zeros((0, d)) if starts is None else unit_rows(np.asarray(starts, float))
     if not len(function.rows):
         axis = unit_rows(np.zeros((1, d)))
         return *separated(np.zeros(1), axis, count, separation), 0.0
-    first = np.concatenate([highest_rows(function, 4 if count == 1 else _CLIMBED), given])
-    values, u = ascend(function, first, _FIRST_STEPS)
-    found = enumerated(function, u[values.argmax()])
-    if found is None:
+    span = enumerable_span(function)
+    if span is None:
         values, u = search_scaled(function, given)
         return *separated(values, u, count, separation), None
-    top_values, top = ascend(function, found.direction[None], 1)
-    values, u = np.concatenate([top_values, values]), np.concatenate([top, u])
-    return *separated(values, u, count, separation), found.bound
+    climbed = _CLIMBED if count > 1 else 0 if _quick(function) else _FEW
+    fixed = np.random.default_rng(0).normal(size=(_FIXED if count > 1 else 0, d))
+    rows = highest_rows(function, max(climbed, 1))
+    first = np.concatenate([given, rows, unit_rows(fixed)])
+    values = function.heights(first)
+    climbed_values, tops = ascend(function, first, _FIRST_STEPS) if climbed else (values, first)
+    found = enumerated(function, span, tops[climbed_values.argmax()])
+    top_value = function.heights(found.direction[None])
+    top_value, top = settled(function, top_value, found.direction[None])
+    # Where maxima are fewer than asked for, the starts of the ascents are the next best.
+    values = np.concatenate([top_value, climbed_values, values])
+    return *separated(values, np.concatenate([top, tops, first]), count, separation), found.bound
+
+
+def _quick(function: ReluSum) -> bool:
+    n, d = function.rows.shape
+    return d <= 2 or (d == 3 and n <= _QUICK_SAMPLES)
 
 
 def separated(
