@@ -10,6 +10,7 @@ from fractions import Fraction
 from itertools import combinations, product
 
 import numpy as np
+from scipy.optimize import nnls
 
 
 def exact_maximum(x: np.ndarray, dual: np.ndarray) -> float:
@@ -96,3 +97,18 @@ def _peak(rows, weights, active, across) -> np.ndarray:
 def _off(row, wall):
     part = _dot(row, wall) / _dot(wall, wall)
     return [p - part * q for p, q in zip(row, wall, strict=True)]
+
+
+def maximum_by_patterns(x: np.ndarray, dual: np.ndarray) -> float:
+    """The same for (n,) r in any dimension, by one least squares problem for each of 2^n patterns.
+
+    On the cone s_i u . x_i >= 0 the sum is m . u, and its maximum over the unit vectors of the cone
+    is min |m + sum_i b_i s_i x_i| over b >= 0, if that is more than 0.
+    """
+    highest = 0.0
+    for signs in product((1.0, -1.0), repeat=len(x)):
+        s = np.array(signs)
+        moment = (np.where(s > 0, dual, 0) @ x)[None]
+        for target in (moment[0], -moment[0]):
+            highest = max(highest, nnls((s[:, None] * x).T, -target)[1])
+    return highest
