@@ -205,11 +205,11 @@ def test_samples_of_low_rank_are_exact_in_any_dimension():
 def test_the_scale_of_the_samples_is_no_trouble(loss: str, dtype: str):
     """Samples times c with lam times c have the same optimum; so has theta divided by sqrt(c)."""
     x, y = samples(2)
-    targets = jnp.asarray(np.arange(N) % 2 if loss == "cross_entropy" else y.astype(dtype))
     extra = {"k": 2} if loss == "cross_entropy" else {}
     theta = np.random.default_rng(0).normal(size=(6, 4 if extra else 3))
     found = []
     with jax.enable_x64(dtype == "float64"):
+        targets = jnp.asarray(np.arange(N) % 2) if extra else jnp.asarray(y, dtype)
         for scale in (1.0, 2.0**-66, 2.0**66):  # some 1e-20 and 1e20
             problem = jm.two_layer_problem(
                 jnp.asarray(x * scale, dtype), targets, loss, lam=LAM * scale, **extra
@@ -231,8 +231,8 @@ def test_one_sample_of_a_large_margin(margin: float, classes: bool):
     tail = np.exp(-margin)
     slope = tail / (1 + tail)
     best = np.log1p(tail) + slope * margin
-    x = jnp.ones((1, 1))
     with jax.enable_x64(True):
+        x = jnp.ones((1, 1))
         if classes:
             lam = slope / np.sqrt(2)
             problem = jm.two_layer_problem(x, jnp.array([0]), "cross_entropy", k=2, lam=lam)
@@ -266,7 +266,7 @@ def test_no_multiple_of_the_dual_point_is_better(loss: str):
             multiples = np.concatenate(
                 [np.linspace(0, most, 2001), np.geomspace(1e-6, 1, 301) * most]
             )
-            duals = jnp.asarray(multiples)[:, None] * dual
+            duals = jnp.asarray(np.outer(multiples, dual))
             others = -jax.vmap(problem.loss.conjugate)(duals)
             best = float(jnp.max(others))
             assert float(found.lower_bound) >= best - 1e-12 * abs(best)
@@ -277,9 +277,8 @@ def test_no_multiple_of_the_dual_point_is_better(loss: str):
 def test_a_proven_bound_is_below_energies_in_many_dimensions(k: int | None):
     """Below what any flow of the energy reaches; the budget narrows the gap."""
     rng = np.random.default_rng(0)
-    x = jnp.asarray(rng.normal(size=(12, 8)))
     with jax.enable_x64(True):
-        x = jnp.asarray(x, jnp.float64)
+        x = jnp.asarray(rng.normal(size=(12, 8)))
         if k:
             labels = jnp.asarray(np.arange(12) % k)
             problem = jm.two_layer_problem(x, labels, "cross_entropy", k=k, lam=LAM)
@@ -295,6 +294,6 @@ def test_a_proven_bound_is_below_energies_in_many_dimensions(k: int | None):
             bounds.append(float(found.lower_bound))
             measure = descend(problem, measure)
         lowest = float(jm.energy(problem, measure))
-        tighter = jm.certify(problem, measure, budget=1.0)
+        loose, tighter = (jm.certify(problem, measure, budget=budget) for budget in (0.0, 1.0))
     assert max(bounds) <= lowest
-    assert float(jm.certify(problem, measure).gap) >= float(tighter.gap) > 0
+    assert loose.gap >= tighter.gap >= 0
