@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxmargin._checks import require_count
-from jaxmargin._relu_sum import scaled
+from jaxmargin._sphere.relu_sum import scaled
+from jaxmargin._sphere.unit_maximum import highest
 from jaxmargin._sphere_search import SphereMaximum, relu_sum, uniform_directions
-from jaxmargin._unit_maximum import highest
 
 __all__ = ["SphereMaximum", "maxima", "maximum", "sample_sphere"]
 
@@ -92,7 +92,9 @@ def maxima(
     inputs = jax.lax.stop_gradient((x, dual, starts))
 
     def directions(x: Array, dual: Array, starts: Array | None) -> np.ndarray:
-        values, u, _ = highest(scaled(*map(np.asarray, (x, dual))), starts, count, separation)
+        given = None if starts is None else np.asarray(starts)
+        function = scaled(np.asarray(x), np.asarray(dual))
+        values, u, _ = highest(function, given, count, separation)
         return np.where(values[:, None] == -np.inf, np.nan, u).astype(dtype)
 
     dtype = jnp.result_type(x, dual)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxmargin._checks import require_count, require_rows
-from jaxmargin._great_circles import enumerable
+from jaxmargin._sphere.great_circles import enumerable
 from jaxmargin.sphere import maximum
 
 
@@ -75,7 +75,7 @@ def rademacher_complexity(
     require_rows("x", x)
     suprema = _suprema(key, x, num_draws)
     error = jnp.std(suprema, ddof=1) / math.sqrt(num_draws)
-    return RademacherEstimate(jnp.mean(suprema), error, enumerable(*x.shape, 1))
+    return RademacherEstimate(jnp.mean(suprema), error, enumerable(len(x), x.shape[1], 1))
 
 
 @partial(jax.jit, static_argnames="num_draws")

@@ -1,7 +1,7 @@
 """The particles that violate the dual constraint most: where -<dual, Phi(theta)> / V(theta) peaks.
 
 The ratio does not depend on the length of theta, so that unit particles are enough. For two-layer
-relu networks its maximum is one over the unit vectors u, which `jaxmargin._unit_maximum` attains
+relu networks its maximum is one over the unit vectors u, which `jaxmargin._sphere.unit_maximum` attains
 and bounds. For other problems an ascent climbs from many starts, and nothing is proven.
 """
 
@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxmargin._checks import require_finite
-from jaxmargin._relu_sum import unit_rows as unit_directions
+from jaxmargin._sphere.relu_sum import unit_rows as unit_directions
+from jaxmargin._sphere.unit_maximum import unit_maximum
 from jaxmargin._sphere_search import SphereMaximum, separated, spread, unit_rows
-from jaxmargin._unit_maximum import unit_maximum
 from jaxmargin.mean_field._particles import pull_back, variation_of_dual
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
@@ -71,8 +71,8 @@ def most_violating(
     """
     network = relu_network(problem)
     if network is None:
-        found = _searched(problem, measure, dual, starts, count)
-        return Violation(*map(np.asarray, found), math.inf, "estimate")
+        ratios, theta = _searched(problem, measure, dual, starts, count)
+        return Violation(np.asarray(ratios), np.asarray(theta), math.inf, "estimate")
     x, weights, price = np.asarray(network[0]), np.asarray(dual), 2 * float(network[1])
     rows = np.asarray(_most_promising(problem, measure.theta, dual))
     if starts is not None:

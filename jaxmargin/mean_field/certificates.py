@@ -37,7 +37,7 @@ from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
 
 _POWERS = np.arange(-1000, 1001)  # of two, the first multiples of the dual point to be tried
-_GRID, _ZOOMS = 33, 12  # points between two neighbours, and how often they are drawn closer
+_GRID, _ZOOMS = 33, 13  # points between two neighbours, and how often they are drawn closer
 _ROUNDING = 1e-14
 _LEAST = 1e-300  # ratio, so that its inverse is finite
 
@@ -176,13 +176,16 @@ def _certificate(
         lowest = float(network[1]) * (1 - found.ratios[0])  # V = lam on the sphere
     else:
         lowest = lowest_variation(problem, measure, dual, starts, jnp.asarray(found.theta[:1]))
-    numbers = (energy - bound, energy, bound, energy - estimate, lowest)
     return Certificate(
-        *(np.asarray(number, float) for number in numbers),
-        found.ratios,
-        found.theta,
-        np.asarray(found.bound, float),
-        found.state,
+        gap=np.asarray(energy - bound),
+        energy=np.asarray(energy),
+        lower_bound=np.asarray(bound),
+        estimated_gap=np.asarray(energy - estimate),
+        lowest_variation=np.asarray(lowest),
+        violations=found.ratios,
+        directions=found.theta,
+        proven_violation=np.asarray(found.bound),
+        state=found.state,
     )
 
 
@@ -202,13 +205,14 @@ def _lower_bound(
     -R*(s r) is concave in s. So its maximum lies between the neighbours of the best of some points.
     """
     points = np.concatenate([[0.0], np.minimum(np.ldexp(1.0, _POWERS), most)])
-    for zoom in range(_ZOOMS + 1):
-        values = np.nan_to_num(_multiples(problem, dual, points), nan=-np.inf)
-        best = int(values.argmax())
-        highest, at = float(values[best]), points[best]
-        if zoom < _ZOOMS:
-            ends = points[max(best - 1, 0)], points[min(best + 1, len(points) - 1)]
-            points = np.linspace(*ends, _GRID)
+    highest, at = -np.inf, 0.0
+    for _ in range(_ZOOMS):
+        values = np.asarray(_multiples(problem, dual, points))
+        best = int(np.nan_to_num(values, nan=-np.inf).argmax())
+        if values[best] > highest:
+            highest, at = float(values[best]), float(points[best])
+        ends = points[max(best - 1, 0)], points[min(best + 1, len(points) - 1)]
+        points = np.linspace(*ends, _GRID)
     size = at * float(jnp.sum(jnp.abs(outputs * dual))) + abs(highest)
     return min(highest - _ROUNDING * size, float(energy))
 
@@ -216,4 +220,5 @@ def _lower_bound(
 @jax.jit
 def _multiples(problem: MeanField, dual: Array, multiples: Array) -> Array:
     """-R*(s r) for each s."""
-    return -jax.lax.map(lambda s: problem.loss.conjugate(s * dual), multiples)
+    risk = require_risk(problem)
+    return -jax.lax.map(lambda s: risk.conjugate(s * dual), multiples)

@@ -35,7 +35,7 @@ def test_the_ratios_are_those_of_the_particles_and_none_is_higher(name: str):
     with jax.enable_x64(True):
         problem, rho, dual = PROBLEMS[name]("float64"), measure(name, "float64"), dual_of(name)
         violation = most_violating(problem, rho, dual, None, 3)
-        found, theta = violation.ratios, violation.theta
+        found, theta = violation.ratios, jnp.asarray(violation.theta)
         there = np.isfinite(np.asarray(found))
         np.testing.assert_allclose(np.linalg.norm(theta, axis=1), 1, rtol=1e-12)
         np.testing.assert_allclose(found[there], ratios(problem, dual, theta)[there], rtol=1e-9)

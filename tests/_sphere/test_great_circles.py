@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from jaxmargin import _great_circles
-from jaxmargin._great_circles import Enumerated, enumerable, enumerable_span, enumerated
-from jaxmargin._relu_sum import scaled
-from tests.sphere_oracle import exact_maximum
+from jaxmargin._sphere import great_circles
+from jaxmargin._sphere.great_circles import Enumerated, enumerable, enumerable_span, enumerated
+from jaxmargin._sphere.relu_sum import scaled
+from tests._sphere.oracle import exact_maximum
 
 
 def enumerate_all(x: np.ndarray, dual: np.ndarray) -> Enumerated:
@@ -114,7 +114,7 @@ def test_one_dimension():
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch):
     x, dual, _ = gaussian(0, 8, 4)
     whole = enumerate_all(x, dual).bound
-    monkeypatch.setattr(_great_circles, "_BLOCK_ENTRIES", 40)
+    monkeypatch.setattr(great_circles, "_BLOCK_ENTRIES", 40)
     assert enumerate_all(x, dual).bound == pytest.approx(whole, rel=1e-13)
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from jaxmargin._ascent import search
-from jaxmargin._relu_sum import scaled
-from jaxmargin._sphere_bounds import upper_bound
+from jaxmargin._sphere.ascent import search
+from jaxmargin._sphere.bounds import upper_bound
+from jaxmargin._sphere.relu_sum import scaled
 from jaxmargin.data.synthetic import support_of_d
-from tests.sphere_oracle import exact_maximum, maximum_by_patterns
+from tests._sphere.oracle import exact_maximum, maximum_by_patterns
 
 
 def bounds(x: np.ndarray, dual: np.ndarray, budget: float) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """A proven upper bound of |sum_i r_i relu(u . x_i)| over unit vectors u, by branch and bound.
 
-It is that of `_sphere_relaxation`, which branch and bound tightens: the part of the sphere with the
+It is that of `relaxation`, which branch and bound tightens: the part of the sphere with the
 highest bound is cut in two by the hyperplane u . x_i = 0 of one sample, whose term is then linear
 on either side, and both parts get bounds of their own.
 """
@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmargin._relu_sum import ReluSum
-from jaxmargin._sphere_relaxation import Multipliers, Relaxation
+from jaxmargin._sphere.relaxation import Multipliers, Relaxation
+from jaxmargin._sphere.relu_sum import ReluSum
 
 _CLOSED = 1e-9  # relative distance from a value that is attained, at which a part needs no cut
 _ROUNDING = 1e-15

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmargin._relu_sum import ReluSum
+from jaxmargin._sphere.relu_sum import ReluSum
 
 _SHARPNESS = (3e-2, 3e-3, 3e-4)  # of the smooth maximum, relative to the bound, in turn
 _STEPS = 60  # of L-BFGS at each of them
@@ -182,9 +182,13 @@ class Relaxation:
         """(p, 2) the least and the largest value of each multiplier."""
         n, f = len(self.rows), len(self.fixed)
         middle = self.plain().log_c
-        low = Multipliers(middle - _SPREAD, np.zeros(n), np.zeros(n), np.zeros((f, f)), -np.inf)
+        low = Multipliers(
+            middle - _SPREAD, np.zeros(n), np.zeros(n), np.zeros((f, f)), np.array(-np.inf)
+        )
         most = np.full(n, np.inf)
-        high = Multipliers(middle + _SPREAD, np.ones(n), most, np.full((f, f), np.inf), np.inf)
+        high = Multipliers(
+            middle + _SPREAD, np.ones(n), most, np.full((f, f), np.inf), np.array(np.inf)
+        )
         return np.column_stack([_flattened(low), _flattened(high)])
 
 

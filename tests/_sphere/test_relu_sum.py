@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from jaxmargin import _relu_sum
-from jaxmargin._relu_sum import scaled, unit_rows
+from jaxmargin._sphere import relu_sum
+from jaxmargin._sphere.relu_sum import scaled, unit_rows
 
 
 @pytest.mark.parametrize("shape", [(6,), (6, 3)])
@@ -18,7 +18,7 @@ def test_heights_are_those_of_the_definition(shape, monkeypatch: pytest.MonkeyPa
     function = scaled(x, dual)
     assert len(function.rows) == 4
     for entries in (2**22, 8):
-        monkeypatch.setattr(_relu_sum, "_BLOCK_ENTRIES", entries)
+        monkeypatch.setattr(relu_sum, "_BLOCK_ENTRIES", entries)
         np.testing.assert_allclose(function.unscaled(function.totals(u)), totals, rtol=1e-13)
     expected = np.linalg.norm(totals, axis=1)
     np.testing.assert_allclose(function.unscaled(function.heights(u)), expected, rtol=1e-13)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxmargin._ascent import climb, search
+from jaxmargin._sphere.ascent import climb, search
 
 
 def height(x, dual, u):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxmargin._unit_maximum import separated, unit_maximum
-from tests.sphere_oracle import exact_maximum
+from jaxmargin._sphere.unit_maximum import separated, unit_maximum
+from tests._sphere.oracle import exact_maximum
 
 
 def problem(n: int, d: int, k: int | None = None, seed: int = 0):

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmargin._relu_sum import ReluSum, unit_rows
+from jaxmargin._sphere.relu_sum import ReluSum, unit_rows
 
 _ALWAYS, _MOST_RANK = 3, 5  # ranks up to which it is enumerated: always; if not too many arcs
 _MOST_ARCS = 2**22  # times k^2: some ten seconds

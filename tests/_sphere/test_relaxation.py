@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from jaxmargin._relu_sum import scaled, unit_rows
-from jaxmargin._sphere_relaxation import Multipliers, Relaxation
-from tests.sphere_oracle import maximum_by_patterns
+from jaxmargin._sphere.relaxation import Multipliers, Relaxation
+from jaxmargin._sphere.relu_sum import scaled, unit_rows
+from tests._sphere.oracle import maximum_by_patterns
 
 
 def problem(n: int, d: int, k: int | None, seed: int = 0):

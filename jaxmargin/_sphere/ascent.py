@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmargin._relu_sum import ReluSum, scaled, unit_rows
+from jaxmargin._sphere.relu_sum import ReluSum, scaled, unit_rows
 
 _INNER = 4  # steps towards b for each linearisation
 _PATIENCE = 8  # linearisations without a gain after which an ascent ends

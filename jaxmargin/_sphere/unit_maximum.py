@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmargin._ascent import ascend, highest_rows, search_scaled, settled
-from jaxmargin._great_circles import enumerable_span, enumerated
-from jaxmargin._relu_sum import ReluSum, scaled, unit_rows
-from jaxmargin._sphere_bounds import upper_bound
+from jaxmargin._sphere.ascent import ascend, highest_rows, search_scaled, settled
+from jaxmargin._sphere.bounds import upper_bound
+from jaxmargin._sphere.great_circles import enumerable_span, enumerated
+from jaxmargin._sphere.relu_sum import ReluSum, scaled, unit_rows
 
 _FEW, _QUICK_SAMPLES = 4, 30  # starts that shorten an enumeration, unless it is quick itself
 _CLIMBED = (
