@@ -116,7 +116,7 @@ def ascend(function: ReluSum, u: np.ndarray, steps: int = 60) -> tuple[np.ndarra
     values, u, n = function.heights(u), u.copy(), len(function.rows)
     if not n:
         return values, u
-    rate = 1 / np.linalg.norm(function.rows, 2) ** 2
+    rate = 1 / float(np.linalg.norm(function.rows, 2)) ** 2
     size = max(1, _CACHED_ENTRIES // n)
     for block in (slice(start, start + size) for start in range(0, len(u), size)):
         values[block], u[block] = _ascended(function, values[block], u[block], rate, steps)
@@ -192,8 +192,9 @@ def settled(function: ReluSum, values: np.ndarray, u: np.ndarray) -> tuple[np.nd
         _on_kinks(function, values[start : start + size], u[start : start + size], kinks)
         for start in range(0, len(u), size)
     ]
-    values, u = zip(*blocks, strict=True)
-    return np.concatenate(values), np.concatenate(u)
+    return np.concatenate([part[0] for part in blocks]), np.concatenate(
+        [part[1] for part in blocks]
+    )
 
 
 def _on_kinks(

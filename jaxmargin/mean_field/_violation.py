@@ -1,8 +1,8 @@
 """The particles that violate the dual constraint most: where -<dual, Phi(theta)> / V(theta) peaks.
 
 The ratio does not depend on the length of theta, so that unit particles are enough. For two-layer
-relu networks its maximum is one over the unit vectors u, which `jaxmargin._sphere.unit_maximum` attains
-and bounds. For other problems an ascent climbs from many starts, and nothing is proven.
+relu networks its maximum is one over the unit vectors u, which is attained and bounded by
+`jaxmargin._sphere`. For other problems an ascent climbs from many starts, and nothing is proven.
 """
 
 import math
