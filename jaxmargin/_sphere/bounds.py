@@ -73,11 +73,15 @@ def _bounded(
     relaxation: Relaxation, at: Multipliers | None, known_bound: float, enough: float
 ) -> tuple[float, Multipliers]:
     """A bound, and its multipliers. No better one is looked for where it is low enough."""
-    at = relaxation.plain() if at is None else at
-    bound = relaxation.bound(at)
-    if bound > enough:
-        bound, at = relaxation.improved(at)
-    return min(bound, known_bound), at
+    first = relaxation.plain() if at is None else at
+    bound = relaxation.bound(first)
+    if bound <= enough:
+        return bound, first
+    quick, near = relaxation.improved(first, quick=True)
+    if at is None and quick > enough:
+        # Good multipliers of the whole sphere are too extreme to begin with on a part of it.
+        quick = min(quick, relaxation.improved(near)[0])
+    return min(quick, known_bound), near
 
 
 def _most_slack(part: _Part) -> int | None:

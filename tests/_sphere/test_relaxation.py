@@ -18,6 +18,7 @@ def some(relaxation: Relaxation, rng: np.random.Generator) -> Multipliers:
     return Multipliers(
         plain.log_c + rng.normal(size=len(plain.log_c)),
         rng.uniform(size=len(plain.part)),
+        rng.uniform(size=len(plain.square)),
         rng.exponential(size=len(plain.push)) * 0.2,
         rng.exponential(size=plain.pairs.shape) * 0.2,
         rng.normal() * np.ones(()),
