@@ -28,7 +28,7 @@ import numpy as np
 
 from jaxmargin._sphere.relu_sum import ReluSum
 
-# Of the smooth maximum: its sharpness relative to the bound, and the steps of L-BFGS there, in turn.
+# Of the smooth maximum: its sharpness relative to the bound, and the steps of L-BFGS there.
 _THOROUGH = ((3e-2, 60), (3e-3, 60), (3e-4, 60))
 _QUICK = ((3e-3, 12),)  # from multipliers that are good on a larger part of the sphere
 _ROUNDING = 1e-13
