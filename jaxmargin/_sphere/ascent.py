@@ -28,6 +28,7 @@ from jaxmargin._sphere.relu_sum import ReluSum, scaled, unit_rows
 _INNER = 4  # steps towards b for each linearisation
 _PATIENCE = 8  # linearisations without a gain after which an ascent ends
 _SETTLE = 3  # times that a direction is moved onto its kinks at the end
+_DEPENDENT = 1e-6  # sine of the angle to other kinks, below which a kink is one of them
 _CACHED_ENTRIES = 2**15  # of an array (points x samples) that is used again and again
 _BLOCK_ENTRIES = 2**21  # of an array (points x kinks x samples)
 _BATCH = 256  # samples, and random starts, of the first batch; half as many of these in later ones
@@ -80,7 +81,7 @@ def search_scaled(function: ReluSum, starts: np.ndarray) -> tuple[np.ndarray, np
     for _ in range(_BATCHES - 1):
         values, u = _highest_first(values, u)
         near = u[:_KICKED]
-        kicks = rng.normal(size=near.shape) * rng.uniform(0.05, 1, size=(len(near), 1)) / d**0.5
+        kicks = rng.normal(size=near.shape) * 10 ** rng.uniform(-4, 0, size=(len(near), 1))
         fresh = np.concatenate([near + kicks, rng.normal(size=(_BATCH // 2, d))])
         more_values, more = ascend(function, unit_rows(fresh))
         silent = 0 if more_values.max() > values[0] * (1 + 1e-10) else silent + 1
@@ -205,8 +206,9 @@ def _on_kinks(
     distance = np.where(pull < 0, np.abs(hidden), np.inf)
     nearest = np.argsort(distance, axis=1)[:, :kinks]
     # The columns of Q are orthonormal, and the first j of them span the j nearest samples.
-    q = np.linalg.qr(function.rows[nearest].transpose(0, 2, 1))[0]
-    parts = np.einsum("pdk,pd->pk", q, slope)[:, :, None] * q.transpose(0, 2, 1)
+    q, r = np.linalg.qr(function.rows[nearest].transpose(0, 2, 1))
+    new = np.abs(np.diagonal(r, axis1=1, axis2=2)) > _DEPENDENT
+    parts = (new * np.einsum("pdk,pd->pk", q, slope))[:, :, None] * q.transpose(0, 2, 1)
     tried = np.concatenate([slope[:, None], slope[:, None] - np.cumsum(parts, axis=1)], axis=1)
     tried = unit_rows(tried)
     heights = function.heights(tried.reshape(-1, u.shape[1])).reshape(len(u), -1)
