@@ -5,11 +5,15 @@ For a vector r with one entry a sample, the height of a unit with direction u is
 along r. Certificates (section 3), l1-SVMs (appendix B.4) and Rademacher complexities need it.
 """
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxmargin._checks import require_count
-from jaxmargin._sphere_search import SphereMaximum, candidates, separated, uniform_directions
+from jaxmargin._sphere.relu_sum import scaled
+from jaxmargin._sphere.unit_maximum import highest
+from jaxmargin._sphere_search import SphereMaximum, relu_sum, uniform_directions
 
 __all__ = ["SphereMaximum", "maxima", "maximum", "sample_sphere"]
 
@@ -19,13 +23,18 @@ def maximum(
 ) -> SphereMaximum:
     """The largest |sum_i r_i relu(u . x_i)| over all unit vectors u.
 
-    It is exact up to rounding for d <= 3. For d > 3 it is the highest point that an ascent from
-    many starts has met, which is a lower bound of the maximum.
+    It is exact up to rounding where the samples span at most 3 dimensions, whatever d is; or 4 or 5
+    dimensions, if there are not too many samples (some 160 and 58 for one output). Beyond that it
+    is the highest point that ascents from many starts have met, a lower bound of the maximum.
+
+    The direction is found on the host in float64, and has no derivative. The value is computed at
+    that direction, so that its derivatives are those of the maximum wherever the latter is
+    attained at one point only (Danskin's theorem).
 
     Args:
         x: (n, d) samples.
         dual: r, (n,), or (n, k) for k outputs. The sum is then a vector, and |.| its length.
-        starts: (p, d) more points to climb from, where d > 3.
+        starts: (p, d) more points to climb from.
 
     Returns:
         `SphereMaximum(value=(), direction=(d,))`.
@@ -41,10 +50,10 @@ def maximum(
     Reference:
         Wei, Lee, Liu, Ma (2019), section 3 and appendix B.4. For the cells between the hyperplanes
         u . x_i = 0, Pilanci and Ergen (2020), "Neural networks are convex regularizers".
+        Danskin (1966), "The theory of max-min, with applications".
     """
-    points = candidates(x, dual, starts)
-    best = jnp.argmax(points.value)
-    return SphereMaximum(points.value[best], points.direction[best])
+    best = maxima(x, dual, 1, starts=starts)
+    return SphereMaximum(best.value[0], best.direction[0])
 
 
 def maxima(
@@ -79,7 +88,43 @@ def maxima(
     Reference:
         As for `maximum`.
     """
-    return separated(candidates(x, dual, starts), count, separation)
+    _check(x, dual, starts)
+    inputs = jax.lax.stop_gradient((x, dual, starts))
+
+    def directions(x: Array, dual: Array, starts: Array | None) -> np.ndarray:
+        given = None if starts is None else np.asarray(starts)
+        function = scaled(np.asarray(x), np.asarray(dual))
+        values, u, _ = highest(function, given, count, separation)
+        return np.where(values[:, None] == -np.inf, np.nan, u).astype(dtype)
+
+    dtype = jnp.result_type(x, dual)
+    shape = jax.ShapeDtypeStruct((count, x.shape[1]), dtype)
+    u = jax.pure_callback(directions, shape, *inputs, vmap_method="sequential")
+    missing = jnp.isnan(u[:, 0])
+    u = jnp.where(missing[:, None], u[:1], u)
+    return SphereMaximum(jnp.where(missing, -jnp.inf, _heights(x, dual, u)), u)
+
+
+def _check(x: Array, dual: Array, starts: Array | None) -> None:
+    if x.ndim != 2 or 0 in x.shape or dual.ndim not in (1, 2) or len(dual) != len(x):
+        raise ValueError(
+            f"x must be (n, d) and dual (n,) or (n, k) with n, d >= 1, got {x.shape} and "
+            f"{dual.shape}"
+        )
+    if starts is not None and (starts.ndim != 2 or starts.shape[1] != x.shape[1]):
+        raise ValueError(f"starts must be (p, d = {x.shape[1]}), got {starts.shape}")
+
+
+def _heights(x: Array, dual: Array, u: Array) -> Array:
+    """|sum_i r_i relu(u . x_i)| of (p, d) unit vectors; its square may overflow."""
+    totals = relu_sum(x, dual, u)
+    if dual.ndim == 1:
+        return jnp.abs(totals)
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(totals), axis=1))
+    safe = jnp.where(largest > 0, largest, 1)
+    nothing = (largest == 0)[:, None]
+    parts = jnp.where(nothing, 1, totals / safe[:, None])  # the slope of a length at 0 is no number
+    return largest * jnp.linalg.norm(parts, axis=1)
 
 
 def sample_sphere(key: PRNGKeyArray, m: int, dim: int) -> Float[Array, "m dim"]:

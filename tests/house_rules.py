@@ -25,6 +25,7 @@ BELOW = {
     "lower_bound": {"ground", "networks", "data", "kernels"},
 }
 PACKAGES = [*list(BELOW)[1:], "experiments"]  # experiments may import all of them
+GROUND_FOLDERS = {"_sphere"}  # private files of the ground, too many for the top of the house
 
 CORE = {"jax", "jaxlib", "jaxtyping", "numpy", "optax", "scipy"}
 EXPERIMENTS = CORE | {"click", "matplotlib", "pooch", "requests", "rich", "sklearn"}
@@ -43,6 +44,8 @@ FILES = {
 def package_of(module: str) -> str:
     """`networks` of `networks.models`; `ground` of the files at the top."""
     first, dot, _ = module.partition(".")
+    if first in GROUND_FOLDERS:
+        return "ground"
     return first if dot or first in PACKAGES else "ground"
 
 
@@ -148,7 +151,8 @@ def exported_names(tree: ast.Module) -> list[str] | None:
 def public_faults(module: str, tree: ast.Module, exported: list[str]) -> Iterator[str]:
     """Of a file whose package exports these names."""
     file = file_of(module)
-    if file.startswith("_") or package_of(module) == "experiments":
+    private = file.startswith("_") or module.partition(".")[0] in GROUND_FOLDERS
+    if private or package_of(module) == "experiments":
         return
     if "." not in module or file in exported:  # it is a namespace, with a list of its own
         own = exported_names(tree)

@@ -148,6 +148,39 @@ def test_fewer_maxima_than_asked_are_followed_by_minus_infinity():
     assert found.value.tolist() == [1.0, 0.0, -np.inf]
 
 
+@pytest.mark.parametrize("k", [None, 2])
+def test_the_gradient_is_that_of_the_value_at_the_maximum(k: int | None):
+    x, dual = problem(3, k, seed=6)
+    with jax.enable_x64(True):
+        x, dual = jnp.asarray(x), jnp.asarray(dual)
+        slopes = jax.grad(lambda x, dual: sphere.maximum(x, dual).value, argnums=(0, 1))(x, dual)
+        for which, step in ((0, 1e-6), (1, 1e-6)):
+            change = step * np.random.default_rng(7).normal(size=slopes[which].shape)
+            moved = [
+                (x + s * change, dual) if which == 0 else (x, dual + s * change) for s in (1, -1)
+            ]
+            ahead, behind = (float(maximum(*at).value) for at in moved)
+            expected = float(jnp.sum(slopes[which] * change))
+            assert (ahead - behind) / 2 == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("power", [-20, 20])
+def test_inputs_near_the_ends_of_float32(power: int):
+    x, dual = problem(3, 2)
+    expected = float(maximum(jnp.asarray(x, jnp.float32), jnp.asarray(dual, jnp.float32)).value)
+    x = jnp.asarray(x * 10.0**power, jnp.float32)
+    found = maximum(x, jnp.asarray(dual, jnp.float32))
+    assert float(found.value) == pytest.approx(expected * 10.0**power, rel=1e-5)
+
+
+def test_many_samples_under_jit():
+    """Arguments too large to be passed by value to the host."""
+    x, dual = problem(60, None, n=1500)
+    found = maximum(jnp.asarray(x[:, :2], jnp.float32), jnp.asarray(dual, jnp.float32))
+    best = height(x[:, :2], dual, grid(2)).max()
+    assert float(found.value) == pytest.approx(best, rel=1e-5)
+
+
 def test_uniform_points_have_the_moments_of_the_sphere():
     """E theta = 0, E theta theta' = I / D, E theta_1^4 = 3 / (D (D + 2)), within 5 errors."""
     m, dim = 40_000, 5

@@ -155,9 +155,10 @@ def optimum(x: Float[Array, "n d"], y: Float[Array, " n"], lams: Sequence[float]
         norms.append(measure.mass @ np.sum(measure.theta**2, axis=1))
         certificates.append(certificate)
     objectives = np.array([float(one.energy) / n for one in certificates])
-    lower = np.array([float(one.lower_bound) / n for one in certificates]) / lams
+    bounds = [float(one.energy - one.estimated_gap) for one in certificates]
+    lower = np.array(bounds) / n / lams
     upper = _interpolant_norm(x, y, np.asarray(measure.theta)[:, 1:])
-    limit = Bracket(float(lower.max()), upper, all(bool(one.exact) for one in certificates))
+    limit = Bracket(float(lower.max()), upper, all(one.state == "exact" for one in certificates))
     return Optimum(Path(objectives[:asked], np.array(norms[:asked])), limit)
 
 

@@ -186,15 +186,12 @@ def _frames(step: np.ndarray) -> np.ndarray:
 
 
 def _certificates(problem: MeanField, measures: Measure) -> Certificate:
-    """Energy and duality gap of each record, in float64."""
-    with jax.enable_x64(True):
-        exact = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (problem, measures))
-        return jax.tree.map(np.asarray, _certify_all(*exact))
-
-
-@jax.jit
-def _certify_all(problem: MeanField, measures: Measure) -> Certificate:
-    return jax.lax.map(partial(certify, problem), measures)
+    """Energy and duality gap of each record."""
+    records = zip(*measures, strict=True)
+    return jax.tree.map(
+        lambda *parts: np.stack(parts),
+        *(certify(problem, Measure(theta, mass)) for theta, mass in records),
+    )
 
 
 def claims(settings: Settings, series: Series) -> list[Claim]:

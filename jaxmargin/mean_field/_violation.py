@@ -1,32 +1,31 @@
 """The particles that violate the dual constraint most: where -<dual, Phi(theta)> / V(theta) peaks.
 
 The ratio does not depend on the length of theta, so that unit particles are enough. For two-layer
-relu networks its maxima are those that `jaxmargin.sphere` finds. For other problems an ascent
-climbs from many starts.
+relu networks its maximum is one over the unit vectors u, which is attained and bounded by
+`jaxmargin._sphere`. For other problems an ascent climbs from many starts, and nothing is proven.
 """
 
 import math
 from collections.abc import Callable
+from functools import partial
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from jaxmargin._checks import require_finite
-from jaxmargin._sphere_search import (
-    EXACT_DIMENSION,
-    SphereMaximum,
-    relu_sum,
-    separated,
-    spread,
-    unit_rows,
-)
+from jaxmargin._sphere.relu_sum import unit_rows as unit_directions
+from jaxmargin._sphere.unit_maximum import unit_maximum
+from jaxmargin._sphere_search import SphereMaximum, separated, spread, unit_rows
 from jaxmargin.mean_field._particles import pull_back, variation_of_dual
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
 from jaxmargin.mean_field.risks import Risk
 from jaxmargin.mean_field.two_layer import SquaredNorm, TwoLayerFeatures
-from jaxmargin.sphere import maxima
+
+State = Literal["exact", "proven", "estimate"]
 
 _PARTICLES = 64  # of the measure, from which a search starts; and as many spread-out ones
 _SEARCH_STEPS = 100
@@ -40,45 +39,72 @@ def relu_network(problem: MeanField) -> tuple[Array, Array] | None:
     return None
 
 
+class Violation(NamedTuple):
+    """The largest ratios -<dual, Phi(theta)> / V(theta) that lie apart, and a bound of all ratios.
+
+    Attributes:
+        ratios: (count,) the largest first; -inf where there are fewer.
+        theta: (count, D) the unit particles where they are.
+        bound: a number that no particle's ratio exceeds; inf where none is known.
+        state: "exact" if the bound is ratios[0] up to rounding, "proven" if it may be larger, and
+            "estimate" if there is none.
+    """
+
+    ratios: np.ndarray
+    theta: np.ndarray
+    bound: float
+    state: State
+
+
 def most_violating(
-    problem: MeanField, measure: Measure, dual: Array, starts: Array | None, count: int
-) -> tuple[Array, Array]:
-    """The largest ratios -<dual, Phi(theta)> / V(theta) that lie apart on the unit sphere.
+    problem: MeanField,
+    measure: Measure,
+    dual: Array,
+    starts: Array | None,
+    count: int,
+    budget: float = 0.0,
+) -> Violation:
+    """The particles that violate the constraint most.
 
     For a two-layer network the best (w, u) of a direction of u has |w| = |u|. There the ratio is
     |sum_i dual_i relu(u . x_i)| / (2 lam) for the unit vector u.
-
-    Returns:
-        (count,) ratios, the largest first, and the (count, D) unit particles where they are.
     """
     network = relu_network(problem)
     if network is None:
-        ratios, theta = _climb(
-            lambda theta: _ratio(problem, dual, theta),
-            _search_starts(problem, measure, dual, starts),
-        )
-        return separated(SphereMaximum(ratios, theta), count)
-    x, lam = network
-    d = x.shape[1]
-    if d > EXACT_DIMENSION:
-        rows = _most_promising(problem, measure.theta, dual)
-        starts = (rows if starts is None else jnp.concatenate([rows, starts]))[:, -d:]
-    found = maxima(x, dual, count, starts=starts)
-    return found.value / (2 * lam), _opposing_neurons(x, dual, found.direction)
+        ratios, theta = _searched(problem, measure, dual, starts, count)
+        return Violation(np.asarray(ratios), np.asarray(theta), math.inf, "estimate")
+    x, weights, price = np.asarray(network[0]), np.asarray(dual), 2 * float(network[1])
+    rows = np.asarray(_most_promising(problem, measure.theta, dual))
+    if starts is not None:
+        rows = np.concatenate([rows, np.asarray(starts)])
+    found = unit_maximum(x, weights, starts=rows[:, -x.shape[1] :], count=count, budget=budget)
+    theta = _opposing_neurons(x, weights, found.directions)
+    state: State = "exact" if found.exact else "proven"
+    return Violation(found.values / price, theta, found.bound / price, state)
 
 
-def _opposing_neurons(x: Array, dual: Array, u: Array) -> Array:
+@partial(jax.jit, static_argnames="count")
+def _searched(
+    problem: MeanField, measure: Measure, dual: Array, starts: Array | None, count: int
+) -> SphereMaximum:
+    ratios, theta = _climb(
+        lambda theta: _ratio(problem, dual, theta),
+        _search_starts(problem, measure, dual, starts),
+    )
+    return separated(SphereMaximum(ratios, theta), count)
+
+
+def _opposing_neurons(x: np.ndarray, dual: np.ndarray, u: np.ndarray) -> np.ndarray:
     """Of each unit direction u, the unit particle (w, u) / sqrt(2) with the largest -<dual, Phi>.
 
     The w is the unit vector opposite to sum_i dual_i relu(u . x_i). Returns (p, k + d).
     """
-    total = relu_sum(x, dual, u).reshape(len(u), -1)
-    length = jnp.linalg.norm(total, axis=1, keepdims=True)
-    first = jnp.zeros_like(total).at[:, 0].set(-1)
-    w = jnp.where(length == 0, first, total / jnp.where(length == 0, 1, length))
-    return jnp.concatenate([-w, u], axis=1) / math.sqrt(2)
+    largest = max(np.abs(x).max(), np.finfo(float).tiny)
+    total = (np.maximum(u @ (x / largest).T, 0) @ dual).reshape(len(u), -1)
+    return np.concatenate([-unit_directions(total), u], axis=1) / math.sqrt(2)
 
 
+@jax.jit
 def lowest_variation(
     problem: MeanField, measure: Measure, dual: Array, starts: Array | None, also: Array
 ) -> Array:
@@ -111,6 +137,7 @@ def _ratio(problem: MeanField, dual: Array, theta: Array) -> tuple[Array, Array]
     return ratio, -(slopes + ratio[:, None] * grade) / safe[:, None]
 
 
+@jax.jit
 def _most_promising(problem: MeanField, theta: Array, dual: Array) -> Array:
     """The particles whose ratios are largest."""
     count = min(_PARTICLES, len(theta))

@@ -6,26 +6,27 @@ The least energy L[rho] = R(int Phi drho) + int V drho over all measures rho equ
 
 So every p that satisfies the constraint bounds the least energy from below, by -R*(p). At an
 optimum the best p is the slope r = R'(int Phi drho). At another measure a multiple s r with
-0 <= s <= 1 satisfies the constraint. For a two-layer network the constraint on s reads
+s >= 0 satisfies the constraint. For a two-layer network the constraint on s reads
 s max_u |sum_i r_i relu(u . x_i)| <= 2 lam, over all unit vectors u: this is a maximum over all
-neurons, those that the measure lacks included. It is enumerated for d <= 3 features.
+neurons, those that the measure lacks included. A proof needs a number that it cannot exceed.
 
 The paper bounds the same distance by the lowest value of L'[rho] on the sphere, times the second
 moment of an unknown optimum (eq. E.6). The duality gap needs to know nothing of the optimum.
 """
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import require_count
-from jaxmargin._sphere_search import EXACT_DIMENSION
+from jaxmargin._arithmetic import as_float64
+from jaxmargin._checks import require_concrete, require_count, require_positive
 from jaxmargin.mean_field._particles import check_measure, integrate, regularizer
 from jaxmargin.mean_field._violation import (
+    State,
     check_starts,
     lowest_variation,
     most_violating,
@@ -34,27 +35,42 @@ from jaxmargin.mean_field._violation import (
 )
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
-from jaxmargin.mean_field.risks import Risk
 
-_MULTIPLES = 33  # of the dual point, among which the best is taken
+_POWERS = np.arange(-1000, 1001)  # of two, the first multiples of the dual point to be tried
+_GRID, _ZOOMS = 33, 13  # points between two neighbours, and how often they are drawn closer
+_ROUNDING = 1e-14
+_LEAST = 1e-300  # ratio, so that its inverse is finite
+
+_WORDS = {
+    "exact": "exact: the maximum over all neurons was enumerated, and the gap is a proof",
+    "proven": "proven: no neuron is above the bound that gap and lower_bound come from",
+    "estimate": "estimate: neurons were searched, and nothing but lower_bound is a proof",
+}
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, repr=False)
 class Certificate:
-    """A bound of the distance to the optimum, L[rho] - inf L <= gap.
+    """A bound of the distance to the optimum, L[rho] - inf L <= gap. All of it is float64.
 
     Attributes:
-        gap: () energy - lower_bound. Within rounding it is >= 0, and 0 only at an optimum.
+        gap: () energy - lower_bound, which is >= 0.
         energy: () L[rho].
-        lower_bound: () a number that no measure's energy is below.
-        lowest_variation: () the least L'[rho](theta) over |theta| = 1; >= 0 at an optimum.
-        violations: (p,) the largest values of -<r, Phi(theta)> / V(theta) at unit particles that
-            lie apart, the largest first. The constraint at theta is violated where this exceeds 1.
-            It is -inf where there are fewer than p such particles.
+        lower_bound: () a number that no measure's energy is below, rounding included. Where the
+            state is "estimate" nothing is known of all neurons, and it is only the infimum of R.
+        estimated_gap: () what the gap would be if the highest neuron that was found were the
+            highest of all. It is the gap where the state is "exact", and no bound elsewhere.
+        lowest_variation: () the least L'[rho](theta) that was found over |theta| = 1; >= 0 at an
+            optimum.
+        violations: (p,) the largest values of -<r, Phi(theta)> / V(theta) that were found at unit
+            particles that lie apart, the largest first. The constraint at theta is violated where
+            this exceeds 1. It is -inf where there are fewer than p such particles.
         directions: (p, D) those unit particles.
-        exact: whether the neurons were enumerated, so that gap is a proof up to rounding. If not,
-            they were searched, and gap and lower_bound are estimates.
+        proven_violation: () a number that this ratio exceeds at no particle; inf where the state is
+            "estimate".
+        state: "exact" if the maximum over all neurons was enumerated, so that proven_violation is
+            violations[0] up to rounding. "proven" if it is a bound for all neurons that may be
+            loose. "estimate" if neurons were searched only.
     """
 
     # Each field but the last is an array. It is annotated as Any because JAX also builds the class
@@ -62,10 +78,12 @@ class Certificate:
     gap: Any
     energy: Any
     lower_bound: Any
+    estimated_gap: Any
     lowest_variation: Any
     violations: Any
     directions: Any
-    exact: bool = field(metadata={"static": True})
+    proven_violation: Any
+    state: State = field(metadata={"static": True})
 
     @property
     def direction(self) -> Any:
@@ -73,14 +91,11 @@ class Certificate:
         return self.directions[..., 0, :]
 
     def __repr__(self) -> str:
-        how = (
-            "exact: the maximum over the sphere was enumerated"
-            if self.exact
-            else "estimate: the maximum over the sphere was searched, not enumerated"
-        )
-        names = ("gap", "energy", "lower_bound", "lowest_variation", "direction")
-        values = ", ".join(f"{name}={getattr(self, name)}" for name in names)
-        return f"Certificate({values}, {how})"
+        proven = [f"{name}={getattr(self, name)}" for name in ("energy", "lower_bound", "gap")]
+        found = [f"{name}={getattr(self, name)}" for name in ("lowest_variation", "direction")]
+        if self.state != "exact":
+            found = [f"estimated_gap={self.estimated_gap} (no bound)", *found]
+        return f"Certificate({_WORDS[self.state]}; {', '.join(proven + found)})"
 
 
 def certify(
@@ -89,72 +104,121 @@ def certify(
     *,
     starts: Float[Array, "p dim"] | None = None,
     num_directions: int = 1,
+    budget: float = 0.0,
 ) -> Certificate:
     """A certificate that L[rho] is within `gap` of the least energy of all measures.
 
-    gap = L[rho] + R*(s r) with r = R'(int Phi drho) and the best s in [0, 1] for which s r
-    satisfies the dual constraint; see the module for what that is. It is exact, up to rounding in
-    the dtype of the problem, for two-layer networks of relu units and d <= 3 features. For other
-    problems the most violating particle is searched, and a search that misses it makes the gap too
-    small. Works under `jit` and `vmap`.
+    gap = L[rho] + R*(s r) with r = R'(int Phi drho) and the best s >= 0 for which s r satisfies the
+    dual constraint; see the module for what that is. Computed in float64, whatever the dtypes of
+    the problem and of the measure. The result says in which of three states it is.
 
-    Nothing is random. A search starts at those 64 particles of the measure that violate most, at 64
-    spread-out directions and, for a two-layer network, at the samples. More starts, such as
-    `sample_sphere(key, 1000, D)`, make it safer.
+    - "exact": two-layer networks of relu units under SquaredNorm, where the samples span at most 3
+      dimensions; or 4 or 5 dimensions, if there are not too many samples (some 160 and 58 for one
+      output). The maximum over all neurons is enumerated.
+    - "proven": the same networks with any other samples. A semidefinite relaxation bounds all
+      neurons. It is often some per cent above the maximum, and branch and bound tightens it for as
+      long as the budget allows.
+    - "estimate": features or potentials of your own, which must be 2-homogeneous. The most
+      violating particle is searched, and `estimated_gap` is too small where the search misses it.
+
+    A search starts at those 64 particles of the measure that violate most, at spread-out
+    directions and, for a two-layer network, at the samples. More starts, such as
+    `sample_sphere(key, 1000, D)`, make an estimate safer.
 
     Args:
-        problem: `MeanField` whose loss has a method `conjugate`. Where the features are not those
-            of a two-layer relu network under SquaredNorm, phi and V must be 2-homogeneous.
+        problem: `MeanField` whose loss has a method `conjugate`.
         measure: particles (m, D) with masses (m,).
         starts: (p, D) further particles to search from; not needed where the result is exact.
         num_directions: how many violating particles to tell.
+        budget: seconds of branch and bound where the result is not exact.
 
     Returns:
         `Certificate`.
 
     Raises:
-        ValueError: shapes that do not fit, NaN, a negative mass, num_directions < 1.
+        ValueError: shapes that do not fit, NaN, a negative mass or budget, num_directions < 1.
         TypeError: floats of several dtypes; a loss without a method `conjugate`; num_directions
-            not an integer.
+            not an integer, budget not a number; called under `jit`.
 
     Example:
         >>> from jaxmargin import two_layer_problem
         >>> problem = two_layer_problem(jnp.eye(2), jnp.array([1.0, -1.0]), "logistic", lam=0.1)
         >>> found = certify(problem, Measure(jnp.ones((1, 3)), jnp.ones(1)))
-        >>> round(float(found.gap), 2), found.exact
-        (1.16, True)
+        >>> round(float(found.gap), 2), found.state
+        (1.16, 'exact')
 
     Reference:
         Wei, Lee, Liu, Ma (2019), section 3 and eq. E.6; Fenchel duality.
     """
     require_risk(problem)
     require_count("num_directions", num_directions)
+    require_positive("budget", budget, zero=True)
+    require_concrete("certify", problem, measure, starts)
     measure = check_measure(problem, measure)
     if starts is not None:
         starts = check_starts(jnp.asarray(starts), measure)
-    return _certificate(problem, measure, starts, num_directions)
+    with jax.enable_x64(True):
+        problem, measure, starts = jax.tree.map(as_float64, (problem, measure, starts))
+        return _certificate(problem, measure, starts, num_directions, budget)
 
 
-@partial(jax.jit, static_argnames="count")
 def _certificate(
-    problem: MeanField, measure: Measure, starts: Array | None, count: int
+    problem: MeanField, measure: Measure, starts: Array | None, count: int, budget: float
 ) -> Certificate:
-    outputs = integrate(problem.phi, measure)
-    risk, dual = jax.value_and_grad(problem.loss)(outputs)
-    ratios, theta = most_violating(problem, measure, dual, starts, count)
-    scale = 1 / jnp.maximum(ratios[0], 1)
-    bound = _best_multiple(require_risk(problem), scale * dual)
-    energy = risk + regularizer(problem, measure)
+    energy, outputs, dual = _slope(problem, measure)
+    found = most_violating(problem, measure, dual, starts, count, budget)
+    bound = _lower_bound(problem, outputs, dual, 1 / max(found.bound, _LEAST), energy)
+    estimate = bound
+    if found.state != "exact":
+        estimate = _lower_bound(problem, outputs, dual, 1 / max(found.ratios[0], _LEAST), energy)
     network = relu_network(problem)
     if network:
-        lowest = network[1] * (1 - ratios[0])  # V = lam on the sphere
+        lowest = float(network[1]) * (1 - found.ratios[0])  # V = lam on the sphere
     else:
-        lowest = lowest_variation(problem, measure, dual, starts, theta[:1])
-    exact = network is not None and network[0].shape[1] <= EXACT_DIMENSION
-    return Certificate(energy - bound, energy, bound, lowest, ratios, theta, exact)
+        lowest = lowest_variation(problem, measure, dual, starts, jnp.asarray(found.theta[:1]))
+    return Certificate(
+        gap=np.asarray(energy - bound),
+        energy=np.asarray(energy),
+        lower_bound=np.asarray(bound),
+        estimated_gap=np.asarray(energy - estimate),
+        lowest_variation=np.asarray(lowest),
+        violations=found.ratios,
+        directions=found.theta,
+        proven_violation=np.asarray(found.bound),
+        state=found.state,
+    )
 
 
-def _best_multiple(risk: Risk, dual: Array) -> Array:
-    """The largest -R*(s p) over s from 0 to 1. Each is a bound, as the feasible set is convex."""
-    multiples = jnp.linspace(0, 1, _MULTIPLES, dtype=dual.dtype)
-    return -jnp.min(jax.lax.map(lambda s: risk.conjugate(s * dual), multiples))
+@jax.jit
+def _slope(problem: MeanField, measure: Measure) -> tuple[Array, Array, Array]:
+    """L[rho], the outputs a = int Phi drho, and r = R'(a)."""
+    outputs = integrate(problem.phi, measure)
+    risk, dual = jax.value_and_grad(problem.loss)(outputs)
+    return risk + regularizer(problem, measure), outputs, dual
+
+
+def _lower_bound(
+    problem: MeanField, outputs: Array, dual: Array, most: float, energy: Array
+) -> float:
+    """The largest -R*(s r) over s from 0 to `most`, less its rounding, and never above the energy.
+
+    -R*(s r) is concave in s. So its maximum lies between the neighbours of the best of some points.
+    """
+    points = np.concatenate([[0.0], np.minimum(np.ldexp(1.0, _POWERS), most)])
+    highest, at = -np.inf, 0.0
+    for _ in range(_ZOOMS):
+        values = np.asarray(_multiples(problem, dual, points))
+        best = int(np.nan_to_num(values, nan=-np.inf).argmax())
+        if values[best] > highest:
+            highest, at = float(values[best]), float(points[best])
+        ends = points[max(best - 1, 0)], points[min(best + 1, len(points) - 1)]
+        points = np.linspace(*ends, _GRID)
+    size = at * float(jnp.sum(jnp.abs(outputs * dual))) + abs(highest)
+    return min(highest - _ROUNDING * size, float(energy))
+
+
+@jax.jit
+def _multiples(problem: MeanField, dual: Array, multiples: Array) -> Array:
+    """-R*(s r) for each s."""
+    risk = require_risk(problem)
+    return -jax.lax.map(lambda s: risk.conjugate(s * dual), multiples)

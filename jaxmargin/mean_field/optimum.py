@@ -45,7 +45,8 @@ class OptimumHistory(NamedTuple):
     Attributes:
         step: (s,) the round, from 1.
         energy: (s,) energy of the measure after that round.
-        lower_bound: (s,) lower bound of the least energy, by the certificate of that measure.
+        lower_bound: (s,) lower bound of the least energy, by the certificate of that measure; an
+            estimate of it where the neurons were not enumerated.
         gap: (s,) energy - lower_bound.
     """
 
@@ -60,8 +61,8 @@ class Optimum(NamedTuple):
 
     Attributes:
         measure: unit particles with their masses.
-        certificate: `certify` of that measure, with 16 directions. Where it is not exact, it is an
-            estimate here as well.
+        certificate: `certify` of that measure, with 16 directions. Where it is not exact, its
+            `estimated_gap` is what the rounds make small, and not its gap.
         history: `OptimumHistory` of all rounds.
     """
 
@@ -163,16 +164,16 @@ def _rounds(
         atoms = _with_best_masses(problem, atoms)
         atoms = _with_best_masses(problem, _slide(problem, atoms))
         now = certify(problem, atoms.padded(), starts=starts, num_directions=_NEW)
-        now = jax.tree.map(np.asarray, now)
-        record = OptimumHistory(np.array(step), now.energy, now.lower_bound, now.gap)
+        bound = now.energy - now.estimated_gap
+        record = OptimumHistory(np.array(step), now.energy, bound, now.estimated_gap)
         if on_record is not None:
             on_record(step, record)
         found.append(Optimum(_as_measure(atoms), now, record))
-        if now.gap <= tol * now.energy:
+        if now.estimated_gap <= tol * now.energy:
             return found[-1]._replace(history=_history(found))
         atoms = _extended(atoms, now.directions[now.violations > 1])
-    best = min(found, key=lambda one: np.nan_to_num(one.certificate.gap, nan=np.inf))
-    reached = best.certificate.gap / best.certificate.energy
+    best = min(found, key=lambda one: np.nan_to_num(one.history.gap, nan=np.inf))
+    reached = best.history.gap / best.certificate.energy
     raise ConvergenceError(
         f"global_optimum stopped at a gap of {reached:.3g} of the energy after {max_rounds} rounds,"
         f" above tol = {tol:g}: raise max_rounds or tol; the error's `result` has the best measure",

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import xlogy
+from jax.scipy.special import xlog1py, xlogy
 from jaxtyping import Array, Float
 
 from jaxmargin._checks import require_positive
@@ -86,8 +86,9 @@ class LogisticRisk(NamedTuple):
         """
         t = -self.y * dual
         inside = jnp.clip(t, 0, 1)
-        entropy = jnp.sum(xlogy(inside, inside) + xlogy(1 - inside, 1 - inside))
-        return _on_domain(entropy, t - inside)
+        # log1p: a margin of 50 has t = 2e-22, and 1 - t would be 1.
+        entropy = jnp.sum(xlogy(inside, inside) + xlog1py(1 - inside, -inside))
+        return _on_domain(entropy, (t >= 0) & (t <= 1 + _rounding(t)))
 
     def bounds(self, level: float | None = None) -> tuple[float, float, float]:
         """|grad R| <= sqrt(n) and |Hessian of R| <= 1/4, everywhere."""
@@ -122,10 +123,15 @@ class CrossEntropyRisk:
 
         Infinite elsewhere.
         """
-        q = dual + jax.nn.one_hot(self.labels, self.k, dtype=dual.dtype)
-        inside = jnp.clip(q, 0, 1)
-        entropy = jnp.sum(xlogy(inside, inside))
-        return _on_domain(entropy, q - inside + jnp.sum(q, axis=1, keepdims=True) - 1)
+        own = jax.nn.one_hot(self.labels, self.k, dtype=bool)
+        others = jnp.where(own, 0, dual)  # q_ij = p_ij for j != label_i
+        missing = jnp.sum(jnp.where(own, -dual, 0), axis=1)  # 1 - q_ij for the label
+        # log1p, and 1 - q as the sum of the others: it may be 2e-22, where q would be 1.
+        t = jnp.clip(jnp.sum(others, axis=1), 0, 1)
+        inside = jnp.maximum(others, 0)
+        entropy = jnp.sum(xlogy(inside, inside)) + jnp.sum(xlog1py(1 - t, -t))
+        close = jnp.abs(missing - t) <= self.k * _rounding(t) * t
+        return _on_domain(entropy, (others >= 0) & close[:, None])
 
     def bounds(self, level: float | None = None) -> tuple[float, float, float]:
         """|grad R| <= sqrt(2 n) and |Hessian of R| <= 1/2, everywhere."""
@@ -193,9 +199,14 @@ class MeanRisk(NamedTuple):
         return slope / n, curvature / n, valid / n
 
 
-def _on_domain(value: Array, excess: Array) -> Array:
-    """The value, or inf where a constraint is exceeded by more than rounding explains."""
-    return jnp.where(jnp.max(jnp.abs(excess)) <= jnp.finfo(value.dtype).eps ** 0.5, value, jnp.inf)
+def _on_domain(value: Array, inside: Array) -> Array:
+    """The value if all of the constraints hold, else inf."""
+    return jnp.where(jnp.all(inside), value, jnp.inf)
+
+
+def _rounding(values: Array) -> float:
+    """A relative error that the sums and products of a dual point may have."""
+    return 32 * float(jnp.finfo(values.dtype).eps)
 
 
 def _check_outputs(outputs: Array, shape: tuple[int, ...]) -> None:

@@ -29,7 +29,7 @@ def test_the_complexity_in_two_dimensions_is_that_of_all_signs_and_angles(seed: 
     n = 7
     x = np.random.default_rng(seed).normal(size=(n, 2))
     exact = np.mean(on_grid(x, all_signs(n))) / (2 * n)
-    found = margins.rademacher_complexity(KEY, jnp.asarray(x, jnp.float32), num_draws=2000)
+    found = margins.rademacher_complexity(KEY, jnp.asarray(x, jnp.float32), num_draws=1000)
     assert found.exact
     assert abs(float(found.mean) - exact) < 4 * float(found.standard_error)
     assert float(found.standard_error) < 0.01 * exact
@@ -45,7 +45,8 @@ def test_the_complexity_of_one_point_repeated_is_that_of_a_random_walk(d: int):
     found = margins.rademacher_complexity(KEY, x, num_draws=400)
     walk = np.mean(np.abs(all_signs(n).sum(axis=1)))
     assert abs(float(found.mean) - walk / n) < 4 * float(found.standard_error)
-    assert found.exact == (d <= 3)
+    assert found.exact
+    assert not margins.rademacher_complexity(KEY, jnp.ones((n, 6)), num_draws=2).exact
     # the linear class |w| <= 1 of depth 1
     assert walk * 2 / n < float(margins.rademacher_bound(n=n, depth=1, radius=2.0))
 

@@ -80,9 +80,9 @@ CONTRACTS = [
         partial(jm.two_layer_problem, loss="squared", lam=0.1),
         samples,
     ),
-    Contract("mean_field.certify", _certificate, _to_certify),
 ]
 DRIVERS = {
+    "mean_field.certify",
     "mean_field.check_two_homogeneous",
     "mean_field.global_optimum",
     "mean_field.perturbed_flow",

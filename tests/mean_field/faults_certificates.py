@@ -1,5 +1,6 @@
 """Wrong input: certificates."""
 
+import jax
 import jax.numpy as jnp
 
 import jaxmargin as jm
@@ -33,4 +34,10 @@ FAULTS: list[Fault] = [
           "num_directions must be at least 1, got 0"),
     Fault("certify", wrong(jm.certify, PROBLEM, PARTICLES, num_directions=1.0), TypeError,
           "num_directions must be an integer, got 1.0"),
+    Fault("certify", wrong(jm.certify, PROBLEM, PARTICLES, budget=-1.0), ValueError,
+          "budget must be a finite number >= 0, got -1.0"),
+    Fault("certify", wrong(jm.certify, PROBLEM, PARTICLES, budget="1"), TypeError,
+          "budget must be a number, got '1'"),
+    Fault("certify", lambda: jax.jit(jm.certify)(PROBLEM, PARTICLES), TypeError,
+          "certify takes concrete numbers: call it outside jit"),
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Risks: their conjugates against suprema, what their bounds promise, and means of them."""
 
+from decimal import Context, Decimal, localcontext
 from typing import Any
 
 import jax
@@ -89,6 +90,32 @@ def test_the_slope_of_sure_outputs_is_in_the_domain(dtype: str):
             value = risk.conjugate(jax.grad(risk)(a))
             assert jnp.isfinite(value)
             assert value.dtype == dtype
+
+
+@pytest.mark.parametrize("margin", [0.0, 5.0, 46.0, 50.0, 300.0])
+def test_conjugates_of_large_margins_keep_their_relative_accuracy(margin: float):
+    """R*(R'(a)) = <a, R'(a)> - R(a), in 400 digits."""
+    a = np.array([margin, margin + 1.0])
+    with localcontext(Context(prec=400)):
+        tails = [Decimal(-v).exp() for v in a]
+        values = [(1 + t).ln() for t in tails]
+        expected = sum(
+            -Decimal(v) * t / (1 + t) - value for v, t, value in zip(a, tails, values, strict=True)
+        )
+    logistic = LogisticRisk(jnp.array([1.0, -1.0]))
+    slope = jax.grad(logistic)(jnp.asarray(a) * logistic.y)
+    np.testing.assert_allclose(logistic.conjugate(slope), float(expected), rtol=1e-13)
+    classes = CrossEntropyRisk(jnp.array([0, 1]), 2)  # by the difference of the scores
+    scores = jnp.array([[a[0], 0.0], [0.0, a[1]]])
+    found = classes.conjugate(jax.grad(classes)(scores))
+    np.testing.assert_allclose(found, float(expected), rtol=1e-13)
+
+
+def test_a_tiny_dual_point_outside_the_domain_is_noticed():
+    assert LogisticRisk(jnp.array([1.0])).conjugate(jnp.array([1e-22])) == jnp.inf
+    risk = CrossEntropyRisk(jnp.array([0]), 3)
+    for wrong in ([-1e-22, 2e-22, 1e-22], [-1e-22, 2e-22, -1e-22], [0.0, 1e-22, 0.0]):
+        assert risk.conjugate(jnp.array([wrong])) == jnp.inf
 
 
 GRID = np.linspace(-40, 40, 160_001)

@@ -34,14 +34,15 @@ def ratios(problem: jm.MeanField, dual: jax.Array, theta: jax.Array) -> np.ndarr
 def test_the_ratios_are_those_of_the_particles_and_none_is_higher(name: str):
     with jax.enable_x64(True):
         problem, rho, dual = PROBLEMS[name]("float64"), measure(name, "float64"), dual_of(name)
-        found, theta = jax.jit(most_violating, static_argnames="count")(
-            problem, rho, dual, None, count=3
-        )
+        violation = most_violating(problem, rho, dual, None, 3)
+        found, theta = violation.ratios, jnp.asarray(violation.theta)
         there = np.isfinite(np.asarray(found))
         np.testing.assert_allclose(np.linalg.norm(theta, axis=1), 1, rtol=1e-12)
         np.testing.assert_allclose(found[there], ratios(problem, dual, theta)[there], rtol=1e-9)
         others = ratios(problem, dual, normal(20_000, outputs(name) + D, dtype="float64"))
         assert float(found[0]) >= others.max()
+        assert violation.state == ("estimate" if name.startswith("smooth") else "exact")
+        assert violation.bound >= found[0]
 
 
 def test_the_search_agrees_with_the_enumeration():
@@ -50,11 +51,25 @@ def test_the_search_agrees_with_the_enumeration():
         ready, rho = PROBLEMS["logistic"]("float64"), measure("logistic", "float64")
         own = jm.MeanField(lambda theta: ready.phi(theta), ready.loss, ready.potential)
         dual, starts = dual_of("logistic"), normal(300, 1 + D, dtype="float64", seed=3)
-        exact, _ = most_violating(ready, rho, dual, None, 1)
-        found, _ = jax.jit(lambda rho, starts: most_violating(own, rho, dual, starts, 1))(
-            rho, starts
+        exact = most_violating(ready, rho, dual, None, 1)
+        found = most_violating(own, rho, dual, starts, 1)
+    np.testing.assert_allclose(found.ratios, exact.ratios, rtol=1e-6)
+    assert (exact.state, found.state, found.bound) == ("exact", "estimate", np.inf)
+
+
+def test_more_features_have_a_bound_that_a_budget_tightens():
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        x, y = jnp.asarray(rng.normal(size=(12, 7))), jnp.asarray(np.resize([1.0, -1.0], 12))
+        problem = jm.two_layer_problem(x, y, "squared", lam=LAM)
+        rho = jm.Measure(jnp.ones((1, 8)), jnp.ones(1))
+        dual = jnp.asarray(rng.normal(size=12))
+        root, finished = (
+            most_violating(problem, rho, dual, None, 1, budget) for budget in (0.0, 60.0)
         )
-    np.testing.assert_allclose(found, exact, rtol=1e-6)
+    assert root.state == finished.state == "proven"
+    assert root.ratios[0] <= finished.bound <= root.bound
+    assert finished.bound == pytest.approx(finished.ratios[0], rel=1e-6)
 
 
 def test_given_starts_are_searched_from():
@@ -65,10 +80,10 @@ def test_given_starts_are_searched_from():
         starts = normal(5, 1 + D, dtype="float64", seed=4)
         starts = starts / jnp.linalg.norm(starts, axis=1, keepdims=True)
         lowest = jax.jit(lowest_variation)(problem, rho, dual, starts, starts[:1])
-        ratio, _ = most_violating(problem, rho, dual, starts, 1)
+        ratio = most_violating(problem, rho, dual, starts, 1).ratios
         at_starts = LAM * (1 - ratios(problem, dual, starts))  # V = lam on the sphere
     assert float(lowest) <= at_starts.min()
-    np.testing.assert_allclose(lowest, LAM * (1 - np.asarray(ratio)[0]), rtol=1e-6)
+    np.testing.assert_allclose(lowest, LAM * (1 - ratio[0]), rtol=1e-6)
 
 
 @by_name
@@ -76,11 +91,11 @@ def test_particles_at_zero_and_a_dual_of_zero_are_no_trouble(name: str):
     with jax.enable_x64(True):
         problem, rho, dual = PROBLEMS[name]("float64"), measure(name, "float64"), dual_of(name)
         nothing = jm.Measure(jnp.zeros_like(rho.theta), rho.mass)
-        search = jax.jit(most_violating, static_argnames="count")
         for where, slope in ((nothing, dual), (rho, jnp.zeros_like(dual))):
-            found, theta = search(problem, where, slope, None, count=1)
-            assert bool(jnp.isfinite(found).all() & jnp.isfinite(theta).all())
-            assert float(found[0]) >= 0
+            found = most_violating(problem, where, slope, None, 1)
+            assert np.isfinite(found.ratios).all()
+            assert np.isfinite(found.theta).all()
+            assert found.ratios[0] >= 0
 
 
 def test_which_problems_are_relu_networks():
