@@ -21,6 +21,10 @@ from jaxmargin._checks import is_concrete, require_positive
 BLOCK = 2**14  # steps whose values are checked together: one shape, so that one compilation does
 
 
+# Of the number of steps done so far, an array () of integers; those of optax are such.
+Schedule = Callable[[Array], Any]
+
+
 class Rates(NamedTuple):
     """What a perturbed flow takes of each step.
 

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -26,7 +25,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxmargin._checks import require_count
 from jaxmargin._devices import device_mesh
-from jaxmargin._schedules import Rates, rate_at
+from jaxmargin._schedules import Rates, Schedule, rate_at
 from jaxmargin.mean_field._particles import check_measure, integrate, regularizer, variation_of_dual
 from jaxmargin.mean_field._schemes import SCHEMES
 from jaxmargin.mean_field.measure import Measure
@@ -79,7 +78,7 @@ class Flow(NamedTuple):
 def wasserstein_flow(
     problem: MeanField,
     *,
-    step_size: float | optax.Schedule,
+    step_size: float | Schedule,
     safeguard: bool = False,
     devices: Sequence | None = None,
 ) -> Flow:
@@ -126,8 +125,8 @@ def wasserstein_flow(
 def perturbed_flow(
     problem: MeanField,
     *,
-    step_size: float | optax.Schedule,
-    noise: float | optax.Schedule,
+    step_size: float | Schedule,
+    noise: float | Schedule,
     scheme: str = "reinitialize",
     reserve: int | None = None,
     safeguard: bool = False,

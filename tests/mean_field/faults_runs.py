@@ -27,7 +27,8 @@ def run_scheduled(*, trials: bool = False, resumed: bool = False, **rates: Any) 
     """Twelve steps of a flow that has schedules, after a first one."""
 
     def make(_):
-        return jm.perturbed_flow(MEAN_FIELD, **({"step_size": 0.1, "noise": 1.0} | rates))
+        chosen: dict[str, Any] = {"step_size": 0.1, "noise": 1.0} | rates
+        return jm.perturbed_flow(MEAN_FIELD, **chosen)
 
     def start(flow):
         state = flow.init(jm.Measure(X, jnp.full(6, 1 / 6)))

@@ -1,6 +1,7 @@
 """Flows whose step size and noise are schedules, against flows with numbers."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +14,14 @@ from tests.mean_field.flows import logistic, measure, moved, trajectory
 
 SCHEMES = ["reinitialize", "weighted"]
 KEY = jax.random.key(3)
-FALLING = {
+FALLING: dict[str, Any] = {
     "step_size": optax.exponential_decay(0.2, 20, 0.5),
     "noise": optax.exponential_decay(2.0, 10, 0.3),
 }
 
 
 def perturbed(scheme: str = "reinitialize", seed: int = 0, **options) -> jm.mean_field.Flow:
-    chosen = {"step_size": 0.1, "noise": 1.5} | options
+    chosen: dict[str, Any] = {"step_size": 0.1, "noise": 1.5} | options
     return jm.perturbed_flow(logistic(seed=seed), scheme=scheme, **chosen)
 
 
@@ -38,7 +39,8 @@ def assert_same(a, b):
 def test_a_constant_schedule_is_the_number_to_the_last_bit(scheme: str, safeguard: bool):
     expected = run(perturbed(scheme, safeguard=safeguard))
     steady, same = optax.constant_schedule(0.1), lambda count: jnp.where(count < 0, 7.0, 1.5)
-    for rates in ({"step_size": steady}, {"noise": same}, {"step_size": steady, "noise": same}):
+    schedules: list[dict[str, Any]] = [{"step_size": steady}, {"noise": same}]
+    for rates in (*schedules, schedules[0] | schedules[1]):
         assert_same(run(perturbed(scheme, safeguard=safeguard, **rates)), expected)
 
 
@@ -62,13 +64,13 @@ def test_two_halves_under_schedules_are_the_whole(scheme: str):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_piecewise_schedule_is_two_runs_in_a_row(scheme: str):
-    pieces = {"step_size": (0.02, 0.1), "noise": (3.0, 0.5)}
+    pieces: dict[str, Any] = {"step_size": (0.02, 0.1), "noise": (3.0, 0.5)}
     first, second = (
         perturbed(scheme, **{name: values[i] for name, values in pieces.items()}) for i in (0, 1)
     )
     middle = run(first, num_steps=25).state
     expected = run(second, middle, num_steps=35).state
-    joined = {
+    joined: dict[str, Any] = {
         name: optax.join_schedules([optax.constant_schedule(value) for value in values], [25])
         for name, values in pieces.items()
     }
