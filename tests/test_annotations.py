@@ -75,6 +75,7 @@ for flow in (
     jm.wasserstein_flow(problem, step_size=0.1, safeguard=True),
     jm.perturbed_flow(problem, step_size=0.1, noise=1, devices=jax.devices()[:2]),
     jm.perturbed_flow(problem, step_size=0.1, noise=1, scheme="weighted", reserve=2),
+    jm.perturbed_flow(problem, step_size=lambda count: 0.1, noise=optax.linear_schedule(1, 0, 2)),
 ):
     jm.run_flow(key, flow, flow.init(start), num_steps=2, record=2, metrics=jm.second_moment,
            stop=lambda record: record.metrics < 0, on_record=lambda step, record: None)

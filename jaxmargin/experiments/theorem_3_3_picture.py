@@ -15,6 +15,7 @@ FLOWS = {
     "plain": ("plain", "0.25"),
     "reinitialize": ("re-initialised", plots.GREEN),
     "weighted": ("weighted", plots.PURPLE),
+    "annealed": ("weighted, annealed", plots.ORANGE),
 }
 SIGNS = {1: plots.BLUE, -1: plots.VERMILLION}
 STRIP = ("plain", "reinitialize")
@@ -49,6 +50,11 @@ def draw(step_size: float, series: Series) -> Figure:
     return figure
 
 
+def flows(series: Series) -> list[str]:
+    """The flows that were run."""
+    return [name for name in FLOWS if f"{name}/energy" in series]
+
+
 def _relative(series: Series, name: str) -> np.ndarray:
     """Relative excess (problems, s) of the energies over the optimum, at least 1e-12."""
     optimum = series["optimum"][:, None]
@@ -56,7 +62,8 @@ def _relative(series: Series, name: str) -> np.ndarray:
 
 
 def _draw_energies(axes: Axes, time: np.ndarray, series: Series) -> None:
-    for name, (label, color) in FLOWS.items():
+    for name in flows(series):
+        label, color = FLOWS[name]
         first, *others = _relative(series, name)
         for other in others:
             axes.plot(time, other, color=color, linewidth=0.6, alpha=0.5)
@@ -66,7 +73,8 @@ def _draw_energies(axes: Axes, time: np.ndarray, series: Series) -> None:
 
 
 def _draw_gaps(axes: Axes, time: np.ndarray, series: Series) -> None:
-    for name, (_, color) in FLOWS.items():
+    for name in flows(series):
+        color = FLOWS[name][1]
         axes.plot(time, _relative(series, name)[0], color=color)
         gap = series[f"{name}/gap"][0] / series["optimum"][0]
         axes.plot(time, gap, color=color, linestyle=":", linewidth=1.2)

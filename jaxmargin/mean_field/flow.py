@@ -7,7 +7,7 @@ add a continuum of particles. The number of particles is kept instead, by a rand
 changes the integral of every 2-homogeneous function as the exact one does, in expectation.
 
 A flow is a bundle of functions, and a pytree: `run_flow` compiles once for all problems, step sizes
-and noises whose shapes agree.
+and noises whose shapes agree, and once for each schedule.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,8 +23,9 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from jaxmargin._checks import require_count, require_positive
+from jaxmargin._checks import require_count
 from jaxmargin._devices import device_mesh
+from jaxmargin._schedules import Rates, Schedule, rate_at
 from jaxmargin.mean_field._particles import check_measure, integrate, regularizer, variation_of_dual
 from jaxmargin.mean_field._schemes import SCHEMES
 from jaxmargin.mean_field.measure import Measure
@@ -40,9 +41,9 @@ class FlowState(NamedTuple):
 
     Attributes:
         measure: the particles.
-        step: number of steps taken.
+        step: number of steps taken, the count that schedules are functions of.
         step_size: with the safeguard, the step size that the next step tries first; without it,
-            the flow's own.
+            the flow's own for the next step.
     """
 
     measure: Measure
@@ -77,7 +78,7 @@ class Flow(NamedTuple):
 def wasserstein_flow(
     problem: MeanField,
     *,
-    step_size: float,
+    step_size: float | Schedule,
     safeguard: bool = False,
     devices: Sequence | None = None,
 ) -> Flow:
@@ -88,7 +89,8 @@ def wasserstein_flow(
 
     Args:
         problem: `MeanField`.
-        step_size: eta, > 0.
+        step_size: eta, a number > 0, or a schedule `step_size(count)` of the number of steps done
+            so far, with values >= 0. Any optax schedule will do.
         safeguard: whether to halve a step until the energy does not increase; later steps grow
             again, up to step_size. Each length that is tried costs one more pass over the
             particles.
@@ -98,10 +100,12 @@ def wasserstein_flow(
         `Flow(init, step)`.
 
     Raises:
-        ValueError: step_size is not positive, or devices is empty. `init` raises it for a measure
-            without particles, with NaN or a negative mass, or that does not fit the problem.
-        TypeError: step_size is not a number. `init` raises it for a measure that does not hold
-            floats of the problem's dtype.
+        ValueError: step_size is not positive, a schedule does not give scalars or has a negative
+            value or NaN at step 0 (`run_flow` looks at all its steps), or devices is empty. `init`
+            raises it for a measure without particles, with NaN or a negative mass, or that does
+            not fit the problem.
+        TypeError: step_size is not a number or a function. `init` raises it for a measure that does
+            not hold floats of the problem's dtype.
 
     Example:
         >>> from jaxmargin import two_layer_problem, sample_sphere
@@ -115,14 +119,14 @@ def wasserstein_flow(
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 3.1; Chizat, Bach (2018).
     """
-    return _flow(problem, step_size, 0.0, _Scheme(), safeguard, devices)
+    return _flow(problem, Rates.checked(step_size, 0.0), _Scheme(), safeguard, devices)
 
 
 def perturbed_flow(
     problem: MeanField,
     *,
-    step_size: float,
-    noise: float,
+    step_size: float | Schedule,
+    noise: float | Schedule,
     scheme: str = "reinitialize",
     reserve: int | None = None,
     safeguard: bool = False,
@@ -142,10 +146,15 @@ def perturbed_flow(
       light particles need slots of their own: `reserve`. All particles are kept on the unit
       sphere, where the mass is the weight.
 
+    step_size and noise are numbers or schedules. A schedule is a function of the number of steps
+    done so far that `jit` can trace, such as those of optax. The state keeps that number, so that a
+    run in pieces is the whole run under a schedule too. A noise that falls in the course of a run
+    finds new directions at first and does not disturb them later.
+
     Args:
         problem: `MeanField`.
-        step_size: eta, > 0.
-        noise: sigma >= 0, with eta sigma <= 1.
+        step_size: eta, a number > 0, or a schedule `step_size(count)` with values >= 0.
+        noise: sigma, a number >= 0 with eta sigma <= 1, or a schedule `noise(count)` of such.
         scheme: "reinitialize" or "weighted".
         reserve: the number of empty slots that `init` adds to the measure, for "weighted"; None
             adds one for each particle.
@@ -160,11 +169,13 @@ def perturbed_flow(
         `Flow(init, step)`.
 
     Raises:
-        ValueError: a number is out of range, the scheme is unknown, devices is empty, or reserve
-            is given without "weighted". `init` raises it for a measure without particles or
-            without mass, with NaN or a negative mass, or that does not fit the problem.
-        TypeError: step_size or noise is not a number, or reserve not an integer. `init` raises it
-            for a measure that does not hold floats of the problem's dtype.
+        ValueError: a number is out of range, or the value of a schedule at step 0 (`run_flow` looks
+            at all its steps); a schedule does not give scalars; the scheme is unknown, devices is
+            empty, or reserve is given without "weighted". `init` raises it for a measure without
+            particles or without mass, with NaN or a negative mass, or that does not fit the
+            problem.
+        TypeError: step_size or noise is not a number or a function, or reserve not an integer.
+            `init` raises it for a measure that does not hold floats of the problem's dtype.
 
     Example:
         >>> from jaxmargin import two_layer_problem, run_flow
@@ -178,10 +189,19 @@ def perturbed_flow(
         >>> bool(history.lowest[-1] < 0.9 * stuck.lowest[-1])
         True
 
+        A noise that falls by a factor 10 every 1,000 steps:
+
+        >>> import optax
+        >>> annealed = perturbed_flow(
+        ...     problem, step_size=0.05, noise=optax.exponential_decay(0.1, 1_000, 0.1))
+        >>> _, late = run_flow(key, annealed, annealed.init(collapsed), num_steps=2_000)
+        >>> bool(late.energy[-1] < history.energy[-1])
+        True
+
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 3.2 and Theorem 3.3; Theorem E.21 for the discrete steps.
     """
-    require_positive("noise", noise, zero=True)
+    rates = Rates.checked(step_size, noise)
     if scheme not in SCHEMES:
         raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
     if reserve is not None:
@@ -189,7 +209,7 @@ def perturbed_flow(
         if scheme != "weighted":
             raise ValueError(f'reserve belongs to scheme "weighted", got scheme {scheme!r}')
     chosen = _Scheme(SCHEMES[scheme], reserve, doubles=scheme == "weighted")
-    return _flow(problem, step_size, noise, chosen, safeguard, devices)
+    return _flow(problem, rates, chosen, safeguard, devices)
 
 
 @dataclass(frozen=True)
@@ -207,26 +227,18 @@ class _Scheme:
 
 def _flow(
     problem: MeanField,
-    step_size: float,
-    noise: float,
+    rates: Rates,
     scheme: _Scheme,
     safeguard: bool,
     devices: Sequence | None,
 ) -> Flow:
-    require_positive("step_size", step_size)
-    if not isinstance(step_size * noise, Tracer) and step_size * noise > 1:
-        raise ValueError(
-            f"step_size * noise must be at most 1, got {step_size} * {noise}: it is the share of "
-            "the measure that each step replaces"
-        )
     mesh = None
     if devices is not None:
         mesh = device_mesh(_AXIS, devices)
         problem = jax.device_put(problem, NamedSharding(mesh, PartitionSpec()))
-    numbers = (jnp.asarray(step_size, float), jnp.asarray(noise, float))
     return Flow(
-        jax.tree_util.Partial(_Init(scheme, mesh), problem, numbers[0]),
-        jax.tree_util.Partial(_Step(scheme, mesh, safeguard), problem, *numbers),
+        jax.tree_util.Partial(_Init(scheme, mesh), problem, rates.step_size),
+        jax.tree_util.Partial(_Step(scheme, mesh, safeguard), problem, rates),
     )
 
 
@@ -235,7 +247,7 @@ class _Init:
     scheme: _Scheme
     mesh: Mesh | None
 
-    def __call__(self, problem: MeanField, step_size: Array, measure: Measure) -> FlowState:
+    def __call__(self, problem: MeanField, step_size: Any, measure: Measure) -> FlowState:
         theta, mass = check_measure(problem, measure)
         dtype = jax.eval_shape(energy, problem, measure).dtype
         if dtype != theta.dtype:
@@ -250,8 +262,8 @@ class _Init:
         if self.mesh is not None:
             empty += -(m + empty) % self.mesh.size
         padded = Measure(jnp.pad(theta, ((0, empty), (0, 0))), jnp.pad(mass, (0, empty)))
-        step_size = jnp.asarray(step_size, theta.dtype)
-        state = FlowState(padded, jnp.zeros((), int), step_size)
+        step = jnp.zeros((), int)
+        state = FlowState(padded, step, jnp.asarray(rate_at(step_size, step), theta.dtype))
         if self.mesh is None:
             return state
         return jax.device_put(state, _shardings(self.mesh))
@@ -270,14 +282,18 @@ class _Step:
     safeguard: bool
 
     def __call__(
-        self, problem: MeanField, largest: Array, noise: Array, key: PRNGKeyArray, state: FlowState
+        self, problem: MeanField, rates: Rates, key: PRNGKeyArray, state: FlowState
     ) -> tuple[FlowState, FlowInfo]:
-        largest, noise = (jnp.asarray(a, state.step_size.dtype) for a in (largest, noise))
+        dtype = state.step_size.dtype
+        largest, noise = (jnp.asarray(a, dtype) for a in rates.at(state.step))
         forces = self._shared(_forces, problem, state.measure)
         moved, step_size = self._transport(problem, state, largest, forces)
         if self.scheme.perturb is not None:
             moved = self.scheme.perturb(key, moved, step_size * noise, forces.total_mass, self.mesh)
-        following = jnp.minimum(_REGROWTH * step_size, largest) if self.safeguard else largest
+        following = jnp.asarray(rate_at(rates.step_size, state.step + 1), dtype)
+        if self.safeguard:
+            regrown = jnp.minimum(_REGROWTH * step_size, following)
+            following = jnp.where(step_size < largest, regrown, following)
         new = FlowState(moved, state.step + 1, following)
         if self.mesh is not None:
             new = jax.lax.with_sharding_constraint(new, _shardings(self.mesh))

@@ -14,6 +14,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from jaxmargin._checks import require_callable, require_count
 from jaxmargin._files import load_arrays, save_arrays
 from jaxmargin._records import recorded_steps
+from jaxmargin._schedules import check_schedules, sums_of_schedules
 from jaxmargin.errors import DivergenceError
 from jaxmargin.mean_field.flow import Flow, FlowState
 from jaxmargin.mean_field.measure import Measure
@@ -38,7 +39,7 @@ def resumable_run(
     If the process is killed at any moment, the same call goes on from the last save, and its result
     is the same to the last bit as that of a call that was never interrupted. The file stays when
     the run has ended. The same call then only reads it, and a call with more steps goes on from
-    there.
+    there. Schedules of the flow must be those of the file up to where it is, and may differ later.
 
     With several processes (`jax.distributed`), all of them make the call. The first one writes the
     file, and all of them read it.
@@ -62,7 +63,7 @@ def resumable_run(
 
     Raises:
         ValueError: `path` holds another run or a longer one, or is no such archive; a count is out
-            of range.
+            of range, or a schedule's value is at one of the steps of the whole run.
         FileNotFoundError: the folder of `path` does not exist.
         DivergenceError: as `run_flow` raises it; its `result` has the history of the whole run. The
             last save stays in the file.
@@ -93,7 +94,8 @@ def resumable_run(
         require_callable("on_record", on_record, "on_record(step, record)")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}: make it first")
-    saved = _Saved(path, _identity(flow, key, state), int(state.step), steps)
+    check_schedules(flow, int(state.step), num_steps, trials=False)  # not only of the next piece
+    saved = _Saved(path, _identity(flow, key, state), int(state.step), steps, flow)
     run = saved.load(state, metrics) if path.exists() else None
     told = None if on_record is None else _Told(on_record)
     if told is not None and run is not None:
@@ -169,17 +171,22 @@ class _Saved(NamedTuple):
         identity: a digest of all numbers that the run depends on.
         first: the step at which the run starts.
         steps: (s,) steps after the first at which it is recorded.
+        flow: what runs. Its schedules are no numbers, and thus not in the identity: the file holds
+            their sums between the records, so far.
     """
 
     path: Path
     identity: str
     first: int
     steps: np.ndarray
+    flow: Flow
 
     def save(self, run: FlowRun) -> None:
         leaves = [_on_host(leaf) for leaf in jax.tree.leaves(run)]
         if jax.process_index() == 0:
             named = {f"leaf_{i}": leaf for i, leaf in enumerate(leaves)}
+            sums = sums_of_schedules(self.flow, np.asarray(run.history.step))
+            named |= {} if sums is None else {"schedules": sums}
             save_arrays(self.path, {"identity": np.array(self.identity), **named})
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices(f"saved {self.path}")
@@ -189,6 +196,7 @@ class _Saved(NamedTuple):
         try:
             stored = load_arrays(self.path)
             found = str(stored.pop("identity"))
+            sums = stored.pop("schedules", None)
             leaves = [stored[f"leaf_{i}"] for i in range(len(stored))]
         except (KeyError, ValueError) as error:
             raise ValueError(
@@ -197,7 +205,12 @@ class _Saved(NamedTuple):
         names = None if metrics is None else jax.eval_shape(metrics, start.measure)
         number: Any = 0
         shape = jax.tree.structure(FlowRun(start, FlowHistory(number, number, number, names)))
-        if found != self.identity or shape.num_leaves != len(leaves):
+        same = found == self.identity and shape.num_leaves == len(leaves)
+        if same and sums is not None:
+            step = jax.tree.unflatten(shape, leaves).history.step
+            again = sums_of_schedules(self.flow, step)
+            same = again is not None and np.allclose(sums, again, rtol=1e-5, atol=0)
+        if not same:
             raise ValueError(
                 f"{self.path} holds another run (other data, key, start, step size, noise or "
                 "metrics): choose another path, or remove it"

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from jaxmargin._checks import require_callable
 from jaxmargin._devices import sharing_mesh
 from jaxmargin._records import recorded_steps
+from jaxmargin._schedules import check_schedules
 from jaxmargin.errors import DivergenceError
 from jaxmargin.mean_field.flow import Flow, FlowState
 from jaxmargin.mean_field.measure import Measure
@@ -62,8 +63,8 @@ def run_flow(
 ) -> FlowRun:
     """Run a flow: one compiled loop that records now and then.
 
-    Step t draws from `fold_in(key, t)`, where t is the state's own count of steps. A run in two
-    halves is therefore the same as one run.
+    Step t draws from `fold_in(key, t)`, where t is the state's own count of steps. Schedules of the
+    flow are functions of the same count. A run in two halves is therefore the same as one run.
 
     With `trials`, t independent runs are made at once: each device takes an equal share of them,
     and advances its share together. Each trial may have its own problem, step size and noise.
@@ -92,8 +93,9 @@ def run_flow(
             the step, the trial and the size of the particles there; its `result` is the `FlowRun`
             up to there. Trials that went well are in it to their end; one that diverged stays where
             it was.
-        ValueError: num_steps or record is out of range; an array lacks the trial axis, trials are
-            not at the same step, or stop is given with trials.
+        ValueError: num_steps or record is out of range; the value of a schedule is out of range at
+            one of the num_steps steps, which the error names; an array lacks the trial axis, trials
+            are not at the same step, or stop is given with trials.
         TypeError: a count is not an integer, or metrics, stop or on_record is not a function.
 
     Example:
@@ -128,6 +130,7 @@ def run_flow(
             require_callable(name, function, signature)
     plan, counts = _Plan(metrics, stop, on_record, trials), jnp.asarray(np.diff(steps))
     _check_trial_axis(flow, state, trials)
+    check_schedules(flow, int(np.max(state.step)), num_steps, trials=trials)
     if trials:
         keys = _trial_keys(key, plan, len(state.step))
         found = _run_trials(plan, sharing_mesh("trials", len(keys)), counts, flow, keys, state)

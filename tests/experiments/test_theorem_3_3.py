@@ -31,6 +31,21 @@ def test_no_energy_of_a_small_run_is_below_the_optimum(tmp_path: Path):
         assert series[f"first/{name}/theta"].shape[0] == theorem_3_3.FRAMES
 
 
+def test_the_annealed_flow_is_run_where_it_is_asked_for(tmp_path: Path):
+    series = reproduce("theorem-3.3", tmp_path, *SMALL, "--annealed-noise", "1e-5").series
+    lowest, energy = series["annealed/lowest"], series["annealed/energy"]
+    assert lowest.shape == series["weighted/lowest"].shape
+    before, after = series["step"] <= 60, series["step"] > 61
+    np.testing.assert_allclose(energy[:, before], series["weighted/energy"][:, before], rtol=1e-5)
+    assert not np.allclose(energy[:, after], series["weighted/energy"][:, after], rtol=1e-5)
+
+
+def test_held_and_falling():
+    schedule = theorem_3_3._held_and_falling(100, 8.0, 0.5, 0.6)
+    found = [np.asarray(schedule(count)) for count in (0, 59, 60, 80, 100)]
+    np.testing.assert_allclose(found, [8, 8, 8, 2, 0.5], rtol=1e-5)
+
+
 def test_all_particles_start_in_one_place():
     drawn = theorem_3_3.collapsed_start(
         jax.random.key(0), n=5, lam=0.1, particles=3, start_size=0.1

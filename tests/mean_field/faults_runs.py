@@ -1,6 +1,7 @@
 """Wrong input: runs of flows, resumable ones among them."""
 
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,32 @@ def run_flow(*, step_size: float = 0.1, key=KEY, **changed: Any) -> None:
     state = flow.init(jm.Measure(X, jnp.full(6, 1 / 6)))
     settings: dict[str, Any] = {"num_steps": 2}
     jm.run_flow(key, flow, state, **(settings | changed))
+
+
+def run_scheduled(*, trials: bool = False, resumed: bool = False, **rates: Any) -> None:
+    """Twelve steps of a flow that has schedules, after a first one."""
+
+    def make(_):
+        chosen: dict[str, Any] = {"step_size": 0.1, "noise": 1.0} | rates
+        return jm.perturbed_flow(MEAN_FIELD, **chosen)
+
+    def start(flow):
+        state = flow.init(jm.Measure(X, jnp.full(6, 1 / 6)))
+        return state._replace(step=state.step + 1)
+
+    if resumed:  # the first save would be before the fault
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "flow.npz")
+            options: dict[str, Any] = {"num_steps": 12, "record": 2, "save_every": 2}
+            jm.resumable_run(path, KEY, make(0), start(make(0)), **options)
+    flow = jax.vmap(make)(jnp.arange(2)) if trials else make(0)
+    state = jax.vmap(start)(flow) if trials else start(flow)
+    jm.run_flow(KEY, flow, state, num_steps=12, trials=trials)
+
+
+def then(first: float, later: float) -> Callable:
+    """A schedule whose values change after 9 steps."""
+    return lambda count: jnp.where(count < 9, first, later)
 
 
 def run_trials(*, key=KEY, steps=(0, 0), spared: str = "", **changed: Any) -> None:
@@ -50,6 +77,7 @@ def run_resumably(
 running = partial(wrong, run_flow)
 trying = partial(wrong, run_trials)
 resuming = partial(wrong, run_resumably)
+scheduled = partial(wrong, run_scheduled)
 
 FAULTS: list[Fault] = [
     Fault("run_flow", running(num_steps=0), ValueError, "num_steps must be at least 1, got 0"),
@@ -66,6 +94,14 @@ FAULTS: list[Fault] = [
           r"on_record must be a function on_record\(step, record\), got list"),
     Fault("run_flow", running(step_size=1e30), jm.DivergenceError,
           "the flow diverged: .* at step 1 of 2, .* lower step_size, take safeguard=True"),
+    Fault("run_flow", scheduled(step_size=then(0.1, -0.1)), ValueError,
+          "step_size must be a finite number >= 0 at each step, got -0.1 at step 9"),
+    Fault("run_flow", scheduled(noise=then(1.0, jnp.nan)), ValueError,
+          "noise must be a finite number >= 0 at each step, got nan at step 9"),
+    Fault("run_flow", scheduled(step_size=then(0.1, 0.5), noise=then(1.0, 2.5)), ValueError,
+          r"step_size \* noise must be at most 1, got 0.5 \* 2.5 at step 9: it is the share"),
+    Fault("run_flow", scheduled(trials=True, noise=then(1.0, 11.0)), ValueError,
+          r"step_size \* noise must be at most 1, got 0.1 \* 11 at step 9"),
     Fault("run_flow", running(trials=True), ValueError,
           r"state.step must be \(t,\) for t >= 1 trials, got shape \(\)"),
     Fault("run_flow", trying(trials=False), ValueError,
@@ -98,6 +134,8 @@ FAULTS: list[Fault] = [
           "flow.npz holds a run of 6 steps, more than num_steps = 4: ask for as many, or choose"),
     Fault("resumable_run", resuming(first={"record": 3}), ValueError,
           "flow.npz holds a run without a record of step 2: take the record= that it was"),
+    Fault("resumable_run", scheduled(resumed=True, noise=then(1.0, -1.0)), ValueError,
+          "noise must be a finite number >= 0 at each step, got -1 at step 9"),
     Fault("resumable_run", resuming(step_size=1e30), jm.DivergenceError,
           "the flow diverged: .* at step 1 of"),
 ]  # fmt: skip

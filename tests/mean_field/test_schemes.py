@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jaxmargin as jm
@@ -71,6 +72,21 @@ def test_a_step_is_update_e21_in_expectation(scheme: str, start: Measure):
     else:  # thinning keeps the second moment exactly, and the masses are the weights
         np.testing.assert_allclose(draws["|theta|^2"], draws["|theta|^2"][0], rtol=1e-5)
         np.testing.assert_allclose(mass, draws["|theta|^2"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_step_under_schedules_is_that_update_with_the_rates_of_its_count(scheme: str):
+    """After 6 steps: eta = .05 * 2 = .1 and sigma = 8 / 2^(6 / 3) = 2."""
+    flow = jm.perturbed_flow(
+        logistic(), scheme=scheme,
+        step_size=optax.linear_schedule(0.05, 0.15, 12), noise=optax.exponential_decay(8, 3, 0.5),
+    )  # fmt: skip
+    start = MEASURES["probability"]
+    state = replaced(flow, start)._replace(step=jnp.asarray(6))
+    draws = many_steps_from(flow, state, jax.random.split(jax.random.key(0), 20_000))
+    before = integrals(moved(logistic(), start, 0.1))
+    for name, (_, uniform) in FUNCTIONS.items():
+        assert_mean(draws[name], 0.8 * float(before[name]) + 0.2 * uniform, name)
 
 
 def straight(matrix, lam: float = 0.0) -> jm.MeanField:
