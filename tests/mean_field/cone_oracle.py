@@ -373,10 +373,13 @@ def _ran(program: cp.Problem) -> bool:
     """Whether Clarabel solves the program, at a tolerance that it can reach."""
     for tolerance in (1e-11, 1e-8):
         try:
-            program.solve(
-                solver=cp.CLARABEL, equilibrate_max_iter=50, static_regularization_constant=1e-10,
-                tol_gap_abs=tolerance, tol_gap_rel=tolerance, tol_feas=tolerance,
-            )  # fmt: skip
+            with warnings.catch_warnings():  # of inaccuracy, which the two numbers measure
+                warnings.simplefilter("ignore", UserWarning)
+                program.solve(
+                    solver=cp.CLARABEL, equilibrate_max_iter=50,
+                    static_regularization_constant=1e-10,
+                    tol_gap_abs=tolerance, tol_gap_rel=tolerance, tol_feas=tolerance,
+                )  # fmt: skip
         except cp.SolverError:
             continue
         if program.status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
