@@ -206,6 +206,26 @@ def energy(
     return _Units(u, w).energy(x, _Loss(loss, np.asarray(y)), lam)
 
 
+def slope(y: np.ndarray, loss: str, outputs: np.ndarray) -> np.ndarray:
+    """The gradient of R at outputs (n, k), the dual point of a network."""
+    return _Loss(loss, np.asarray(y)).slope(outputs)
+
+
+def bound_of(y: np.ndarray, loss: str, p: np.ndarray, *, most: float) -> float:
+    """The largest -R*(s p) over 0 <= s <= most: a bound if most * p satisfies the constraint."""
+    return _best_multiple(_Loss(loss, np.asarray(y)), p, most=most)
+
+
+def best_over_cells(
+    x: np.ndarray, y: np.ndarray, loss: str, *, lam: float, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Units u (m, d) and w (m,) of the best scalar network in the cells of these points (p, d)."""
+    solved = _solve(x, _Loss(loss, np.asarray(y)), lam, "plain", points, 1)
+    if solved is None:
+        raise RuntimeError("Clarabel did not solve the cone program")
+    return solved[0].u, solved[0].w[:, 0]
+
+
 class _Units(NamedTuple):
     """A network sum_j w_j relu(u_j . x): u (m, d), w (m, k)."""
 
@@ -298,7 +318,11 @@ def _missing(x: np.ndarray, p: np.ndarray, lam: float, faces: list[_Face]) -> np
 def _dual_bound(x: np.ndarray, loss: _Loss, lam: float, p: np.ndarray, faces: list[_Face]) -> float:
     """The best -R*(s p) over the s >= 0 with max_u |sum_i s p_i relu(u . x_i)| <= 2 lam."""
     p = loss.repaired(p)
-    most = 2 * lam / max(strongest(x, p, faces)[0][0], 1e-300)
+    return _best_multiple(loss, p, most=2 * lam / max(strongest(x, p, faces)[0][0], 1e-300))
+
+
+def _best_multiple(loss: _Loss, p: np.ndarray, *, most: float) -> float:
+    """The largest -R*(s p) over 0 <= s <= most."""
     if loss.kind != "squared":
         most = min(most, 1 / max(np.abs(p).max(), 1e-300))
     found: Any = minimize_scalar(

@@ -2,7 +2,7 @@
 
 import itertools
 from math import comb
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +78,7 @@ def test_the_oracle_agrees_with_another_cone_program(loss: str):
 class Case(NamedTuple):
     name: str
     x: np.ndarray
-    loss: str
+    loss: Any
     lam: float
     k: int = 2
     dtype: type = np.float32
@@ -109,20 +109,15 @@ def test_the_optimum_is_enclosed(case: Case):
     assert best.upper - best.lower < 1e-7 * best.upper
     with jax.enable_x64(case.dtype is np.float64):
         k = case.k if case.loss == "cross_entropy" else None
-        problem = jm.two_layer_problem(
-            jnp.asarray(x),
-            jnp.asarray(y),
-            case.loss,
-            lam=lam,
-            k=k,  # pyright: ignore[reportArgumentType]
-        )
+        problem = jm.two_layer_problem(jnp.asarray(x), jnp.asarray(y), case.loss, lam=lam, k=k)
         measure, found, _ = jm.global_optimum(problem)
     assert found.state == "exact"
     assert found.lower_bound <= best.upper * (1 + 1e-9)
     assert found.gap <= 1e-6 * found.energy
+    theta, mass = np.asarray(measure.theta), np.asarray(measure.mass)[:, None]
     outputs = k or 1
-    w, u = measure.theta[:, :outputs], measure.theta[:, outputs:]
-    mass = np.asarray(measure.mass)[:, None]
-    reached = cone_oracle.energy(x, y, case.loss, lam=lam, u=mass * u, w=w)
+    reached = cone_oracle.energy(
+        x, y, case.loss, lam=lam, u=theta[:, outputs:], w=mass * theta[:, :outputs]
+    )
     assert best.lower * (1 - 1e-9) <= reached <= best.upper * (1 + 2e-6)
     assert found.energy == pytest.approx(reached, rel=1e-9)
