@@ -38,7 +38,7 @@ def draw(seed: int) -> Drawn:
     low, high = RANGES[seed % len(RANGES)]
     d, n = int(g.integers(low, high + 1)), int(g.integers(30, 91))
     turn = np.linalg.qr(g.normal(size=(d, d)))[0]
-    x = g.normal(size=(n, d)) * np.geomspace(1, 10 ** g.uniform(0, -1), d) @ turn
+    x = g.normal(size=(n, d)) * np.geomspace(1, 10 ** g.uniform(-1, 0), d) @ turn
     u, w = g.normal(size=(5, d)), g.choice([-1.0, 1.0], 5)
     outputs = np.maximum(x @ u.T, 0) @ w
     outputs = outputs / outputs.std() + g.choice([0.05, 0.5]) * g.normal(size=n)

@@ -24,6 +24,7 @@ from scipy.special import expit, softmax, xlogy
 _PARALLEL = 1e-12  # sine of the angle below which two hyperplanes count as one
 _CLOSE = 1e-9  # relative distance of the two numbers at which the search for better ones ends
 _ROUNDS = 12  # of new directions, for k >= 3
+_MOST = 400  # neurons whose constraints a Newton step of the dual sees, the strongest
 _LONGEST = 1e3  # change of a dual entry in one Newton step, in units of lam
 
 
@@ -296,7 +297,7 @@ def _refined_bound(
     """
     p, best = loss.repaired(p), -np.inf
     for _ in range(6):
-        units = strongest(x, p, faces)[1]
+        units = strongest(x, p, faces)[1][:_MOST]
         responses = np.maximum(units @ x.T, 0)
         step = cp.Variable(len(x))
         outputs, bend = loss.at_dual(p[:, 0])
