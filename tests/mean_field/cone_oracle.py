@@ -402,7 +402,7 @@ def _ran(program: cp.Problem) -> bool:
                 warnings.simplefilter("ignore", UserWarning)
                 program.solve(
                     solver=cp.CLARABEL, equilibrate_max_iter=50,
-                    static_regularization_constant=1e-10,
+                    static_regularization_constant=1e-10, max_step_fraction=0.9,
                     tol_gap_abs=tolerance, tol_gap_rel=tolerance, tol_feas=tolerance,
                 )  # fmt: skip
         except cp.SolverError:
