@@ -3,8 +3,9 @@
 import os
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,14 @@ def machine() -> str:
         f"{processor}, {os.cpu_count()} cores, {platform.system()}; Python "
         f"{platform.python_version()}, JAX {jax.__version__}, BLAS threads: {threads}"
     )
+
+
+def counted(count: int) -> Iterator[int]:
+    """0, 1, ..., count - 1; each is told on the standard error, where a long run shows its way."""
+    for i in range(count):
+        print(f"{i + 1} of {count}", end="\r", file=sys.stderr, flush=True)
+        yield i
+    print(file=sys.stderr)
 
 
 def print_row(*cells: object) -> None:
