@@ -18,7 +18,7 @@ PROBLEMS, TOLERANCE, SECONDS = 200, 1e-6, 120.0
 LOSSES = ("logistic", "squared", "cross_entropy")
 KINDS = ("duplicate", "antipodal", "coplanar", "zero", "near", "lengths")
 ROUNDING = 1e-9  # relative; the oracle's own numbers hold up to less
-WIDE = 1e-7  # an enclosure that is wider decides less, which is said
+WIDE = TOLERANCE  # an enclosure that is wider does not decide, which is said
 
 
 class Drawn(NamedTuple):
