@@ -1,11 +1,48 @@
-"""Times the work, not the launch: blocked on the whole output, sides interleaved, medians."""
+"""Times the work, not the launch: sides interleaved, medians. Names the machine, prints tables."""
 
+import os
+import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
+
+
+def machine() -> str:
+    """The processor, its cores and the versions, in one line for the head of a table."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    processor = names[0] if names else platform.processor() or platform.machine()
+    threads = os.environ.get("OPENBLAS_NUM_THREADS", "default")
+    return (
+        f"{processor}, {os.cpu_count()} cores, {platform.system()}; Python "
+        f"{platform.python_version()}, JAX {jax.__version__}, BLAS threads: {threads}"
+    )
+
+
+def counted(count: int) -> Iterator[int]:
+    """0, 1, ..., count - 1; each is told on the standard error, where a long run shows its way."""
+    for i in range(count):
+        print(f"{i + 1} of {count}", end="\r", file=sys.stderr, flush=True)
+        yield i
+    print(file=sys.stderr)
+
+
+def print_row(*cells: object) -> None:
+    """One row of a markdown table."""
+    print("|", " | ".join(str(cell) for cell in cells), "|", flush=True)
+
+
+def print_head(*names: str) -> None:
+    """The head of a markdown table, after an empty line."""
+    print()
+    print_row(*names)
+    print("|" + "---|" * len(names), flush=True)
 
 
 def interleaved(candidates: Mapping[str, Callable[[], Any]], repeats: int = 9) -> dict[str, float]:
