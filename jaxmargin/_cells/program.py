@@ -27,7 +27,7 @@ _BOUNDARY = 0.995  # share of the way to the boundary that a step may go
 
 
 class Fit(Protocol):
-    """The function R of the outputs, as the interior point sees it: see `_fits`."""
+    """The function R of the outputs, as the interior point sees it: see `fits`."""
 
     def value(self, outputs: np.ndarray) -> float:
         """R, without constraints."""

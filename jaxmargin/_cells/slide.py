@@ -1,7 +1,7 @@
 """Descent on all units of a two-layer relu network at once, by L-BFGS.
 
 It moves units across the walls of their cells as it goes, which no convex problem over fixed cells
-does, and stops where most of them lie on walls. So it is a good start for `_cell_rounds`. Everything
+does, and stops where most of them lie on walls. So it is a good start for `rounds`. Everything
 here is float64 NumPy.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy  # its parts load on first use
 
-from jaxmargin._cells import Units, units_at
+from jaxmargin._cells.units import Units, units_at
 
 _STEPS = 2000
 _SCALES = 10.0 ** np.arange(-24, 25)  # of the first units, of which the best is taken

@@ -2,7 +2,7 @@
 
 The problem is min R(f) + price sum_j |w_j| |u_j| over all two-layer relu networks
 f(x) = sum_j w_j relu(u_j . x). A round solves the convex problem of all units in given cells (see
-`_cells` and `_cone_program`). Then it adds cells: those behind the walls that a unit leans against,
+`units` and `program`). Then it adds cells: those behind the walls that a unit leans against,
 and those of directions u at which the dual r has |sum_i r_i relu(u . x_i)| > price. Walls are where
 most units of an optimum lie, and no descent on the units themselves comes to rest there.
 
@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmargin._ascent import climb
-from jaxmargin._cells import Units, across, distinct, inside, merged, together, units_at
-from jaxmargin._cone_program import Fit, Program, solve
+from jaxmargin._sphere.ascent import climb
+from jaxmargin._cells.units import Units, across, distinct, inside, merged, together, units_at
+from jaxmargin._cells.program import Fit, Program, solve
 
 _MOST_NEW = 60  # cells that a round adds for violating directions
 _FRESH = 200  # random directions from which a round climbs

@@ -1,4 +1,4 @@
-"""What outputs are to fit, as the interior point of `_cone_program` sees it.
+"""What outputs are to fit, as the interior point of `program` sees it.
 
 `SmoothFit` is a convex risk with two derivatives. `MarginFit` asks for margins of at least 1, and
 `EqualityFit` for given outputs; both cost nothing where they hold, and everything elsewhere.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxmargin._cone_program import reach
+from jaxmargin._cells.program import reach
 
 _PROXIMAL = 1e-8  # softness of an equality, in units of the problem
 
