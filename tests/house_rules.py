@@ -25,9 +25,12 @@ BELOW = {
     "lower_bound": {"ground", "networks", "data", "kernels"},
 }
 PACKAGES = [*list(BELOW)[1:], "experiments"]  # experiments may import all of them
-GROUND_FOLDERS = {"_cells", "_sphere"}  # private files of the ground, too many for the top of the house
+GROUND_FOLDERS = {
+    "_cells",
+    "_sphere",
+}  # private files of the ground, too many for the top of the house
 
-CORE = {"jax", "jaxlib", "jaxtyping", "numpy", "optax", "scipy"}
+CORE = {"jax", "jaxlib", "jaxtyping", "numpy", "optax", "scipy", "threadpoolctl"}
 EXPERIMENTS = CORE | {"click", "matplotlib", "pooch", "requests", "rich", "sklearn"}
 INSIDE_FUNCTIONS = {"data": {"pooch", "requests", "sklearn"}}
 SLOW = ("scipy.stats", "scipy.fft")  # `import jaxmargin` shall not pay for them

@@ -158,7 +158,10 @@ class _InteriorPoint:
             error = float(np.linalg.norm(rest, axis=1) @ length) + self.fit.residual(self.outputs)
             if total <= tol * value and error <= tol * value:
                 return self._solution(dual, value, step, converged=True)
-            primal, multipliers = self._step(dual, root, length)
+            try:
+                primal, multipliers = self._step(dual, root, length)
+            except np.linalg.LinAlgError:  # rounding leaves no more to be gained
+                break
             average = self._complementarity(np.linalg.norm(self.v, axis=1))[0] / count
             shorter = min(primal, multipliers)
             share = 0.02 if shorter > 0.9 else 0.1 if shorter > 0.5 else 0.4
@@ -207,9 +210,7 @@ class _InteriorPoint:
         blocks[:, :d, :d] += weighted.transpose(0, 2, 1) @ x
         return blocks
 
-    def _solution(
-        self, dual: np.ndarray, value: float, steps: int, *, converged: bool
-    ) -> Solution:
+    def _solution(self, dual: np.ndarray, value: float, steps: int, *, converged: bool) -> Solution:
         return Solution(self.v, self.outputs, dual, self.z, value, steps, converged)
 
 
@@ -245,7 +246,7 @@ def _inverse_factor(blocks: np.ndarray) -> np.ndarray:
 
 
 def times_root(root: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """rows (..., N) times F: a diagonal (N,), blocks (n, k, k) with N = n k, or a matrix (N, N)."""
+    """Rows (..., N) times F: a diagonal (N,), blocks (n, k, k) with N = n k, or a matrix (N, N)."""
     if root.ndim == 1:
         return rows * root
     if root.ndim == 2:

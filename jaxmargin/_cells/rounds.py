@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmargin._sphere.ascent import climb
-from jaxmargin._cells.units import Units, across, distinct, inside, merged, together, units_at
 from jaxmargin._cells.program import Fit, Program, solve
+from jaxmargin._cells.units import Units, across, distinct, inside, merged, together, units_at
+from jaxmargin._sphere.ascent import climb
 
 _MOST_NEW = 60  # cells that a round adds for violating directions
 _FRESH = 200  # random directions from which a round climbs
@@ -52,6 +52,7 @@ def rounds(
     *,
     bound: Callable[[np.ndarray, float], float],
     tol: float,
+    polish: Callable[[Units], Units] | None = None,
 ) -> Iterator[Round]:
     """Rounds without end, whose values never rise.
 
@@ -64,21 +65,24 @@ def rounds(
         start: units to begin with, at least one.
         bound: `bound(dual, ratio)`, a lower bound of the value of every network.
         tol: accuracy to aim at, relative to the value.
+        polish: a descent on all units together, for k > 1; None goes without.
     """
     rng = np.random.default_rng(0)
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     units = start
-    best = Round(start, np.inf, np.zeros((len(x), start.w.shape[1])), np.inf, -np.inf)
+    cost = price * float(start.length.sum())
+    value = fit.total(start.outputs(x).ravel(), cost)
+    best = Round(start, value, np.zeros((len(x), start.w.shape[1])), np.inf, -np.inf)
+    turning = start.w.shape[1] > 1
     while True:
-        units = inside(unit, distinct(units))
-        program = _program(x, unit, units, price)
-        begin = np.pad(units.v, ((0, 0), (0, program.columns.shape[1] - x.shape[1])))
-        found = solve(program, fit, begin, 0.1 * tol)
-        dual = found.dual.reshape(len(x), -1)
-        units = _of_rank_one(unit, units, found.v)
-        behind = across(units, _leaning(x, units, dual, found.multipliers, price))
-        units = merged(units)
-        value = fit.total(units.outputs(x).ravel(), price * float(units.length.sum()))
+        step = _solved(x, unit, fit, price, inside(unit, distinct(units)), 0.1 * tol, turning)
+        if turning and step.value >= best.value:
+            begin = inside(unit, distinct(units))
+            step = _solved(x, unit, fit, price, begin, 0.1 * tol, False)
+        units, value, dual, behind = step
+        if polish is not None and turning:
+            units = merged(polish(units if value < best.value else best.units))
+            value = fit.total(units.outputs(x).ravel(), price * float(units.length.sum()))
         if value < best.value:
             best = best._replace(units=units, value=value)
         starts = np.concatenate([units.v, x, -x, rng.normal(size=(_FRESH, x.shape[1]))])
@@ -94,6 +98,28 @@ def rounds(
         units = together(best.units, behind, _fresh(x, dual, new, best.units))
 
 
+class _Step(NamedTuple):
+    units: Units
+    value: float
+    dual: np.ndarray
+    behind: Units
+
+
+def _solved(
+    x: np.ndarray, unit: np.ndarray, fit: Fit, price: float, units: Units, tol: float, turning: bool
+) -> _Step:
+    """The solution over the units' cells, and the cells behind the walls that it leans against."""
+    program = _program(x, unit, units, price, turning=turning)
+    begin = np.pad(units.v, ((0, 0), (0, program.columns.shape[1] - x.shape[1])))
+    found = solve(program, fit, begin, tol)
+    dual = found.dual.reshape(len(x), -1)
+    units = _of_rank_one(unit, units, found.v)
+    behind = across(units, _leaning(x, units, dual, found.multipliers, price))
+    units = merged(units)
+    value = fit.total(units.outputs(x).ravel(), price * float(units.length.sum()))
+    return _Step(units, value, dual, behind)
+
+
 def _fresh(x: np.ndarray, dual: np.ndarray, directions: np.ndarray, units: Units) -> Units:
     """Units of no weight at the first of these directions, in cells that differ."""
     new = distinct(_opposing(x, dual, directions))
@@ -101,13 +127,17 @@ def _fresh(x: np.ndarray, dual: np.ndarray, directions: np.ndarray, units: Units
     return new._replace(v=1e-6 * np.mean(units.length) * new.v)
 
 
-def _program(x: np.ndarray, unit: np.ndarray, units: Units, price: float) -> Program:
-    """The convex problem of units in these cells; for k > 1 each w_j may turn as well."""
+def _program(
+    x: np.ndarray, unit: np.ndarray, units: Units, price: float, *, turning: bool
+) -> Program:
+    """The convex problem of units in these cells; each w_j may turn as well."""
     (m, n), k = units.active.shape, units.w.shape[1]
     columns = units.active[:, None, :] * x.T
     signs = np.where(units.active, 1.0, -1.0)
     if k == 1:
         columns *= units.w[:, :, None]
+    elif not turning:
+        columns = (columns[..., None] * units.w[:, None, None, :]).reshape(m, -1, n * k)
     else:
         columns = columns[..., None] * units.w[:, None, None, :]
         heights = np.maximum(_directions(units) @ x.T, 0)

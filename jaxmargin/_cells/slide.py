@@ -22,6 +22,8 @@ def slide(
     price: float,
     w: np.ndarray,
     u: np.ndarray,
+    *,
+    steps: int = _STEPS,
 ) -> Units:
     """The units after a descent on R + price sum_j (|w_j|^2 + |u_j|^2) / 2.
 
@@ -31,6 +33,7 @@ def slide(
         price: > 0.
         w: (m, k).
         u: (m, d), which is scaled together with w before the descent, to where it begins best.
+        steps: the most of L-BFGS.
     """
     (m, k), d = w.shape, u.shape[1]
 
@@ -58,6 +61,6 @@ def slide(
 
     found = scipy.optimize.minimize(
         scaled, flat, jac=True, method="L-BFGS-B",
-        options={"maxiter": _STEPS, "maxfun": 2 * _STEPS, "maxcor": 20, "ftol": 1e-12, "gtol": 1e-9},
+        options={"maxiter": steps, "maxfun": 2 * steps, "maxcor": 20, "ftol": 1e-12, "gtol": 1e-9},
     )  # fmt: skip
     return units_at(x, *split(scale * found.x))

@@ -83,7 +83,7 @@ def inside(x: np.ndarray, units: Units) -> Units:
 
 
 def _pushed(x: np.ndarray, signs: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """u pushed off the walls, by the shortest moves that give those too near their distance."""
+    """U pushed off the walls, by the shortest moves that give those too near their distance."""
     for _ in range(_PUSHES):
         heights = signs * (x @ u)
         near = np.flatnonzero(heights < _INSIDE / 2)

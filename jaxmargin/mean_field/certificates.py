@@ -159,13 +159,20 @@ def certify(
         starts = check_starts(jnp.asarray(starts), measure)
     with jax.enable_x64(True):
         problem, measure, starts = jax.tree.map(as_float64, (problem, measure, starts))
-        return _certificate(problem, measure, starts, num_directions, budget)
+        return certificate_at(problem, measure, None, starts, num_directions, budget)
 
 
-def _certificate(
-    problem: MeanField, measure: Measure, starts: Array | None, count: int, budget: float
+def certificate_at(
+    problem: MeanField,
+    measure: Measure,
+    dual: Array | None,
+    starts: Array | None,
+    count: int,
+    budget: float,
 ) -> Certificate:
-    energy, outputs, dual = _slope(problem, measure)
+    """The certificate with this dual point; None takes the slope of R at the outputs."""
+    energy, outputs, slope = _slope(problem, measure)
+    dual = slope if dual is None else jnp.asarray(dual)
     found = most_violating(problem, measure, dual, starts, count, budget)
     bound = _lower_bound(problem, outputs, dual, 1 / max(found.bound, _LEAST), energy)
     estimate = bound
@@ -198,7 +205,7 @@ def _slope(problem: MeanField, measure: Measure) -> tuple[Array, Array, Array]:
 
 
 def _lower_bound(
-    problem: MeanField, outputs: Array, dual: Array, most: float, energy: Array
+    problem: MeanField, outputs: Array, dual: Array, most: float, energy: Array | float
 ) -> float:
     """The largest -R*(s r) over s from 0 to `most`, less its rounding, and never above the energy.
 
@@ -215,6 +222,12 @@ def _lower_bound(
         points = np.linspace(*ends, _GRID)
     size = at * float(jnp.sum(jnp.abs(outputs * dual))) + abs(highest)
     return min(highest - _ROUNDING * size, float(energy))
+
+
+def lower_bound_of(problem: MeanField, dual: np.ndarray, ratio: float) -> float:
+    """The largest -R*(s r) over s <= 1 / ratio, for a dual point that satisfies the constraint there."""
+    dual = jnp.asarray(dual)
+    return _lower_bound(problem, jnp.zeros_like(dual), dual, 1 / ratio, np.inf)
 
 
 @jax.jit

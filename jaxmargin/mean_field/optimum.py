@@ -1,14 +1,20 @@
-"""From any measure to a certified optimum, by fully corrective column generation (section 3).
+"""From nothing, or from any measure, to a certified optimum over all measures (section 3).
 
-Over fixed unit particles the best masses solve a convex problem, min_{c >= 0} R(sum_j c_j Phi_j) +
-sum_j c_j V_j. Each round solves it, moves the remaining particles together with their masses down
-the energy, solves it again, and adds the particles that violate the dual constraint most. This is
-repeated until the duality gap is small, and is known as the sliding Frank-Wolfe algorithm.
+For two-layer relu networks, each round solves the convex problem of all units in given cells of
+activation patterns, and adds the cells that the dual asks for (`jaxmargin._cells`).
+
+For other features it is fully corrective column generation. Over fixed unit particles the best
+masses solve a convex problem, min_{c >= 0} R(sum_j c_j Phi_j) + sum_j c_j V_j. Each round solves
+it, moves the remaining particles together with their masses down the energy, solves it again, and
+adds the particles that violate the dual constraint most. This is known as the sliding Frank-Wolfe
+algorithm.
+
 Everything is computed in float64.
 """
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 import jax
@@ -24,10 +30,12 @@ from jaxmargin._checks import (
     require_positive,
 )
 from jaxmargin._nonnegative import nonnegative_fit
+from jaxmargin._threads import one_blas_thread
 from jaxmargin.errors import ConvergenceError
+from jaxmargin.mean_field._network_rounds import Reached, network_rounds
 from jaxmargin.mean_field._particles import check_measure
 from jaxmargin.mean_field._violation import check_starts, relu_network, require_risk
-from jaxmargin.mean_field.certificates import Certificate, certify
+from jaxmargin.mean_field.certificates import Certificate, certificate_at, certify
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField, energy
 from jaxmargin.mean_field.risks import BoundedRisk
@@ -44,16 +52,14 @@ class OptimumHistory(NamedTuple):
 
     Attributes:
         step: (s,) the round, from 1.
-        energy: (s,) energy of the measure after that round.
-        lower_bound: (s,) lower bound of the least energy, by the certificate of that measure; an
-            estimate of it where the neurons were not enumerated.
-        gap: (s,) energy - lower_bound.
+        energy: (s,) the least energy of a measure so far; it never rises.
+        estimated_gap: (s,) what that energy is above the best lower bound so far, if the highest
+            neurons that were found are the highest of all. It is no proof; the certificate is.
     """
 
     step: Int[np.ndarray, " s"]
     energy: Float[np.ndarray, " s"]
-    lower_bound: Float[np.ndarray, " s"]
-    gap: Float[np.ndarray, " s"]
+    estimated_gap: Float[np.ndarray, " s"]
 
 
 class Optimum(NamedTuple):
@@ -61,8 +67,7 @@ class Optimum(NamedTuple):
 
     Attributes:
         measure: unit particles with their masses.
-        certificate: `certify` of that measure, with 16 directions. Where it is not exact, its
-            `estimated_gap` is what the rounds make small, and not its gap.
+        certificate: `Certificate` of that measure. Its state says whether the gap is a proof.
         history: `OptimumHistory` of all rounds.
     """
 
@@ -76,11 +81,17 @@ def global_optimum(
     *,
     start: Measure | None = None,
     tol: float = 1e-6,
-    max_rounds: int = 100,
+    max_rounds: int = 200,
+    time_limit: float | None = None,
     starts: Float[Array, "p dim"] | None = None,
+    budget: float = 0.0,
     on_record: Callable[[int, OptimumHistory], None] | None = None,
 ) -> Optimum:
     """The optimum over all measures, with its certificate.
+
+    The rounds end when the estimated gap is within the tolerance and a search from other starts
+    confirms it. Where the certificate is "exact", that estimate is a proof. Where it is "proven",
+    its `gap` is one too, and may be larger than tol.
 
     Computes in float64, whatever the dtypes of the problem and of the start. Give the data of your
     own phi and loss by `jax.tree_util.Partial`, so that they are cast too. The result holds float64
@@ -91,10 +102,12 @@ def global_optimum(
         problem: `MeanField` whose loss has a method `conjugate`, convex with two derivatives.
         start: measure to begin with, particles (m, D) with masses (m,). Any will do, and one near
             the optimum saves rounds. Of more than 256 particles the heaviest 256 are taken. None
-            begins with the measure 0, which needs a problem of `two_layer_problem`.
-        tol: the gap to reach, relative to the energy.
+            begins from nothing, which needs a problem of `two_layer_problem`.
+        tol: the estimated gap to reach, relative to the energy.
         max_rounds: rounds after which to give up.
+        time_limit: seconds after which to give up, once the round that is running has ended.
         starts: (p, D) further particles to search from, as for `certify`.
+        budget: seconds of branch and bound for the certificate, as for `certify`.
         on_record: `on_record(step, record)`, called after each round with its number and an
             `OptimumHistory` of scalars.
 
@@ -102,12 +115,12 @@ def global_optimum(
         `Optimum(measure, certificate, history)`.
 
     Raises:
-        ValueError: shapes that do not fit, NaN, a negative mass, tol not positive, max_rounds < 1;
-            no start for a problem of your own.
+        ValueError: shapes that do not fit, NaN, a negative mass, tol or time_limit not positive, max_rounds
+            < 1, a negative budget; no start for a problem of your own.
         TypeError: floats of several dtypes; a loss without a method `conjugate`; max_rounds not an
             integer; on_record not a function; called under `jit`.
-        ConvergenceError: a gap above the tolerance after max_rounds. Its `result` is the `Optimum`
-            with the smallest gap so far and the history of all rounds.
+        ConvergenceError: a gap above the tolerance after max_rounds or time_limit. Its `result` is
+            the `Optimum` so far.
 
     Example:
         >>> from jaxmargin import two_layer_problem
@@ -116,7 +129,7 @@ def global_optimum(
         >>> round(float(found.energy), 3), bool(found.gap < 1e-6 * found.energy)
         (1.001, True)
         >>> history.step.tolist()
-        [1, 2]
+        [1]
 
     Reference:
         Wei, Lee, Liu, Ma (2019), section 3. Denoyelle, Duval, Peyré, Soubies (2020), "The sliding
@@ -124,16 +137,29 @@ def global_optimum(
     """
     require_positive("tol", tol)
     require_count("max_rounds", max_rounds)
+    require_positive("budget", budget, zero=True)
+    if time_limit is not None:
+        require_positive("time_limit", time_limit)
     require_risk(problem)
     if on_record is not None:
         require_callable("on_record", on_record, "(step, record)")
     require_concrete("global_optimum", problem, start, starts)
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), one_blas_thread():
         measure = check_measure(problem, _zero_measure(problem) if start is None else start)
         if starts is not None:
             starts = check_starts(jnp.asarray(starts), measure)
         problem, measure, starts = jax.tree.map(as_float64, (problem, measure, starts))
-        return _rounds(problem, measure, starts, tol, max_rounds, on_record)
+        method = network_rounds if relu_network(problem) else _sliding_rounds
+        deadline = time.monotonic() + (math.inf if time_limit is None else time_limit)
+        limits = _Limits(tol, max_rounds, deadline, budget)
+        return _run(problem, method(problem, measure, starts, tol), starts, limits, on_record)
+
+
+class _Limits(NamedTuple):
+    tol: float
+    max_rounds: int
+    deadline: float
+    budget: float
 
 
 def _zero_measure(problem: MeanField) -> Measure:
@@ -150,39 +176,61 @@ def _zero_measure(problem: MeanField) -> Measure:
     return Measure(jnp.zeros((1, x.shape[1] + outputs), x.dtype), jnp.zeros(1, x.dtype))
 
 
-def _rounds(
+def _run(
     problem: MeanField,
-    measure: Measure,
+    rounds: Generator[Reached, np.ndarray | None, None],
     starts: Array | None,
-    tol: float,
-    max_rounds: int,
+    limits: _Limits,
     on_record: Callable | None,
 ) -> Optimum:
-    atoms = _unit_atoms(problem, measure)
-    found: list[Optimum] = []  # each with its own record only
-    for step in range(1, max_rounds + 1):
-        atoms = _with_best_masses(problem, atoms)
-        atoms = _with_best_masses(problem, _slide(problem, atoms))
-        now = certify(problem, atoms.padded(), starts=starts, num_directions=_NEW)
-        bound = now.energy - now.estimated_gap
-        record = OptimumHistory(np.array(step), now.energy, bound, now.estimated_gap)
+    """Rounds until the gap is small and confirmed; particles that refute it join the next one."""
+    records: list[OptimumHistory] = []
+    refuting = None
+    while True:
+        measure, energy, gap, dual = rounds.send(refuting)
+        record = OptimumHistory(*(np.asarray(value) for value in (len(records) + 1, energy, gap)))
+        records.append(record)
         if on_record is not None:
-            on_record(step, record)
-        found.append(Optimum(_as_measure(atoms), now, record))
-        if now.estimated_gap <= tol * now.energy:
-            return found[-1]._replace(history=_history(found))
-        atoms = _extended(atoms, now.directions[now.violations > 1])
-    best = min(found, key=lambda one: np.nan_to_num(one.history.gap, nan=np.inf))
-    reached = best.history.gap / best.certificate.energy
-    raise ConvergenceError(
-        f"global_optimum stopped at a gap of {reached:.3g} of the energy after {max_rounds} rounds,"
-        f" above tol = {tol:g}: raise max_rounds or tol; the error's `result` has the best measure",
-        result=best._replace(history=_history(found)),
+            on_record(len(records), record)
+        last = len(records) == limits.max_rounds or time.monotonic() > limits.deadline
+        refuting = None
+        if last or gap <= limits.tol * energy:
+            found = certificate_at(problem, measure, dual, starts, _NEW, limits.budget)
+            result = Optimum(measure, found, jax.tree.map(lambda *of: np.stack(of), *records))
+            if found.estimated_gap <= limits.tol * found.energy:
+                return result
+            if last:
+                raise _unfinished(result, limits)
+            refuting = found.directions[found.violations > 1]
+
+
+def _unfinished(result: Optimum, limits: _Limits) -> ConvergenceError:
+    found = result.certificate
+    return ConvergenceError(
+        f"global_optimum stopped at an estimated gap of {found.estimated_gap / found.energy:.3g} of "
+        f"the energy after {len(result.history.step)} rounds, above tol = {limits.tol:g}: raise "
+        "max_rounds, time_limit or tol; the error's `result` has the best measure",
+        result=result,
     )
 
 
-def _history(found: list[Optimum]) -> OptimumHistory:
-    return jax.tree.map(lambda *records: np.stack(records), *(one.history for one in found))
+def _sliding_rounds(
+    problem: MeanField, measure: Measure, starts: Array | None, tol: float
+) -> Generator[Reached, np.ndarray | None, None]:
+    """Rounds for features of any kind."""
+    atoms = best = _unit_atoms(problem, measure)
+    lowest, lower = np.inf, -np.inf
+    while True:
+        atoms = _with_best_masses(problem, atoms)
+        atoms = _with_best_masses(problem, _slide(problem, atoms))
+        now = certify(problem, atoms.padded(), starts=starts, num_directions=_NEW)
+        lower = max(lower, float(now.energy - now.estimated_gap))
+        if now.energy < lowest:
+            lowest, best = float(now.energy), atoms
+        sent = yield Reached(_as_measure(best), lowest, lowest - lower, None)
+        atoms = _extended(best, now.directions[now.violations > 1])
+        if sent is not None:
+            atoms = _extended(atoms, sent)
 
 
 class _Atoms(NamedTuple):
@@ -209,32 +257,14 @@ def _as_measure(atoms: _Atoms) -> Measure:
 
 
 def _unit_atoms(problem: MeanField, measure: Measure) -> _Atoms:
-    """The heaviest particles, normalised: mass s at theta is mass s |theta|^2 at theta / |theta|.
-
-    A unit of a relu network is also balanced, |w| = |u|, which keeps its outputs and lowers its
-    norm.
-    """
+    """The heaviest particles, normalised: mass s at theta is mass s |theta|^2 at theta / |theta|."""
     theta, mass = np.asarray(measure.theta), np.asarray(measure.weights)
     order = np.argsort(-mass, kind="stable")[:_MOST]
     theta = theta[order]
     atoms = _Atoms(theta, mass[order])
-    network = relu_network(problem)
-    if network:
-        return _balanced(atoms.where(np.linalg.norm(theta, axis=1) > 0), d=network[0].shape[1])
     length = np.linalg.norm(theta, axis=1, keepdims=True)
     atoms = _Atoms(theta / np.where(length > 0, length, 1), atoms.mass)
     return atoms.where(atoms.mass > 0)
-
-
-def _balanced(atoms: _Atoms, *, d: int) -> _Atoms:
-    """Particles (w, u) scaled to |w| = |u| = 1 / sqrt(2), with masses that keep the outputs."""
-    theta = atoms.theta / np.linalg.norm(atoms.theta, axis=1, keepdims=True)
-    k = theta.shape[1] - d
-    w, u = (np.linalg.norm(part, axis=1) for part in (theta[:, :k], theta[:, k:]))
-    scale = np.where(np.arange(theta.shape[1]) < k, np.c_[w], np.c_[u]) * np.sqrt(2)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        balanced = theta / scale
-    return _Atoms(balanced, 2 * w * u * atoms.mass).where((w > 0) & (u > 0))
 
 
 @jax.jit

@@ -1,0 +1,159 @@
+"""Rounds towards the optimum of a two-layer relu network, over cells of activation patterns.
+
+This joins a mean-field problem to `jaxmargin._cells`. The samples are scaled to length at most 1,
+and samples of zeros, where every network is 0, are left out.
+"""
+
+from collections.abc import Callable, Generator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from jaxmargin._cells.fits import SmoothFit
+from jaxmargin._cells.rounds import rounds
+from jaxmargin._cells.slide import slide
+from jaxmargin._cells.units import Units
+from jaxmargin._sphere.ascent import climb
+from jaxmargin.mean_field.certificates import certificate_at, lower_bound_of
+from jaxmargin.mean_field.measure import Measure
+from jaxmargin.mean_field.problem import MeanField
+
+_FIRST = 32  # units that a descent from nothing begins with, and as many in random directions
+_LIGHTER = 0.1
+_POLISH = 200  # steps of the descents between rounds
+_MOST = 256  # units of a given measure to begin with, the heaviest
+
+
+class Reached(NamedTuple):
+    """What a round reached: the best measure so far, its energy, and its estimated gap.
+
+    The dual is the point behind the gap, or None for the slope of R at the measure.
+    """
+
+    measure: Measure
+    energy: float
+    gap: float
+    dual: np.ndarray | None
+
+
+def network_rounds(
+    problem: MeanField, measure: Measure, starts: Array | None, tol: float
+) -> Generator[Reached, np.ndarray | None, None]:
+    """Rounds for a two-layer relu network under SquaredNorm; particles sent are given cells."""
+    x, lam = np.asarray(problem.phi.x), float(problem.potential.lam)
+    shape = jax.eval_shape(problem.phi, measure.theta[0]).shape
+    nothing = Measure(np.zeros((1, measure.theta.shape[1])), np.zeros(1))
+    found = certificate_at(problem, nothing, None, starts, 1, 0.0)
+    while found.violations[0] <= 1:
+        yield Reached(nothing, float(found.energy), float(found.estimated_gap), None)
+    rows = np.any(x != 0, axis=1)
+    scale = float(np.linalg.norm(x / np.abs(x).max(), axis=1).max() * np.abs(x).max())
+    scaled, price = x[rows] / scale, 2 * lam / scale
+    fit, risk = _fit(problem, shape, rows)
+    k = int(np.prod(shape[1:]))
+    if np.any(np.asarray(measure.weights) > 0):
+        first = _given_units(k, measure, scale)
+    else:
+        first = _first_units(scaled, fit.slope(np.zeros(len(scaled) * k)).reshape(-1, k))
+    start = slide(scaled, risk, price, *first)
+
+    def bound(dual: np.ndarray, ratio: float) -> float:
+        return lower_bound_of(problem, _spread(dual, rows, shape), max(ratio, 1e-300))
+
+    def polish(units: Units) -> Units:
+        root = np.sqrt(units.length)[:, None]
+        return slide(scaled, risk, price, root * units.w, units.v / root, steps=_POLISH)
+
+    search = rounds(scaled, fit, price, start, bound=bound, tol=tol, polish=polish)
+    directions = None
+    while True:
+        now = search.send(directions)
+        reached = _measure(now.units, scale), now.value, now.value - now.bound
+        sent = yield Reached(*reached, _spread(now.dual, rows, shape))
+        directions = None if sent is None else sent[:, -x.shape[1] :]
+
+
+def _spread(dual: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The dual on all samples, 0 on those of zeros."""
+    full = np.zeros((len(rows), dual.shape[1]))
+    full[rows] = dual
+    return full.reshape(shape)
+
+
+def _measure(units: Units, scale: float) -> Measure:
+    """Unit particles (w, u) / sqrt(2) of the units on samples before their scaling."""
+    length = units.length
+    theta = np.concatenate([units.w, units.v / length[:, None]], axis=1) / np.sqrt(2)
+    return Measure(theta, 2 * length / scale)
+
+
+def _given_units(k: int, measure: Measure, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """W (m, k) and u (m, d) of the measure's heaviest units."""
+    weights = np.asarray(measure.weights)
+    heaviest = np.argsort(-weights, kind="stable")[:_MOST]
+    heaviest = heaviest[weights[heaviest] > 0]
+    theta = np.asarray(measure.theta)[heaviest]
+    units = theta * np.sqrt(np.asarray(measure.mass)[heaviest] * scale)[:, None]
+    return units[:, :k], units[:, k:]
+
+
+def _first_units(x: np.ndarray, dual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """W (m, k) and u (m, d) of units that lower R, from its slope (n, k) where all outputs are 0.
+
+    Half of them are where R falls fastest, and half in random directions with less weight.
+    """
+    random = np.random.default_rng(0).normal(size=(_FIRST, x.shape[1]))
+    random /= np.linalg.norm(random, axis=1, keepdims=True)
+    u = np.concatenate([climb(x, dual, random)[1], random])
+    w = -(np.maximum(u @ x.T, 0) @ dual)
+    w /= np.maximum(np.linalg.norm(w, axis=1, keepdims=True), np.finfo(float).tiny)
+    weight = np.repeat([1.0, _LIGHTER], _FIRST)[:, None]
+    return weight * w, weight * u
+
+
+def _fit(
+    problem: MeanField, shape: tuple[int, ...], rows: np.ndarray
+) -> tuple[SmoothFit, Callable]:
+    """R of the flat outputs on the given rows; the outputs on the others are 0."""
+    full = np.zeros(shape)
+
+    def outputs(flat: np.ndarray) -> np.ndarray:
+        full[rows] = flat.reshape(-1, *shape[1:])
+        return full.copy()
+
+    def value(flat: np.ndarray) -> float:
+        return float(_value_and_slope(problem, outputs(flat))[0])
+
+    def slope(flat: np.ndarray) -> np.ndarray:
+        return np.asarray(_value_and_slope(problem, outputs(flat))[1])[rows].ravel()
+
+    def both(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = _value_and_slope(problem, outputs(flat))
+        return float(value), np.asarray(slope)[rows].ravel()
+
+    def curvature(flat: np.ndarray) -> np.ndarray:
+        return _sparse(np.asarray(_curvature(problem, outputs(flat))), rows, shape)
+
+    return SmoothFit(value, slope, curvature), both
+
+
+@jax.jit
+def _value_and_slope(problem: MeanField, outputs: Array) -> tuple[Array, Array]:
+    return jax.value_and_grad(problem.loss)(outputs)
+
+
+@jax.jit
+def _curvature(problem: MeanField, outputs: Array) -> Array:
+    return jax.hessian(problem.loss)(outputs)
+
+
+def _sparse(hessian: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The Hessian on the rows: its diagonal or its blocks (n, k, k), where there is no more."""
+    n, k = int(rows.sum()), int(np.prod(shape[1:]))
+    table = hessian.reshape(len(rows), k, len(rows), k)[rows][:, :, rows]
+    blocks = np.einsum("iaib->iab", table)
+    if np.count_nonzero(table) > np.count_nonzero(blocks):
+        return table.reshape(n * k, n * k)
+    return blocks.ravel() if k == 1 else blocks
