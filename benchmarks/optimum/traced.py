@@ -54,7 +54,7 @@ def traced(problem: jm.MeanField, **settings: Any) -> Traced:
     began = time.perf_counter()
 
     def keep(_: int, record: Any) -> None:
-        gap = getattr(record, "estimated_gap", record.gap)
+        gap = record.estimated_gap
         relative = float(gap) / max(float(record.energy), 1e-300)
         records.append((time.perf_counter() - began, float(record.energy), relative))
 

@@ -23,6 +23,7 @@ import scipy  # its parts load on first use
 
 _STEPS = 100  # of Newton's method
 _JITTERS = (1e-15, 1e-13, 1e-11, 1e-8, 1e-4)  # added to Hessians of diagonal 1
+_PATIENCE = 25  # steps without a gain
 _BOUNDARY = 0.995  # share of the way to the boundary that a step may go
 
 
@@ -146,27 +147,36 @@ class _InteriorPoint:
         fit.start(self.outputs, value, self.mu)
 
     def run(self, tol: float) -> Solution:
-        """Steps until the tolerance is reached, or no more is gained."""
+        """Steps until the tolerance is reached, or no more is gained; the best of them."""
+        least, best, since = np.inf, None, 0
         for step in range(1, _STEPS + 1):
             length = np.linalg.norm(self.v, axis=1)
-            cost = float(self.program.price @ length)
-            value = self.fit.value(self.outputs) + cost
+            value = self.fit.value(self.outputs) + float(self.program.price @ length)
             dual, root = self.fit.model(self.outputs, self.mu)
-            rest = self.program.pull(dual) + self.program.price[:, None] * self.q
-            rest -= self.program.lift(self.z, self.v.shape[1])
             total, count = self._complementarity(length)
-            error = float(np.linalg.norm(rest, axis=1) @ length) + self.fit.residual(self.outputs)
-            if total <= tol * value and error <= tol * value:
-                return self._solution(dual, value, step, converged=True)
+            error = max(total, self._error(dual, length))
+            if best is None or error < least:
+                least, since = error, 0
+                best = Solution(self.v, self.outputs, dual, self.z, value, step, False)
+            if error <= tol * value:
+                return best._replace(converged=True)
+            since += 1
+            if since == _PATIENCE:
+                break
             try:
-                primal, multipliers = self._step(dual, root, length)
+                shorter = self._step(dual, root, length)
             except np.linalg.LinAlgError:  # rounding leaves no more to be gained
                 break
             average = self._complementarity(np.linalg.norm(self.v, axis=1))[0] / count
-            shorter = min(primal, multipliers)
             share = 0.02 if shorter > 0.9 else 0.1 if shorter > 0.5 else 0.4
             self.mu = max(share * average, 0.1 * tol * abs(value) / count)
-        return self._solution(dual, value, step, converged=False)
+        return best
+
+    def _error(self, dual: np.ndarray, length: np.ndarray) -> float:
+        """What the point misses of stationarity, and the outputs of what R asks."""
+        rest = self.program.pull(dual) + self.program.price[:, None] * self.q
+        rest -= self.program.lift(self.z, self.v.shape[1])
+        return float(np.linalg.norm(rest, axis=1) @ length) + self.fit.residual(self.outputs)
 
     def _complementarity(self, length: np.ndarray) -> tuple[float, int]:
         total, count = self.fit.complementarity()
@@ -174,7 +184,7 @@ class _InteriorPoint:
         total += float(self.program.price @ (length - np.sum(self.q * self.v, axis=1)))
         return total, count + self.slack.size + len(self.v)
 
-    def _step(self, dual: np.ndarray, root: np.ndarray, length: np.ndarray) -> tuple[float, float]:
+    def _step(self, dual: np.ndarray, root: np.ndarray, length: np.ndarray) -> float:
         program, v, q, mu = self.program, self.v, self.q, self.mu
         c = mu / program.price
         hypotenuse = np.hypot(c, length)
@@ -185,6 +195,8 @@ class _InteriorPoint:
         dv = newton(program.lift(target, v.shape[1]) - plain)
         ds = program.slacks(dv)
         dz = target - self.z - self.z / self.slack * ds
+        if not (np.all(np.isfinite(dv)) and np.all(np.isfinite(dz))):
+            raise np.linalg.LinAlgError("the step is not finite")
         along = np.sum(v * dv, axis=1) / hypotenuse
         dq = (dv - q * along[:, None] + v) / t[:, None] - q
         change = program.outputs(dv)
@@ -197,7 +209,7 @@ class _InteriorPoint:
         self.z = self.z + turn * dz
         self.q = q + turn * dq
         self.fit.advance(change, primal, turn)
-        return primal, turn
+        return min(primal, turn)
 
     def _hessian(self, hypotenuse: np.ndarray, t: np.ndarray) -> np.ndarray:
         """The blocks (m, p, p) of the constraints and of the lengths."""
@@ -209,9 +221,6 @@ class _InteriorPoint:
         weighted = (self.z / self.slack)[:, :, None] * x
         blocks[:, :d, :d] += weighted.transpose(0, 2, 1) @ x
         return blocks
-
-    def _solution(self, dual: np.ndarray, value: float, steps: int, *, converged: bool) -> Solution:
-        return Solution(self.v, self.outputs, dual, self.z, value, steps, converged)
 
 
 class _Newton:

@@ -23,6 +23,7 @@ from jaxmargin._cells.units import Units, across, distinct, inside, merged, toge
 from jaxmargin._sphere.ascent import climb
 
 _MOST_NEW = 60  # cells that a round adds for violating directions
+_SHARE = 1e-3  # of the value, that the units of no weight cost together at the start
 _FRESH = 200  # random directions from which a round climbs
 
 
@@ -75,9 +76,10 @@ def rounds(
     best = Round(start, value, np.zeros((len(x), start.w.shape[1])), np.inf, -np.inf)
     turning = start.w.shape[1] > 1
     while True:
-        step = _solved(x, unit, fit, price, inside(unit, distinct(units)), 0.1 * tol, turning)
+        units = distinct(units)
+        begin = inside(unit, units, _SHARE * best.value / (price * max(len(units.v), 1)))
+        step = _solved(x, unit, fit, price, begin, 0.1 * tol, turning)
         if turning and step.value >= best.value:
-            begin = inside(unit, distinct(units))
             step = _solved(x, unit, fit, price, begin, 0.1 * tol, False)
         units, value, dual, behind = step
         if polish is not None and turning:

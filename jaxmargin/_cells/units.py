@@ -65,12 +65,13 @@ def distinct(units: Units) -> Units:
     return units.where(np.sort(np.asarray(first, int)))
 
 
-def inside(x: np.ndarray, units: Units) -> Units:
+def inside(x: np.ndarray, units: Units, least: float) -> Units:
     """The units moved strictly inside of their cells; those are dropped that find no way in.
 
     Args:
         x: (n, d) unit rows.
-        units: the units. A short one is given 1e-3 of the mean length.
+        units: the units.
+        least: the length that shorter units are given.
     """
     directions = units.v / units.length[:, None]
     signs = np.where(units.active, 1.0, -1.0)
@@ -78,8 +79,8 @@ def inside(x: np.ndarray, units: Units) -> Units:
         directions[j] = _pushed(x, signs[j], directions[j])
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     found = np.min(signs * (directions @ x.T), axis=1, initial=1) > _STRICTLY
-    length = np.maximum(units.length, 1e-3 * np.mean(units.length)) if len(units.v) else 0
-    return units._replace(v=np.reshape(length, (-1, 1)) * directions).where(found)
+    length = np.maximum(units.length, least)[:, None]
+    return units._replace(v=length * directions).where(found)
 
 
 def _pushed(x: np.ndarray, signs: np.ndarray, u: np.ndarray) -> np.ndarray:

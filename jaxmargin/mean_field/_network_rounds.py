@@ -59,8 +59,16 @@ def network_rounds(
         first = _first_units(scaled, fit.slope(np.zeros(len(scaled) * k)).reshape(-1, k))
     start = slide(scaled, risk, price, *first)
 
+    resting = np.asarray(_value_and_slope(problem, np.zeros(shape))[1])
+
+    def spread(dual: np.ndarray) -> np.ndarray:
+        """The dual on all samples; on those of zeros, the slope of R at their outputs."""
+        full = resting.copy()
+        full[rows] = dual.reshape(-1, *shape[1:])
+        return full
+
     def bound(dual: np.ndarray, ratio: float) -> float:
-        return lower_bound_of(problem, _spread(dual, rows, shape), max(ratio, 1e-300))
+        return lower_bound_of(problem, spread(dual), max(ratio, 1e-300))
 
     def polish(units: Units) -> Units:
         root = np.sqrt(units.length)[:, None]
@@ -71,15 +79,8 @@ def network_rounds(
     while True:
         now = search.send(directions)
         reached = _measure(now.units, scale), now.value, now.value - now.bound
-        sent = yield Reached(*reached, _spread(now.dual, rows, shape))
+        sent = yield Reached(*reached, spread(now.dual))
         directions = None if sent is None else sent[:, -x.shape[1] :]
-
-
-def _spread(dual: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The dual on all samples, 0 on those of zeros."""
-    full = np.zeros((len(rows), dual.shape[1]))
-    full[rows] = dual
-    return full.reshape(shape)
 
 
 def _measure(units: Units, scale: float) -> Measure:
