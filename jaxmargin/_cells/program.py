@@ -16,7 +16,8 @@ reduced to one for each vector and one for the outputs.
 Everything here is float64 NumPy.
 """
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import scipy  # its parts load on first use
@@ -24,43 +25,31 @@ import scipy  # its parts load on first use
 _STEPS = 100  # of Newton's method
 _JITTERS = (1e-15, 1e-13, 1e-11, 1e-8, 1e-4)  # added to Hessians of diagonal 1
 _PATIENCE = 25  # steps without a gain
+_HALVINGS = 30
 _BOUNDARY = 0.995  # share of the way to the boundary that a step may go
 
 
-class Fit(Protocol):
-    """The function R of the outputs, as the interior point sees it: see `fits`."""
+class Risk(NamedTuple):
+    """A convex function R of the flat outputs (N,).
 
-    def value(self, outputs: np.ndarray) -> float:
-        """R, without constraints."""
-        ...
+    Attributes:
+        value: `value(outputs) -> R`.
+        slope: `slope(outputs) -> (N,)`, its gradient.
+        curvature: `curvature(outputs)`, its Hessian: a diagonal (N,), blocks (n, k, k) with
+            N = n k, or a matrix (N, N).
+    """
 
-    def start(self, outputs: np.ndarray, value: float, mu: float) -> None:
-        """Begin at these outputs, where the whole problem has this value."""
-        ...
+    value: Callable[[np.ndarray], float]
+    slope: Callable[[np.ndarray], np.ndarray]
+    curvature: Callable[[np.ndarray], np.ndarray]
 
-    def model(self, outputs: np.ndarray, mu: float) -> tuple[np.ndarray, np.ndarray]:
-        """(g, F) such that the dual after a change da of the outputs is g + F F^T da."""
-        ...
-
-    def reach(self, change: np.ndarray) -> tuple[float, float]:
-        """How far the outputs and the dual may go along the change."""
-        ...
-
-    def advance(self, change: np.ndarray, primal: float, dual: float) -> None:
-        """Go these shares of the way."""
-        ...
-
-    def complementarity(self) -> tuple[float, int]:
-        """The sum of s z over the constraints of R, and their number."""
-        ...
-
-    def residual(self, outputs: np.ndarray) -> float:
-        """What the outputs miss of the constraints of R, at the price of these."""
-        ...
-
-    def total(self, outputs: np.ndarray, cost: float) -> float:
-        """The value of a network with these outputs and this cost, made to satisfy R."""
-        ...
+    def root(self, outputs: np.ndarray) -> np.ndarray:
+        """F with F F^T the Hessian, in the same form."""
+        hessian = self.curvature(outputs)
+        if hessian.ndim == 1:
+            return np.sqrt(np.maximum(hessian, 0))
+        values, vectors = np.linalg.eigh(hessian)
+        return vectors * np.sqrt(np.maximum(values, 0))[..., None, :]
 
 
 class Program(NamedTuple):
@@ -103,7 +92,7 @@ class Solution(NamedTuple):
     Attributes:
         v: (m, p).
         outputs: (N,).
-        dual: (N,) the slope of R there, or its multipliers.
+        dual: (N,) the slope of R there.
         multipliers: (m, n) of the constraints.
         value: R + sum_j price_j |v_j|.
         steps: how many it took.
@@ -119,40 +108,40 @@ class Solution(NamedTuple):
     converged: bool
 
 
-def solve(program: Program, fit: Fit, start: np.ndarray, tol: float) -> Solution:
+def solve(program: Program, risk: Risk, start: np.ndarray, tol: float) -> Solution:
     """Solve the problem from vectors (m, p) strictly inside of their cones.
 
     Args:
         program: the data.
-        fit: R.
+        risk: R.
         start: (m, p).
         tol: the sum of all products s z at which to stop, relative to the value.
     """
-    return _InteriorPoint(program, fit, start).run(tol)
+    with np.errstate(all="ignore"):  # steps that diverge are seen and dropped
+        return _InteriorPoint(program, risk, start).run(tol)
 
 
 class _InteriorPoint:
     """The iterates: v with slacks, multipliers z and dual vectors q of the lengths."""
 
-    def __init__(self, program: Program, fit: Fit, start: np.ndarray):
-        self.program, self.fit, self.v = program, fit, start
+    def __init__(self, program: Program, risk: Risk, start: np.ndarray):
+        self.program, self.risk, self.v = program, risk, start
         self.slack = program.slacks(start)
         self.outputs = program.outputs(start)
         length = np.linalg.norm(start, axis=1)
-        value = fit.value(self.outputs) + float(program.price @ length)
+        value = risk.value(self.outputs) + float(program.price @ length)
         self.mu = 0.1 * value / (self.slack.size + len(start))
         self.z = self.mu / self.slack
         c = self.mu / program.price
         self.q = start / (c + np.hypot(c, length))[:, None]
-        fit.start(self.outputs, value, self.mu)
 
     def run(self, tol: float) -> Solution:
         """Steps until the tolerance is reached, or no more is gained; the best of them."""
         least, best, since = np.inf, None, 0
         for step in range(1, _STEPS + 1):
             length = np.linalg.norm(self.v, axis=1)
-            value = self.fit.value(self.outputs) + float(self.program.price @ length)
-            dual, root = self.fit.model(self.outputs, self.mu)
+            value = self.risk.value(self.outputs) + float(self.program.price @ length)
+            dual = self.risk.slope(self.outputs)
             total, count = self._complementarity(length)
             error = max(total, self._error(dual, length))
             if best is None or error < least:
@@ -164,7 +153,7 @@ class _InteriorPoint:
             if since == _PATIENCE:
                 break
             try:
-                shorter = self._step(dual, root, length)
+                shorter = self._step(dual, length)
             except np.linalg.LinAlgError:  # rounding leaves no more to be gained
                 break
             average = self._complementarity(np.linalg.norm(self.v, axis=1))[0] / count
@@ -173,23 +162,22 @@ class _InteriorPoint:
         return best
 
     def _error(self, dual: np.ndarray, length: np.ndarray) -> float:
-        """What the point misses of stationarity, and the outputs of what R asks."""
+        """What the point misses of stationarity, at its own lengths."""
         rest = self.program.pull(dual) + self.program.price[:, None] * self.q
         rest -= self.program.lift(self.z, self.v.shape[1])
-        return float(np.linalg.norm(rest, axis=1) @ length) + self.fit.residual(self.outputs)
+        return float(np.linalg.norm(rest, axis=1) @ length)
 
     def _complementarity(self, length: np.ndarray) -> tuple[float, int]:
-        total, count = self.fit.complementarity()
-        total += float(np.sum(self.slack * self.z))
+        total = float(np.sum(self.slack * self.z))
         total += float(self.program.price @ (length - np.sum(self.q * self.v, axis=1)))
-        return total, count + self.slack.size + len(self.v)
+        return total, self.slack.size + len(self.v)
 
-    def _step(self, dual: np.ndarray, root: np.ndarray, length: np.ndarray) -> float:
+    def _step(self, dual: np.ndarray, length: np.ndarray) -> float:
         program, v, q, mu = self.program, self.v, self.q, self.mu
         c = mu / program.price
         hypotenuse = np.hypot(c, length)
         t = c + hypotenuse
-        newton = _Newton(program, root, self._hessian(hypotenuse, t))
+        newton = _Newton(program, self.risk.root(self.outputs), self._hessian(hypotenuse, t))
         plain = program.pull(dual) + (program.price / t)[:, None] * v
         target = mu / self.slack
         dv = newton(program.lift(target, v.shape[1]) - plain)
@@ -200,16 +188,24 @@ class _InteriorPoint:
         along = np.sum(v * dv, axis=1) / hypotenuse
         dq = (dv - q * along[:, None] + v) / t[:, None] - q
         change = program.outputs(dv)
-        most, most_dual = self.fit.reach(change)
-        primal = min(1.0, _BOUNDARY * min(most, reach(self.slack, ds)))
-        turn = min(1.0, _BOUNDARY * min(most_dual, reach(self.z, dz), _to_sphere(q, dq)))
+        primal = min(1.0, _BOUNDARY * _reach(self.slack, ds))
+        primal = self._tamed(primal, change, length)
+        turn = min(1.0, _BOUNDARY * min(_reach(self.z, dz), _to_sphere(q, dq)))
         self.v = v + primal * dv
         self.slack = np.maximum(program.slacks(self.v), 1e-300)
         self.outputs = program.outputs(self.v)
         self.z = self.z + turn * dz
         self.q = q + turn * dq
-        self.fit.advance(change, primal, turn)
         return min(primal, turn)
+
+    def _tamed(self, primal: float, change: np.ndarray, length: np.ndarray) -> float:
+        """A length at which R does not jump, as it may where it is far from quadratic."""
+        most = 2 * (self.risk.value(self.outputs) + float(self.program.price @ length))
+        for _ in range(_HALVINGS):
+            if self.risk.value(self.outputs + primal * change) <= most:
+                break
+            primal /= 2
+        return primal
 
     def _hessian(self, hypotenuse: np.ndarray, t: np.ndarray) -> np.ndarray:
         """The blocks (m, p, p) of the constraints and of the lengths."""
@@ -229,7 +225,7 @@ class _Newton:
     def __init__(self, program: Program, root: np.ndarray, blocks: np.ndarray):
         m, p = blocks.shape[:2]
         self.inverse = _inverse_factor(blocks)
-        self.wide = times_root(root, self.inverse @ program.columns).reshape(m * p, -1)
+        self.wide = _times_root(root, self.inverse @ program.columns).reshape(m * p, -1)
         system = scipy.linalg.blas.dsyrk(1.0, self.wide.T)  # the upper triangle of A^T A
         system[np.diag_indices(len(system))] += 1
         self.factor = scipy.linalg.cho_factor(system, overwrite_a=True, check_finite=False)
@@ -254,7 +250,7 @@ def _inverse_factor(blocks: np.ndarray) -> np.ndarray:
     raise np.linalg.LinAlgError("the Hessian of a block is far from positive definite")
 
 
-def times_root(root: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _times_root(root: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Rows (..., N) times F: a diagonal (N,), blocks (n, k, k) with N = n k, or a matrix (N, N)."""
     if root.ndim == 1:
         return rows * root
@@ -264,7 +260,7 @@ def times_root(root: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.einsum("...nk,nkl->...nl", split, root).reshape(rows.shape)
 
 
-def reach(point: np.ndarray, step: np.ndarray) -> float:
+def _reach(point: np.ndarray, step: np.ndarray) -> float:
     """The length at which point + length * step has its first 0."""
     down = step < 0
     return float(np.min(-point[down] / step[down], initial=np.inf))

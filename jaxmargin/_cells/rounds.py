@@ -6,9 +6,9 @@ f(x) = sum_j w_j relu(u_j . x). A round solves the convex problem of all units i
 and those of directions u at which the dual r has |sum_i r_i relu(u . x_i)| > price. Walls are where
 most units of an optimum lie, and no descent on the units themselves comes to rest there.
 
-For k > 1 outputs, a step turns w_j too: to v_j relu-linear in its cell it adds the
-change u_j (T_j z_j)^T of w_j within its tangent space. The length of (v_j, z_j) is the cost to first
-order, and each unit is made of rank one again afterwards.
+For k > 1 outputs, w_j turns too. Beside v_j w_j^T a unit is given u_j (T_j z_j)^T, where T_j spans
+the directions across w_j. The length of (v_j, z_j) is the cost to first order. Afterwards each unit
+is made of rank one again, and all units descend together.
 
 Everything here is float64 NumPy.
 """
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmargin._cells.program import Fit, Program, solve
+from jaxmargin._cells.program import Program, Risk, solve
 from jaxmargin._cells.units import Units, across, distinct, inside, merged, together, units_at
 from jaxmargin._sphere.ascent import climb
 
@@ -33,7 +33,7 @@ class Round(NamedTuple):
     Attributes:
         units: the network.
         value: R + price sum_j |v_j| of these units.
-        dual: (n, k) the slope of R, or the multipliers of what it asks, of the best bound so far.
+        dual: (n, k) the slope of R behind the best bound so far.
         ratio: the largest |sum_i dual_i relu(u . x_i)| / price that was found for it.
         bound: a lower bound of the value if no unit has a larger ratio.
     """
@@ -47,7 +47,7 @@ class Round(NamedTuple):
 
 def rounds(
     x: np.ndarray,
-    fit: Fit,
+    risk: Risk,
     price: float,
     start: Units,
     *,
@@ -61,7 +61,7 @@ def rounds(
 
     Args:
         x: (n, d), no row 0.
-        fit: R.
+        risk: R.
         price: > 0.
         start: units to begin with, at least one.
         bound: `bound(dual, ratio)`, a lower bound of the value of every network.
@@ -71,20 +71,20 @@ def rounds(
     rng = np.random.default_rng(0)
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     units = start
-    cost = price * float(start.length.sum())
-    value = fit.total(start.outputs(x).ravel(), cost)
-    best = Round(start, value, np.zeros((len(x), start.w.shape[1])), np.inf, -np.inf)
+    best = Round(
+        start, _value(x, risk, price, start), np.zeros((len(x), start.w.shape[1])), np.inf, -np.inf
+    )
     turning = start.w.shape[1] > 1
     while True:
         units = distinct(units)
         begin = inside(unit, units, _SHARE * best.value / (price * max(len(units.v), 1)))
-        step = _solved(x, unit, fit, price, begin, 0.1 * tol, turning)
+        step = _solved(x, unit, risk, price, begin, 0.1 * tol, turning)
         if turning and step.value >= best.value:
-            step = _solved(x, unit, fit, price, begin, 0.1 * tol, False)
+            step = _solved(x, unit, risk, price, begin, 0.1 * tol, False)
         units, value, dual, behind = step
         if polish is not None and turning:
             units = merged(polish(units if value < best.value else best.units))
-            value = fit.total(units.outputs(x).ravel(), price * float(units.length.sum()))
+            value = _value(x, risk, price, units)
         if value < best.value:
             best = best._replace(units=units, value=value)
         starts = np.concatenate([units.v, x, -x, rng.normal(size=(_FRESH, x.shape[1]))])
@@ -108,18 +108,28 @@ class _Step(NamedTuple):
 
 
 def _solved(
-    x: np.ndarray, unit: np.ndarray, fit: Fit, price: float, units: Units, tol: float, turning: bool
+    x: np.ndarray,
+    unit: np.ndarray,
+    risk: Risk,
+    price: float,
+    units: Units,
+    tol: float,
+    turning: bool,
 ) -> _Step:
     """The solution over the units' cells, and the cells behind the walls that it leans against."""
     program = _program(x, unit, units, price, turning=turning)
     begin = np.pad(units.v, ((0, 0), (0, program.columns.shape[1] - x.shape[1])))
-    found = solve(program, fit, begin, tol)
+    found = solve(program, risk, begin, tol)
     dual = found.dual.reshape(len(x), -1)
     units = _of_rank_one(unit, units, found.v)
     behind = across(units, _leaning(x, units, dual, found.multipliers, price))
     units = merged(units)
-    value = fit.total(units.outputs(x).ravel(), price * float(units.length.sum()))
-    return _Step(units, value, dual, behind)
+    return _Step(units, _value(x, risk, price, units), dual, behind)
+
+
+def _value(x: np.ndarray, risk: Risk, price: float, units: Units) -> float:
+    """R + price sum_j |v_j| of the network, whatever the cells are."""
+    return risk.value(units.outputs(x).ravel()) + price * float(units.length.sum())
 
 
 def _fresh(x: np.ndarray, dual: np.ndarray, directions: np.ndarray, units: Units) -> Units:

@@ -11,12 +11,13 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from jaxmargin._cells.fits import SmoothFit
+from jaxmargin._cells.program import Risk
 from jaxmargin._cells.rounds import rounds
 from jaxmargin._cells.slide import slide
 from jaxmargin._cells.units import Units
 from jaxmargin._sphere.ascent import climb
-from jaxmargin.mean_field.certificates import certificate_at, lower_bound_of
+from jaxmargin.mean_field._violation import bound_of_dual
+from jaxmargin.mean_field.certificates import certify
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
 
@@ -45,19 +46,19 @@ def network_rounds(
     x, lam = np.asarray(problem.phi.x), float(problem.potential.lam)
     shape = jax.eval_shape(problem.phi, measure.theta[0]).shape
     nothing = Measure(np.zeros((1, measure.theta.shape[1])), np.zeros(1))
-    found = certificate_at(problem, nothing, None, starts, 1, 0.0)
+    found = certify(problem, nothing, starts=starts)
     while found.violations[0] <= 1:
         yield Reached(nothing, float(found.energy), float(found.estimated_gap), None)
     rows = np.any(x != 0, axis=1)
     scale = float(np.linalg.norm(x / np.abs(x).max(), axis=1).max() * np.abs(x).max())
     scaled, price = x[rows] / scale, 2 * lam / scale
-    fit, risk = _fit(problem, shape, rows)
+    risk, both = _risk(problem, shape, rows)
     k = int(np.prod(shape[1:]))
     if np.any(np.asarray(measure.weights) > 0):
         first = _given_units(k, measure, scale)
     else:
-        first = _first_units(scaled, fit.slope(np.zeros(len(scaled) * k)).reshape(-1, k))
-    start = slide(scaled, risk, price, *first)
+        first = _first_units(scaled, risk.slope(np.zeros(len(scaled) * k)).reshape(-1, k))
+    start = slide(scaled, both, price, *first)
 
     resting = np.asarray(_value_and_slope(problem, np.zeros(shape))[1])
 
@@ -68,13 +69,13 @@ def network_rounds(
         return full
 
     def bound(dual: np.ndarray, ratio: float) -> float:
-        return lower_bound_of(problem, spread(dual), max(ratio, 1e-300))
+        return bound_of_dual(problem, spread(dual), max(ratio, 1e-300))
 
     def polish(units: Units) -> Units:
         root = np.sqrt(units.length)[:, None]
-        return slide(scaled, risk, price, root * units.w, units.v / root, steps=_POLISH)
+        return slide(scaled, both, price, root * units.w, units.v / root, steps=_POLISH)
 
-    search = rounds(scaled, fit, price, start, bound=bound, tol=tol, polish=polish)
+    search = rounds(scaled, risk, price, start, bound=bound, tol=tol, polish=polish)
     directions = None
     while True:
         now = search.send(directions)
@@ -114,9 +115,7 @@ def _first_units(x: np.ndarray, dual: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return weight * w, weight * u
 
 
-def _fit(
-    problem: MeanField, shape: tuple[int, ...], rows: np.ndarray
-) -> tuple[SmoothFit, Callable]:
+def _risk(problem: MeanField, shape: tuple[int, ...], rows: np.ndarray) -> tuple[Risk, Callable]:
     """R of the flat outputs on the given rows; the outputs on the others are 0."""
     full = np.zeros(shape)
 
@@ -137,7 +136,7 @@ def _fit(
     def curvature(flat: np.ndarray) -> np.ndarray:
         return _sparse(np.asarray(_curvature(problem, outputs(flat))), rows, shape)
 
-    return SmoothFit(value, slope, curvature), both
+    return Risk(value, slope, curvature), both
 
 
 @jax.jit

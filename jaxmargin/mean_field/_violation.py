@@ -27,6 +27,9 @@ from jaxmargin.mean_field.two_layer import SquaredNorm, TwoLayerFeatures
 
 State = Literal["exact", "proven", "estimate"]
 
+_POWERS = np.arange(-1000, 1001)  # of two, the first multiples of the dual point to be tried
+_GRID, _ZOOMS = 33, 13  # points between two neighbours, and how often they are drawn closer
+_ROUNDING = 1e-14
 _PARTICLES = 64  # of the measure, from which a search starts; and as many spread-out ones
 _SEARCH_STEPS = 100
 
@@ -197,3 +200,36 @@ def check_starts(starts: Array, measure: Measure) -> Array:
         )
     require_finite("starts", starts)
     return starts
+
+
+def best_bound(
+    problem: MeanField, outputs: Array, dual: Array, most: float, energy: Array | float
+) -> float:
+    """The largest -R*(s r) over s from 0 to `most`, less its rounding, and never above the energy.
+
+    -R*(s r) is concave in s. So its maximum lies between the neighbours of the best of some points.
+    """
+    points = np.concatenate([[0.0], np.minimum(np.ldexp(1.0, _POWERS), most)])
+    highest, at = -np.inf, 0.0
+    for _ in range(_ZOOMS):
+        values = np.asarray(_multiples(problem, dual, points))
+        best = int(np.nan_to_num(values, nan=-np.inf).argmax())
+        if values[best] > highest:
+            highest, at = float(values[best]), float(points[best])
+        ends = points[max(best - 1, 0)], points[min(best + 1, len(points) - 1)]
+        points = np.linspace(*ends, _GRID)
+    size = at * float(jnp.sum(jnp.abs(outputs * dual))) + abs(highest)
+    return min(highest - _ROUNDING * size, float(energy))
+
+
+def bound_of_dual(problem: MeanField, dual: np.ndarray, ratio: float) -> float:
+    """The largest -R*(s r) over 0 <= s <= 1 / ratio."""
+    point = jnp.asarray(dual)
+    return best_bound(problem, jnp.zeros_like(point), point, 1 / ratio, np.inf)
+
+
+@jax.jit
+def _multiples(problem: MeanField, dual: Array, multiples: Array) -> Array:
+    """-R*(s r) for each s."""
+    risk = require_risk(problem)
+    return -jax.lax.map(lambda s: risk.conjugate(s * dual), multiples)

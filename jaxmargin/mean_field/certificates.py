@@ -27,6 +27,7 @@ from jaxmargin._checks import require_concrete, require_count, require_positive
 from jaxmargin.mean_field._particles import check_measure, integrate, regularizer
 from jaxmargin.mean_field._violation import (
     State,
+    best_bound,
     check_starts,
     lowest_variation,
     most_violating,
@@ -36,9 +37,6 @@ from jaxmargin.mean_field._violation import (
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
 
-_POWERS = np.arange(-1000, 1001)  # of two, the first multiples of the dual point to be tried
-_GRID, _ZOOMS = 33, 13  # points between two neighbours, and how often they are drawn closer
-_ROUNDING = 1e-14
 _LEAST = 1e-300  # ratio, so that its inverse is finite
 
 _WORDS = {
@@ -105,6 +103,7 @@ def certify(
     starts: Float[Array, "p dim"] | None = None,
     num_directions: int = 1,
     budget: float = 0.0,
+    dual: Array | None = None,
 ) -> Certificate:
     """A certificate that L[rho] is within `gap` of the least energy of all measures.
 
@@ -131,6 +130,8 @@ def certify(
         starts: (p, D) further particles to search from; not needed where the result is exact.
         num_directions: how many violating particles to tell.
         budget: seconds of branch and bound where the result is not exact.
+        dual: a dual point of the shape of the outputs, of which the best multiple bounds the energy
+            from below. None takes the slope of R at the outputs.
 
     Returns:
         `Certificate`.
@@ -159,10 +160,10 @@ def certify(
         starts = check_starts(jnp.asarray(starts), measure)
     with jax.enable_x64(True):
         problem, measure, starts = jax.tree.map(as_float64, (problem, measure, starts))
-        return certificate_at(problem, measure, None, starts, num_directions, budget)
+        return _certificate(problem, measure, dual, starts, num_directions, budget)
 
 
-def certificate_at(
+def _certificate(
     problem: MeanField,
     measure: Measure,
     dual: Array | None,
@@ -172,12 +173,14 @@ def certificate_at(
 ) -> Certificate:
     """The certificate with this dual point; None takes the slope of R at the outputs."""
     energy, outputs, slope = _slope(problem, measure)
-    dual = slope if dual is None else jnp.asarray(dual)
+    dual = slope if dual is None else jnp.asarray(dual, slope.dtype)
+    if dual.shape != slope.shape:
+        raise ValueError(f"dual must be {slope.shape} as the outputs, got {dual.shape}")
     found = most_violating(problem, measure, dual, starts, count, budget)
-    bound = _lower_bound(problem, outputs, dual, 1 / max(found.bound, _LEAST), energy)
+    bound = best_bound(problem, outputs, dual, 1 / max(found.bound, _LEAST), energy)
     estimate = bound
     if found.state != "exact":
-        estimate = _lower_bound(problem, outputs, dual, 1 / max(found.ratios[0], _LEAST), energy)
+        estimate = best_bound(problem, outputs, dual, 1 / max(found.ratios[0], _LEAST), energy)
     network = relu_network(problem)
     if network:
         lowest = float(network[1]) * (1 - found.ratios[0])  # V = lam on the sphere
@@ -202,36 +205,3 @@ def _slope(problem: MeanField, measure: Measure) -> tuple[Array, Array, Array]:
     outputs = integrate(problem.phi, measure)
     risk, dual = jax.value_and_grad(problem.loss)(outputs)
     return risk + regularizer(problem, measure), outputs, dual
-
-
-def _lower_bound(
-    problem: MeanField, outputs: Array, dual: Array, most: float, energy: Array | float
-) -> float:
-    """The largest -R*(s r) over s from 0 to `most`, less its rounding, and never above the energy.
-
-    -R*(s r) is concave in s. So its maximum lies between the neighbours of the best of some points.
-    """
-    points = np.concatenate([[0.0], np.minimum(np.ldexp(1.0, _POWERS), most)])
-    highest, at = -np.inf, 0.0
-    for _ in range(_ZOOMS):
-        values = np.asarray(_multiples(problem, dual, points))
-        best = int(np.nan_to_num(values, nan=-np.inf).argmax())
-        if values[best] > highest:
-            highest, at = float(values[best]), float(points[best])
-        ends = points[max(best - 1, 0)], points[min(best + 1, len(points) - 1)]
-        points = np.linspace(*ends, _GRID)
-    size = at * float(jnp.sum(jnp.abs(outputs * dual))) + abs(highest)
-    return min(highest - _ROUNDING * size, float(energy))
-
-
-def lower_bound_of(problem: MeanField, dual: np.ndarray, ratio: float) -> float:
-    """The largest -R*(s r) over s <= 1 / ratio, for a dual point that satisfies the constraint there."""
-    dual = jnp.asarray(dual)
-    return _lower_bound(problem, jnp.zeros_like(dual), dual, 1 / ratio, np.inf)
-
-
-@jax.jit
-def _multiples(problem: MeanField, dual: Array, multiples: Array) -> Array:
-    """-R*(s r) for each s."""
-    risk = require_risk(problem)
-    return -jax.lax.map(lambda s: risk.conjugate(s * dual), multiples)

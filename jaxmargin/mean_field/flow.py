@@ -26,8 +26,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from jaxmargin._checks import require_count
 from jaxmargin._devices import device_mesh
 from jaxmargin._schedules import Rates, Schedule, rate_at
-from jaxmargin.mean_field._particles import check_measure, integrate, regularizer, variation_of_dual
-from jaxmargin.mean_field._schemes import SCHEMES
+from jaxmargin.mean_field._particles import (
+    SCHEMES,
+    check_measure,
+    integrate,
+    regularizer,
+    variation_of_dual,
+)
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField, energy
 

@@ -35,7 +35,7 @@ from jaxmargin.errors import ConvergenceError
 from jaxmargin.mean_field._network_rounds import Reached, network_rounds
 from jaxmargin.mean_field._particles import check_measure
 from jaxmargin.mean_field._violation import check_starts, relu_network, require_risk
-from jaxmargin.mean_field.certificates import Certificate, certificate_at, certify
+from jaxmargin.mean_field.certificates import Certificate, certify
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField, energy
 from jaxmargin.mean_field.risks import BoundedRisk
@@ -115,8 +115,8 @@ def global_optimum(
         `Optimum(measure, certificate, history)`.
 
     Raises:
-        ValueError: shapes that do not fit, NaN, a negative mass, tol or time_limit not positive, max_rounds
-            < 1, a negative budget; no start for a problem of your own.
+        ValueError: shapes that do not fit, NaN, a negative mass, tol or time_limit not positive,
+            max_rounds < 1, a negative budget; no start for a problem of your own.
         TypeError: floats of several dtypes; a loss without a method `conjugate`; max_rounds not an
             integer; on_record not a function; called under `jit`.
         ConvergenceError: a gap above the tolerance after max_rounds or time_limit. Its `result` is
@@ -195,7 +195,14 @@ def _run(
         last = len(records) == limits.max_rounds or time.monotonic() > limits.deadline
         refuting = None
         if last or gap <= limits.tol * energy:
-            found = certificate_at(problem, measure, dual, starts, _NEW, limits.budget)
+            found = certify(
+                problem,
+                measure,
+                starts=starts,
+                num_directions=_NEW,
+                budget=limits.budget,
+                dual=dual,
+            )
             result = Optimum(measure, found, jax.tree.map(lambda *of: np.stack(of), *records))
             if found.estimated_gap <= limits.tol * found.energy:
                 return result
@@ -207,8 +214,8 @@ def _run(
 def _unfinished(result: Optimum, limits: _Limits) -> ConvergenceError:
     found = result.certificate
     return ConvergenceError(
-        f"global_optimum stopped at an estimated gap of {found.estimated_gap / found.energy:.3g} of "
-        f"the energy after {len(result.history.step)} rounds, above tol = {limits.tol:g}: raise "
+        f"global_optimum stopped at an estimated gap of {found.estimated_gap / found.energy:.3g} "
+        f"of the energy after {len(result.history.step)} rounds, above tol = {limits.tol:g}: raise "
         "max_rounds, time_limit or tol; the error's `result` has the best measure",
         result=result,
     )
@@ -257,7 +264,7 @@ def _as_measure(atoms: _Atoms) -> Measure:
 
 
 def _unit_atoms(problem: MeanField, measure: Measure) -> _Atoms:
-    """The heaviest particles, normalised: mass s at theta is mass s |theta|^2 at theta / |theta|."""
+    """The heaviest particles, normalised: mass s |theta|^2 at theta / |theta| for s at theta."""
     theta, mass = np.asarray(measure.theta), np.asarray(measure.weights)
     order = np.argsort(-mass, kind="stable")[:_MOST]
     theta = theta[order]
