@@ -5,14 +5,12 @@ cultivar) against the other two, from which no half-space separates it on iris; 
 all three. The targets of diabetes are standardised as well.
 """
 
-import time
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from sklearn import datasets
 
-import jaxmargin as jm
 from benchmarks.optimum.traced import problem_of, shown, traced
 from benchmarks.timing import print_head, print_row
 
@@ -20,7 +18,7 @@ LEVEL = 1e-4
 
 
 class Data(NamedTuple):
-    """Samples, labels, and the seconds that are aimed at for the optimum and for the margin."""
+    """Samples, labels, and the seconds that are aimed at."""
 
     name: str
     x: np.ndarray
@@ -28,7 +26,6 @@ class Data(NamedTuple):
     loss: str
     lams: tuple[float, ...]
     seconds: float
-    margin_seconds: float | None
 
     @property
     def k(self) -> int | None:
@@ -44,20 +41,18 @@ def standardised(x: np.ndarray) -> np.ndarray:
 def load() -> list[Data]:
     """All problems."""
     found, strengths = [], (30.0, 3.0, 0.3)
-    for name, seconds, margin_seconds in (("iris", 5, 5), ("wine", 15, 20)):
+    for name, seconds in (("iris", 5), ("wine", 15)):
         bunch: Any = getattr(datasets, f"load_{name}")()
         x, signs = with_one(bunch.data), np.where(bunch.target == 1, 1.0, -1.0)
-        found.append(Data(name, x, signs, "logistic", strengths, seconds, margin_seconds))
+        found.append(Data(name, x, signs, "logistic", strengths, seconds))
         name, labels = f"{name}, 3 classes", bunch.target.astype(np.int32)
-        found.append(Data(name, x, labels, "cross_entropy", strengths, seconds, margin_seconds))
+        found.append(Data(name, x, labels, "cross_entropy", strengths, seconds))
     cancer: Any = datasets.load_breast_cancer()
     signs = np.where(cancer.target == 1, 1.0, -1.0)
-    found.append(
-        Data("breast cancer", with_one(cancer.data), signs, "logistic", strengths, 60, 120)
-    )
+    found.append(Data("breast cancer", with_one(cancer.data), signs, "logistic", strengths, 60))
     diabetes: Any = datasets.load_diabetes()
     x, y = with_one(diabetes.data), standardised(diabetes.target)
-    found.append(Data("diabetes", x, y, "squared", (100.0, 10.0, 1.0), 60, None))
+    found.append(Data("diabetes", x, y, "squared", (100.0, 10.0, 1.0), 60))
     return found
 
 
@@ -67,9 +62,9 @@ def with_one(x: np.ndarray) -> np.ndarray:
 
 
 def run() -> list[str]:
-    """Print the two tables; the targets that were missed and the errors."""
+    """Print the table; the targets that were missed and the errors."""
     with jax.enable_x64(True):
-        return [*optima(load()), *margins(load())]
+        return optima(load())
 
 
 def optima(sets: list[Data]) -> list[str]:
@@ -94,30 +89,4 @@ def optima(sets: list[Data]) -> list[str]:
                     f"{float(certificate.energy):.6g}", certificate.state,
                     f"{found.gap[-1]:.1e}", shown(seconds), data.seconds,
                 )  # fmt: skip
-    return faults
-
-
-def margins(sets: list[Data]) -> list[str]:
-    """The maximum margins over all widths."""
-    faults = []
-    print_head("data", "n x d", "margin", "bound above by", "state", "rounds", "s", "target")
-    for data in sets:
-        if data.margin_seconds is None:
-            continue
-        began, fault = time.perf_counter(), ""
-        try:
-            found = jm.max_margin(data.x, data.y, tol=LEVEL, time_limit=5 * data.margin_seconds)
-        except Exception as error:  # listed, as whatever goes wrong
-            found = getattr(error, "result", None)
-            fault = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        seconds = time.perf_counter() - began
-        if fault or seconds > data.margin_seconds:
-            faults.append(f"max_margin of {data.name}: {fault or f'took {seconds:.0f} s'}")
-        if found is not None:
-            print_row(
-                data.name, "{} x {}".format(*data.x.shape), f"{found.margin:.8g}",
-                f"{found.upper_bound / found.margin - 1:.1e}", found.state,
-                len(found.history.step), shown(seconds), data.margin_seconds,
-            )  # fmt: skip
-    print()
     return faults

@@ -137,14 +137,15 @@ class _InteriorPoint:
 
     def run(self, tol: float) -> Solution:
         """Steps until the tolerance is reached, or no more is gained; the best of them."""
-        least, best, since = np.inf, None, 0
+        least, since = np.inf, 0
+        best = Solution(self.v, self.outputs, self.outputs, self.z, np.inf, 0, converged=False)
         for step in range(1, _STEPS + 1):
             length = np.linalg.norm(self.v, axis=1)
             value = self.risk.value(self.outputs) + float(self.program.price @ length)
             dual = self.risk.slope(self.outputs)
             total, count = self._complementarity(length)
             error = max(total, self._error(dual, length))
-            if best is None or error < least:
+            if error < least:
                 least, since = error, 0
                 best = Solution(self.v, self.outputs, dual, self.z, value, step, False)
             if error <= tol * value:

@@ -13,7 +13,7 @@ is made of rank one again, and all units descend together.
 Everything here is float64 NumPy.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +54,7 @@ def rounds(
     bound: Callable[[np.ndarray, float], float],
     tol: float,
     polish: Callable[[Units], Units] | None = None,
-) -> Iterator[Round]:
+) -> Generator[Round, np.ndarray | None, None]:
     """Rounds without end, whose values never rise.
 
     A caller may send (p, d) directions, for which the next round is to have cells.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -40,12 +41,24 @@ class Reached(NamedTuple):
 
 
 def network_rounds(
-    problem: MeanField, measure: Measure, starts: Array | None, tol: float
+    problem: MeanField,
+    network: tuple[Array, Array],
+    measure: Measure,
+    starts: Array | None,
+    tol: float,
 ) -> Generator[Reached, np.ndarray | None, None]:
-    """Rounds for a two-layer relu network under SquaredNorm; particles sent are given cells."""
-    x, lam = np.asarray(problem.phi.x), float(problem.potential.lam)
+    """Rounds for a two-layer relu network under SquaredNorm; particles sent are given cells.
+
+    Args:
+        problem: the problem, in float64.
+        network: its samples and its lam.
+        measure: to begin with; one without weight begins from nothing.
+        starts: (p, D) further particles to search from, or None.
+        tol: accuracy to aim at, relative to the energy.
+    """
+    x, lam = np.asarray(network[0]), float(network[1])
     shape = jax.eval_shape(problem.phi, measure.theta[0]).shape
-    nothing = Measure(np.zeros((1, measure.theta.shape[1])), np.zeros(1))
+    nothing = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[:1]), measure)
     found = certify(problem, nothing, starts=starts)
     while found.violations[0] <= 1:
         yield Reached(nothing, float(found.energy), float(found.estimated_gap), None)
@@ -88,7 +101,7 @@ def _measure(units: Units, scale: float) -> Measure:
     """Unit particles (w, u) / sqrt(2) of the units on samples before their scaling."""
     length = units.length
     theta = np.concatenate([units.w, units.v / length[:, None]], axis=1) / np.sqrt(2)
-    return Measure(theta, 2 * length / scale)
+    return Measure(jnp.asarray(theta), jnp.asarray(2 * length / scale))
 
 
 def _given_units(k: int, measure: Measure, scale: float) -> tuple[np.ndarray, np.ndarray]:

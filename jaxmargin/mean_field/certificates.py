@@ -103,7 +103,7 @@ def certify(
     starts: Float[Array, "p dim"] | None = None,
     num_directions: int = 1,
     budget: float = 0.0,
-    dual: Array | None = None,
+    dual: Array | np.ndarray | None = None,
 ) -> Certificate:
     """A certificate that L[rho] is within `gap` of the least energy of all measures.
 
@@ -137,7 +137,8 @@ def certify(
         `Certificate`.
 
     Raises:
-        ValueError: shapes that do not fit, NaN, a negative mass or budget, num_directions < 1.
+        ValueError: shapes that do not fit, NaN, a negative mass or budget, num_directions < 1, a
+            dual of another shape than the outputs.
         TypeError: floats of several dtypes; a loss without a method `conjugate`; num_directions
             not an integer, budget not a number; called under `jit`.
 
@@ -166,7 +167,7 @@ def certify(
 def _certificate(
     problem: MeanField,
     measure: Measure,
-    dual: Array | None,
+    dual: Array | np.ndarray | None,
     starts: Array | None,
     count: int,
     budget: float,

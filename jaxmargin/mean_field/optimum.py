@@ -149,10 +149,14 @@ def global_optimum(
         if starts is not None:
             starts = check_starts(jnp.asarray(starts), measure)
         problem, measure, starts = jax.tree.map(as_float64, (problem, measure, starts))
-        method = network_rounds if relu_network(problem) else _sliding_rounds
+        network = relu_network(problem)
+        if network:
+            rounds = network_rounds(problem, network, measure, starts, tol)
+        else:
+            rounds = _sliding_rounds(problem, measure, starts)
         deadline = time.monotonic() + (math.inf if time_limit is None else time_limit)
         limits = _Limits(tol, max_rounds, deadline, budget)
-        return _run(problem, method(problem, measure, starts, tol), starts, limits, on_record)
+        return _run(problem, rounds, starts, limits, on_record)
 
 
 class _Limits(NamedTuple):
@@ -203,6 +207,7 @@ def _run(
                 budget=limits.budget,
                 dual=dual,
             )
+            measure = jax.tree.map(np.asarray, measure)
             result = Optimum(measure, found, jax.tree.map(lambda *of: np.stack(of), *records))
             if found.estimated_gap <= limits.tol * found.energy:
                 return result
@@ -222,7 +227,7 @@ def _unfinished(result: Optimum, limits: _Limits) -> ConvergenceError:
 
 
 def _sliding_rounds(
-    problem: MeanField, measure: Measure, starts: Array | None, tol: float
+    problem: MeanField, measure: Measure, starts: Array | None
 ) -> Generator[Reached, np.ndarray | None, None]:
     """Rounds for features of any kind."""
     atoms = best = _unit_atoms(problem, measure)

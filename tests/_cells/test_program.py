@@ -24,7 +24,7 @@ def by_cvxpy(program: Program, y: np.ndarray, loss: str) -> float:
     m, p, _ = program.columns.shape
     v = cp.Variable((m, p))
     outputs = sum(v[j] @ program.columns[j] for j in range(m))
-    inside = [
+    inside: list[cp.Constraint] = [
         cp.multiply(program.signs[j], program.x @ v[j, : program.x.shape[1]]) >= 0 for j in range(m)
     ]
     if loss == "squared":

@@ -42,8 +42,7 @@ def test_with_two_outputs_each_w_turns_to_its_best():
     x, y = np.array([[1.0]]), np.array([3.0, 4.0])
     start = units_at(x, np.array([[1.0, 0.0]]), np.array([[1.0]]))
     search = rounds(x, squared(y), 2 * LAM, start, bound=lambda *_: -np.inf, tol=1e-8)
-    for _ in range(8):
-        now = next(search)
+    now = [next(search) for _ in range(8)][-1]
     least = LAM**2 + 2 * LAM * (5 - LAM)
     assert now.value == pytest.approx(least, rel=1e-7)
     np.testing.assert_allclose(now.units.outputs(x), [(1 - LAM / 5) * y], rtol=1e-5)

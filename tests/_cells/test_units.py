@@ -30,7 +30,8 @@ def test_units_have_unit_w_and_the_outputs_and_the_cost_of_the_network():
 
 def test_units_on_walls_are_moved_inside_of_their_cells():
     x, units = draw()
-    onto = units.v - (units.v @ x[0])[:, None] * x[0]
+    wall = x[np.argmin(np.abs(units.v @ x.T), axis=1)]  # the nearest of each
+    onto = units.v - np.sum(units.v * wall, axis=1, keepdims=True) * wall
     found = inside(x, units._replace(v=onto), 1e-3)
     signs = np.where(found.active, 1, -1)
     assert np.all(signs * (found.v @ x.T) > 0)

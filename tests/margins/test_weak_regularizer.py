@@ -162,7 +162,7 @@ def solve(seed: int, share: float, n: int = 8) -> Solved:
         )  # of the sum
         start = jm.Measure(jm.sample_sphere(jax.random.key(seed), 32, 3), jnp.full(32, 1 / 32))
         best, certificate, _ = jm.global_optimum(problem, start=start)
-        assert certificate.exact
+        assert certificate.state == "exact"
         u, w = (np.asarray(leaf) for leaf in jm.as_network(best))
     return Solved(x, y, lam, u, w, float(certificate.energy) / n, star)
 

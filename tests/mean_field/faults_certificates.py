@@ -38,6 +38,8 @@ FAULTS: list[Fault] = [
           "budget must be a finite number >= 0, got -1.0"),
     Fault("certify", wrong(jm.certify, PROBLEM, PARTICLES, budget="1"), TypeError,
           "budget must be a number, got '1'"),
+    Fault("certify", wrong(jm.certify, PROBLEM, PARTICLES, dual=jnp.ones(5)), ValueError,
+          r"dual must be \(6,\) as the outputs, got \(5,\)"),
     Fault("certify", lambda: jax.jit(jm.certify)(PROBLEM, PARTICLES), TypeError,
           "certify takes concrete numbers: call it outside jit"),
 ]  # fmt: skip

@@ -33,6 +33,10 @@ FAULTS: list[Fault] = [
           "max_rounds must be at least 1, got 0"),
     Fault("global_optimum", optimum(max_rounds=1.0), TypeError,
           "max_rounds must be an integer, got 1.0"),
+    Fault("global_optimum", optimum(time_limit=0.0), ValueError,
+          "time_limit must be a finite number > 0, got 0.0"),
+    Fault("global_optimum", optimum(budget=-1.0), ValueError,
+          "budget must be a finite number >= 0, got -1.0"),
     Fault("global_optimum", optimum(on_record=[]), TypeError,
           r"on_record must be a function \(step, record\), got list"),
     Fault("global_optimum", optimum(OWN, start=None), ValueError,
@@ -40,5 +44,5 @@ FAULTS: list[Fault] = [
     Fault("global_optimum", wrong(jax.jit(jm.global_optimum), PROBLEM, start=PARTICLES), TypeError,
           "global_optimum takes concrete numbers: call it outside jit, vmap and grad"),
     Fault("global_optimum", optimum(TINY, tol=1e-15, max_rounds=1), jm.ConvergenceError,
-          "gap of .* of the energy after 1 rounds, above tol = 1e-15: raise max_rounds or tol"),
+          "gap of .* of the energy after 1 rounds, above tol = 1e-15: raise max_rounds, time_limit or tol"),
 ]  # fmt: skip
