@@ -66,14 +66,13 @@ def network_rounds(
     scale = float(np.linalg.norm(x / np.abs(x).max(), axis=1).max() * np.abs(x).max())
     scaled, price = x[rows] / scale, 2 * lam / scale
     risk, both = _risk(problem, shape, rows)
+    resting = np.asarray(_value_and_slope(problem, np.zeros(shape))[1])
     k = int(np.prod(shape[1:]))
     if np.any(np.asarray(measure.weights) > 0):
         first = _given_units(k, measure, scale)
     else:
-        first = _first_units(scaled, risk.slope(np.zeros(len(scaled) * k)).reshape(-1, k))
+        first = _first_units(scaled, resting[rows].reshape(-1, k))
     start = slide(scaled, both, price, *first)
-
-    resting = np.asarray(_value_and_slope(problem, np.zeros(shape))[1])
 
     def spread(dual: np.ndarray) -> np.ndarray:
         """The dual on all samples; on those of zeros, the slope of R at their outputs."""
