@@ -57,7 +57,8 @@ def rounds(
 ) -> Generator[Round, np.ndarray | None, None]:
     """Rounds without end, whose values never rise.
 
-    A caller may send (p, d) directions, for which the next round is to have cells.
+    A caller may send (p, d) directions that a better search has found to violate the dual. The next
+    round has cells for them, and the bound begins anew.
 
     Args:
         x: (n, d), no row 0.
@@ -96,7 +97,9 @@ def rounds(
         sent = yield best
         order = np.argsort(-heights, kind="stable")
         new = directions[order[heights[order] > price * (1 + 1e-9)]]
-        new = new if sent is None else np.concatenate([sent, new])
+        if sent is not None:  # they refute the bound, whose search has missed them
+            new = np.concatenate([sent, new])
+            best = best._replace(bound=-np.inf, ratio=np.inf)
         units = together(best.units, behind, _fresh(x, dual, new, best.units))
 
 

@@ -22,8 +22,7 @@ from jaxmargin.mean_field.certificates import certify
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
 
-_FIRST = 32  # units that a descent from nothing begins with, and as many in random directions
-_LIGHTER = 0.1
+_FIRST = 64  # units that a descent from nothing begins with, and as many in random directions
 _POLISH = 200  # steps of the descents between rounds
 _MOST = 256  # units of a given measure to begin with, the heaviest
 
@@ -116,15 +115,13 @@ def _given_units(k: int, measure: Measure, scale: float) -> tuple[np.ndarray, np
 def _first_units(x: np.ndarray, dual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """W (m, k) and u (m, d) of units that lower R, from its slope (n, k) where all outputs are 0.
 
-    Half of them are where R falls fastest, and half in random directions with less weight.
+    Half of them are where R falls fastest, and half in random directions.
     """
     random = np.random.default_rng(0).normal(size=(_FIRST, x.shape[1]))
     random /= np.linalg.norm(random, axis=1, keepdims=True)
     u = np.concatenate([climb(x, dual, random)[1], random])
     w = -(np.maximum(u @ x.T, 0) @ dual)
-    w /= np.maximum(np.linalg.norm(w, axis=1, keepdims=True), np.finfo(float).tiny)
-    weight = np.repeat([1.0, _LIGHTER], _FIRST)[:, None]
-    return weight * w, weight * u
+    return w / np.maximum(np.linalg.norm(w, axis=1, keepdims=True), np.finfo(float).tiny), u
 
 
 def _risk(problem: MeanField, shape: tuple[int, ...], rows: np.ndarray) -> tuple[Risk, Callable]:
