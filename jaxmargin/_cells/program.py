@@ -16,40 +16,20 @@ reduced to one for each vector and one for the outputs.
 Everything here is float64 NumPy.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import scipy  # its parts load on first use
 
+from jaxmargin._arithmetic import step_to_boundary
+from jaxmargin._cells.fits import Fit
+
 _STEPS = 100  # of Newton's method
 _JITTERS = (1e-15, 1e-13, 1e-11, 1e-8, 1e-4)  # added to Hessians of diagonal 1
 _PATIENCE = 25  # steps without a gain
 _HALVINGS = 30
+_FREE = 1e4  # the share of a direction in the Newton system, above which it stays in it
 _BOUNDARY = 0.995  # share of the way to the boundary that a step may go
-
-
-class Risk(NamedTuple):
-    """A convex function R of the flat outputs (N,).
-
-    Attributes:
-        value: `value(outputs) -> R`.
-        slope: `slope(outputs) -> (N,)`, its gradient.
-        curvature: `curvature(outputs)`, its Hessian: a diagonal (N,), blocks (n, k, k) with
-            N = n k, or a matrix (N, N).
-    """
-
-    value: Callable[[np.ndarray], float]
-    slope: Callable[[np.ndarray], np.ndarray]
-    curvature: Callable[[np.ndarray], np.ndarray]
-
-    def root(self, outputs: np.ndarray) -> np.ndarray:
-        """F with F F^T the Hessian, in the same form."""
-        hessian = self.curvature(outputs)
-        if hessian.ndim == 1:
-            return np.sqrt(np.maximum(hessian, 0))
-        values, vectors = np.linalg.eigh(hessian)
-        return vectors * np.sqrt(np.maximum(values, 0))[..., None, :]
 
 
 class Program(NamedTuple):
@@ -108,32 +88,34 @@ class Solution(NamedTuple):
     converged: bool
 
 
-def solve(program: Program, risk: Risk, start: np.ndarray, tol: float) -> Solution:
+def solve(program: Program, fit: Fit, start: np.ndarray, tol: float) -> Solution:
     """Solve the problem from vectors (m, p) strictly inside of their cones.
 
     Args:
         program: the data.
-        risk: R.
+        fit: what the outputs are to fit, R or constraints.
         start: (m, p).
         tol: the sum of all products s z at which to stop, relative to the value.
     """
     with np.errstate(all="ignore"):  # steps that diverge are seen and dropped
-        return _InteriorPoint(program, risk, start).run(tol)
+        return _InteriorPoint(program, fit, start).run(tol)
 
 
 class _InteriorPoint:
     """The iterates: v with slacks, multipliers z and dual vectors q of the lengths."""
 
-    def __init__(self, program: Program, risk: Risk, start: np.ndarray):
-        self.program, self.risk, self.v = program, risk, start
+    def __init__(self, program: Program, fit: Fit, start: np.ndarray):
+        self.program, self.fit, self.v = program, fit, start
         self.slack = program.slacks(start)
         self.outputs = program.outputs(start)
         length = np.linalg.norm(start, axis=1)
-        value = risk.value(self.outputs) + float(program.price @ length)
+        cost = float(program.price @ length)
+        value = fit.value(self.outputs) + cost
         self.mu = 0.1 * value / (self.slack.size + len(start))
         self.z = self.mu / self.slack
         c = self.mu / program.price
         self.q = start / (c + np.hypot(c, length))[:, None]
+        fit.start(self.outputs, cost, self.mu)
 
     def run(self, tol: float) -> Solution:
         """Steps until the tolerance is reached, or no more is gained; the best of them."""
@@ -141,10 +123,10 @@ class _InteriorPoint:
         best = Solution(self.v, self.outputs, self.outputs, self.z, np.inf, 0, converged=False)
         for step in range(1, _STEPS + 1):
             length = np.linalg.norm(self.v, axis=1)
-            value = self.risk.value(self.outputs) + float(self.program.price @ length)
-            dual = self.risk.slope(self.outputs)
+            value = self.fit.value(self.outputs) + float(self.program.price @ length)
+            dual = self.fit.dual(self.outputs)
             total, count = self._complementarity(length)
-            error = max(total, self._error(dual, length))
+            error = max(total, self._error(dual, length), self.fit.residual(self.outputs))
             if error < least:
                 least, since = error, 0
                 best = Solution(self.v, self.outputs, dual, self.z, value, step, False)
@@ -154,7 +136,7 @@ class _InteriorPoint:
             if since == _PATIENCE:
                 break
             try:
-                shorter = self._step(dual, length)
+                shorter = self._step(length)
             except np.linalg.LinAlgError:  # rounding leaves no more to be gained
                 break
             average = self._complementarity(np.linalg.norm(self.v, axis=1))[0] / count
@@ -171,29 +153,36 @@ class _InteriorPoint:
     def _complementarity(self, length: np.ndarray) -> tuple[float, int]:
         total = float(np.sum(self.slack * self.z))
         total += float(self.program.price @ (length - np.sum(self.q * self.v, axis=1)))
-        return total, self.slack.size + len(self.v)
+        more, count = self.fit.complementarity()
+        return total + more, count + self.slack.size + len(self.v)
 
-    def _step(self, dual: np.ndarray, length: np.ndarray) -> float:
+    def _step(self, length: np.ndarray) -> float:
         program, v, q, mu = self.program, self.v, self.q, self.mu
         c = mu / program.price
         hypotenuse = np.hypot(c, length)
         t = c + hypotenuse
-        newton = _Newton(program, self.risk.root(self.outputs), self._hessian(hypotenuse, t))
-        plain = program.pull(dual) + (program.price / t)[:, None] * v
+        slope, root = self.fit.model(self.outputs, mu)
+        mirror = _Mirror(v, program.x.shape[1])
+        newton = _Newton(program, root, self._hessian(mirror, hypotenuse, t), mirror)
+        plain = program.pull(slope) + (program.price / t)[:, None] * v
         target = mu / self.slack
-        dv = newton(program.lift(target, v.shape[1]) - plain)
-        ds = program.slacks(dv)
+        mirrored = newton(program.lift(target, v.shape[1]) - plain)
+        dv = mirror(mirrored)
+        across = mirrored * (np.arange(v.shape[1]) > 0)  # growth along v keeps small slacks small
+        ds = program.slacks(mirror(across)) + mirrored[:, :1] / mirror.height * self.slack
         dz = target - self.z - self.z / self.slack * ds
         if not (np.all(np.isfinite(dv)) and np.all(np.isfinite(dz))):
             raise np.linalg.LinAlgError("the step is not finite")
         along = np.sum(v * dv, axis=1) / hypotenuse
         dq = (dv - q * along[:, None] + v) / t[:, None] - q
         change = program.outputs(dv)
-        primal = min(1.0, _BOUNDARY * _reach(self.slack, ds))
+        far, far_dual = self.fit.reach(change)
+        primal = min(1.0, _BOUNDARY * min(step_to_boundary(self.slack, ds, xp=np), far))
         primal = self._tamed(primal, change, length)
-        turn = min(1.0, _BOUNDARY * min(_reach(self.z, dz), _to_sphere(q, dq)))
+        turn = min(1.0, _BOUNDARY * min(step_to_boundary(self.z, dz, xp=np), _to_sphere(q, dq), far_dual))
+        self.fit.advance(change, primal, turn)
         self.v = v + primal * dv
-        self.slack = np.maximum(program.slacks(self.v), 1e-300)
+        self.slack = self.slack + primal * ds
         self.outputs = program.outputs(self.v)
         self.z = self.z + turn * dz
         self.q = q + turn * dq
@@ -201,45 +190,104 @@ class _InteriorPoint:
 
     def _tamed(self, primal: float, change: np.ndarray, length: np.ndarray) -> float:
         """A length at which R does not jump, as it may where it is far from quadratic."""
-        most = 2 * (self.risk.value(self.outputs) + float(self.program.price @ length))
+        most = 2 * (self.fit.value(self.outputs) + float(self.program.price @ length))
         for _ in range(_HALVINGS):
-            if self.risk.value(self.outputs + primal * change) <= most:
+            if self.fit.value(self.outputs + primal * change) <= most:
                 break
             primal /= 2
         return primal
 
-    def _hessian(self, hypotenuse: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """The blocks (m, p, p) of the constraints and of the lengths."""
+    def _hessian(self, mirror: "_Mirror", hypotenuse: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """The blocks (m, p, p) of the constraints and of the lengths, in the mirrored basis."""
         x, price = self.program.x, self.program.price
         d, p = x.shape[1], self.v.shape[1]
-        turned = self.q[:, :, None] * self.v[:, None, :]
+        v, q = mirror(self.v), mirror(self.q)
+        turned = q[:, :, None] * v[:, None, :]
         turned = (turned + turned.transpose(0, 2, 1)) / (2 * hypotenuse[:, None, None])
         blocks = (price / t)[:, None, None] * (np.eye(p) - turned)
         weighted = (self.z / self.slack)[:, :, None] * x
-        blocks[:, :d, :d] += weighted.transpose(0, 2, 1) @ x
-        return blocks
+        walls = np.zeros_like(blocks)
+        walls[:, :d, :d] = weighted.transpose(0, 2, 1) @ x
+        walls = mirror(mirror(walls).transpose(0, 2, 1))
+        # Along v the walls bend by their slacks, which rounding would drown.
+        walls[:, 0] = walls[:, :, 0] = mirror(self.program.lift(self.z, p)) / mirror.height
+        walls[:, 0, 0] = np.sum(self.z * self.slack, axis=1) / mirror.height[:, 0] ** 2
+        return blocks + walls
+
+
+class _Mirror:
+    """Reflections that turn the first axis to each v_j, within the space of the constraints.
+
+    Attributes:
+        height: (m, 1) the length of v_j, with the sign that it has on the first axis.
+    """
+
+    def __init__(self, v: np.ndarray, d: int):
+        self.axis = np.zeros_like(v)
+        self.axis[:, :d] = v[:, :d]
+        self.height = -np.copysign(np.linalg.norm(self.axis, axis=1), v[:, 0])[:, None]
+        self.axis[:, 0] -= self.height[:, 0]
+        self.axis /= np.linalg.norm(self.axis, axis=1, keepdims=True)
+
+    def __call__(self, vectors: np.ndarray) -> np.ndarray:
+        """The reflections of (m, p) vectors, or of the columns of (m, p, N) matrices."""
+        if vectors.ndim == 2:
+            return vectors - 2 * np.sum(self.axis * vectors, axis=1, keepdims=True) * self.axis
+        return vectors - 2 * self.axis[:, :, None] * (self.axis[:, None] @ vectors)
 
 
 class _Newton:
-    """Solves (H + A^T F F^T A) v = b, with H of blocks, by a system of the size of the outputs."""
+    """Solves (H + A F F^T A^T) v = b, with H of blocks, by a system of the size of the outputs.
 
-    def __init__(self, program: Program, root: np.ndarray, blocks: np.ndarray):
+    A unit of weight can grow almost for free, so that H nearly vanishes in that direction: its
+    inverse would drown all else. Such directions stay in the system beside the outputs.
+    """
+
+    def __init__(self, program: Program, root: np.ndarray, blocks: np.ndarray, mirror: _Mirror):
         m, p = blocks.shape[:2]
+        self.mirror, self.shape = mirror, (m, p)
         self.inverse = _inverse_factor(blocks)
-        self.wide = _times_root(root, self.inverse @ program.columns).reshape(m * p, -1)
-        system = scipy.linalg.blas.dsyrk(1.0, self.wide.T)  # the upper triangle of A^T A
-        system[np.diag_indices(len(system))] += 1
-        self.factor = scipy.linalg.cho_factor(system, overwrite_a=True, check_finite=False)
+        self.wide = _times_root(root, self.inverse @ mirror(program.columns)[:, ::-1])
+        last = self.wide[:, -1]
+        self.free = np.flatnonzero(np.sum(last**2, axis=1) > _FREE)
+        self.pivot = 1 / self.inverse[self.free, -1, -1]
+        self.grown = self.pivot[:, None] * last[self.free]
+        self.wide[self.free, -1] = 0
+        self.wide = self.wide.reshape(m * p, -1)
+
+    def _system(self) -> np.ndarray:
+        """The upper triangle."""
+        h = len(self.free)
+        system = np.zeros((h + self.wide.shape[1],) * 2)
+        system[:h, :h] = -np.diag(self.pivot**2)
+        system[:h, h:] = -self.grown
+        system[h:, h:] = scipy.linalg.blas.dsyrk(1.0, self.wide.T)  # the upper triangle of W^T W
+        system[np.diag_indices(len(system))] += np.arange(len(system)) >= h
+        return system
 
     def __call__(self, b: np.ndarray) -> np.ndarray:
-        half = (self.inverse @ b[:, :, None]).ravel()
-        solved = scipy.linalg.cho_solve(self.factor, self.wide.T @ half, check_finite=False)
-        half = (half - self.wide @ solved).reshape(*b.shape, 1)
-        return (self.inverse.transpose(0, 2, 1) @ half)[:, :, 0]
+        half = (self.inverse @ self.mirror(b)[:, ::-1, None])[:, :, 0]
+        h = len(self.free)
+        right = np.concatenate([-self.pivot * half[self.free, -1], self.wide.T @ half.ravel()])
+        solved = _symmetric_solution(self._system(), right)
+        half = half - (self.wide @ solved[h:]).reshape(self.shape)
+        half[self.free, -1] = self.pivot * solved[:h]
+        return (self.inverse.transpose(0, 2, 1) @ half[:, :, None])[:, ::-1, 0]
+
+
+def _symmetric_solution(upper: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The solution of a symmetric system, indefinite, from its upper triangle."""
+    size = 1 / np.sqrt(np.maximum(np.abs(upper).max(axis=0), np.abs(upper).max(axis=1)))
+    upper *= size[:, None] * size
+    *_, x, failed = scipy.linalg.lapack.dsysv(upper, size * b, lwork=64 * len(b))
+    if failed:
+        raise np.linalg.LinAlgError("the system of a step is singular")
+    return size * x
 
 
 def _inverse_factor(blocks: np.ndarray) -> np.ndarray:
-    """L^-1 of blocks L L^T, which rounding may have made slightly indefinite."""
+    """L^-1 of blocks L L^T, their axes reversed. Rounding may have made them slightly indefinite."""
+    blocks = blocks[:, ::-1, ::-1]
     size = np.sqrt(np.diagonal(blocks, axis1=1, axis2=2))
     scaled = blocks / (size[:, :, None] * size[:, None, :])
     for jitter in _JITTERS:
@@ -259,12 +307,6 @@ def _times_root(root: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return rows @ root
     split = rows.reshape(*rows.shape[:-1], *root.shape[:2])
     return np.einsum("...nk,nkl->...nl", split, root).reshape(rows.shape)
-
-
-def _reach(point: np.ndarray, step: np.ndarray) -> float:
-    """The length at which point + length * step has its first 0."""
-    down = step < 0
-    return float(np.min(-point[down] / step[down], initial=np.inf))
 
 
 def _to_sphere(q: np.ndarray, dq: np.ndarray) -> float:

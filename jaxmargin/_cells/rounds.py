@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmargin._cells.program import Program, Risk, solve
+from jaxmargin._cells.fits import Fit
+from jaxmargin._cells.program import Program, solve
 from jaxmargin._cells.units import Units, across, distinct, inside, merged, together, units_at
 from jaxmargin._sphere.ascent import climb
 
@@ -47,7 +48,7 @@ class Round(NamedTuple):
 
 def rounds(
     x: np.ndarray,
-    risk: Risk,
+    fit: Fit,
     price: float,
     start: Units,
     *,
@@ -62,7 +63,7 @@ def rounds(
 
     Args:
         x: (n, d), no row 0.
-        risk: R.
+        fit: R, or the constraints that stand in its place.
         price: > 0.
         start: units to begin with, at least one.
         bound: `bound(dual, ratio)`, a lower bound of the value of every network.
@@ -73,19 +74,19 @@ def rounds(
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     units = start
     best = Round(
-        start, _value(x, risk, price, start), np.zeros((len(x), start.w.shape[1])), np.inf, -np.inf
+        start, _value(x, fit, price, start), np.zeros((len(x), start.w.shape[1])), np.inf, -np.inf
     )
     turning = start.w.shape[1] > 1
     while True:
         units = distinct(units)
         begin = inside(unit, units, _SHARE * best.value / (price * max(len(units.v), 1)))
-        step = _solved(x, unit, risk, price, begin, 0.1 * tol, turning)
+        step = _solved(x, unit, fit, price, begin, 0.1 * tol, turning)
         if turning and step.value >= best.value:
-            step = _solved(x, unit, risk, price, begin, 0.1 * tol, False)
+            step = _solved(x, unit, fit, price, begin, 0.1 * tol, False)
         units, value, dual, behind = step
         if polish is not None and turning:
             units = merged(polish(units if value < best.value else best.units))
-            value = _value(x, risk, price, units)
+            value = _value(x, fit, price, units)
         if value < best.value:
             best = best._replace(units=units, value=value)
         starts = np.concatenate([units.v, x, -x, rng.normal(size=(_FRESH, x.shape[1]))])
@@ -113,7 +114,7 @@ class _Step(NamedTuple):
 def _solved(
     x: np.ndarray,
     unit: np.ndarray,
-    risk: Risk,
+    fit: Fit,
     price: float,
     units: Units,
     tol: float,
@@ -122,17 +123,17 @@ def _solved(
     """The solution over the units' cells, and the cells behind the walls that it leans against."""
     program = _program(x, unit, units, price, turning=turning)
     begin = np.pad(units.v, ((0, 0), (0, program.columns.shape[1] - x.shape[1])))
-    found = solve(program, risk, begin, tol)
+    found = solve(program, fit, begin, tol)
     dual = found.dual.reshape(len(x), -1)
     units = _of_rank_one(unit, units, found.v)
     behind = across(units, _leaning(x, units, dual, found.multipliers, price))
     units = merged(units)
-    return _Step(units, _value(x, risk, price, units), dual, behind)
+    return _Step(units, _value(x, fit, price, units), dual, behind)
 
 
-def _value(x: np.ndarray, risk: Risk, price: float, units: Units) -> float:
+def _value(x: np.ndarray, fit: Fit, price: float, units: Units) -> float:
     """R + price sum_j |v_j| of the network, whatever the cells are."""
-    return risk.value(units.outputs(x).ravel()) + price * float(units.length.sum())
+    return fit.total(units.outputs(x).ravel(), price * float(units.length.sum()))
 
 
 def _fresh(x: np.ndarray, dual: np.ndarray, directions: np.ndarray, units: Units) -> Units:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxmargin._cells.program import Risk
+from jaxmargin._cells.fits import Risk
 from jaxmargin._cells.rounds import rounds
 from jaxmargin._cells.slide import slide
 from jaxmargin._cells.units import Units

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxmargin._cells.program import Risk
+from jaxmargin._cells.fits import Risk
 
 
 def squared(y: np.ndarray) -> Risk:

@@ -4,7 +4,8 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from jaxmargin._cells.program import Program, Risk, solve
+from jaxmargin._cells.fits import Risk
+from jaxmargin._cells.program import Program, solve
 from tests._cells.risks import logistic, squared
 
 PRICE = 0.3
@@ -76,5 +77,5 @@ def test_a_tolerance_out_of_reach_gives_the_best_point_met():
 def test_the_root_of_a_hessian():
     hessian = np.array([[2.0, 1.0], [1.0, 3.0]])
     risk = Risk(lambda _: 0.0, lambda a: a, lambda _: hessian)
-    root = risk.root(np.zeros(2))
+    slope, root = risk.model(np.zeros(2), 0.0)
     np.testing.assert_allclose(root @ root.T, hessian)

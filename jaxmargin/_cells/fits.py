@@ -1,0 +1,253 @@
+"""What the outputs of a network are to fit, as the interior point of `program` sees it.
+
+A `Risk` is a convex function with two derivatives. `Margins` asks for margins of at least 1, and
+`Targets` for given outputs; both cost nothing where they hold, and everything elsewhere.
+
+Outputs are flat, (N,) = (n k,): one row of k outputs for each of n samples. The dual (N,) of a fit
+is minus the force with which it pulls the outputs. Everything is float64 NumPy.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from jaxmargin._arithmetic import step_to_boundary
+
+_SOFTNESS = 1e-8  # of targets, in units of the problem
+_FIRST_SLACK = 0.1  # of margins, at least
+
+
+class Fit(Protocol):
+    """The part of the problem that depends on the outputs, with the iterates that belong to it.
+
+    The interior point calls `start` once. In each step it asks for the `model`, how far the
+    iterates may go in the direction of a change of the outputs (`reach`), and lets them `advance`.
+    """
+
+    def start(self, outputs: np.ndarray, cost: float, mu: float) -> None:
+        """Begin at these outputs of a network that costs `cost`."""
+        ...
+
+    def value(self, outputs: np.ndarray) -> float:
+        """What the outputs cost, as long as they satisfy the constraints."""
+        ...
+
+    def dual(self, outputs: np.ndarray) -> np.ndarray:
+        """The dual (N,)."""
+        ...
+
+    def model(self, outputs: np.ndarray, mu: float) -> tuple[np.ndarray, np.ndarray]:
+        """A slope (N,) and a root F of the quadratic model that a step minimises.
+
+        F F^T is its Hessian: F is a diagonal (N,), blocks (n, k, k), or a matrix (N, N).
+        """
+        ...
+
+    def reach(self, change: np.ndarray) -> tuple[float, float]:
+        """The longest steps, of the outputs and of the dual, that keep the iterates positive."""
+        ...
+
+    def advance(self, change: np.ndarray, primal: float, turn: float) -> None:
+        """Take steps of these lengths."""
+        ...
+
+    def complementarity(self) -> tuple[float, int]:
+        """The sum of all products of slacks and multipliers, and their number."""
+        ...
+
+    def residual(self, outputs: np.ndarray) -> float:
+        """What the constraints miss, at the price of their multipliers."""
+        ...
+
+    def total(self, outputs: np.ndarray, cost: float) -> float:
+        """What a network with these outputs and this cost is worth, constraints included."""
+        ...
+
+
+class Risk(NamedTuple):
+    """A convex function R of the flat outputs (N,).
+
+    Attributes:
+        value: `value(outputs) -> R`.
+        slope: `slope(outputs) -> (N,)`, its gradient.
+        curvature: `curvature(outputs)`, its Hessian: a diagonal (N,), blocks (n, k, k) with
+            N = n k, or a matrix (N, N).
+    """
+
+    value: Callable[[np.ndarray], float]
+    slope: Callable[[np.ndarray], np.ndarray]
+    curvature: Callable[[np.ndarray], np.ndarray]
+
+    def start(self, outputs: np.ndarray, cost: float, mu: float) -> None:
+        """Nothing: a risk has no iterates of its own."""
+
+    def dual(self, outputs: np.ndarray) -> np.ndarray:
+        """The slope."""
+        return self.slope(outputs)
+
+    def model(self, outputs: np.ndarray, mu: float) -> tuple[np.ndarray, np.ndarray]:
+        """The slope, and F with F F^T the Hessian, in the same form."""
+        hessian = self.curvature(outputs)
+        if hessian.ndim == 1:
+            return self.slope(outputs), np.sqrt(np.maximum(hessian, 0))
+        values, vectors = np.linalg.eigh(hessian)
+        return self.slope(outputs), vectors * np.sqrt(np.maximum(values, 0))[..., None, :]
+
+    def reach(self, change: np.ndarray) -> tuple[float, float]:
+        """Any step will do."""
+        return np.inf, np.inf
+
+    def advance(self, change: np.ndarray, primal: float, turn: float) -> None:
+        """Nothing."""
+
+    def complementarity(self) -> tuple[float, int]:
+        """Nothing."""
+        return 0.0, 0
+
+    def residual(self, outputs: np.ndarray) -> float:
+        """Nothing."""
+        return 0.0
+
+    def total(self, outputs: np.ndarray, cost: float) -> float:
+        """R and the cost."""
+        return self.value(outputs) + cost
+
+
+class Margins:
+    """Margins of at least 1: y_i a_i >= 1, or a_{i, y_i} - a_ij >= 1 for the other classes j.
+
+    Each of them has a slack s and a weight q >= 0 with s q = mu.
+
+    Args:
+        differences: (n, c, k) the rows that make the c margins of a sample of its k outputs.
+    """
+
+    def __init__(self, differences: np.ndarray):
+        self.differences = differences
+        self.slack = self.weight = np.ones(differences.shape[:2])
+        self._softness = 1.0
+
+    def margins(self, outputs: np.ndarray) -> np.ndarray:
+        """(n, c) margins of flat outputs."""
+        rows = outputs.reshape(len(self.differences), -1)
+        return np.einsum("nck,nk->nc", self.differences, rows)
+
+    def pull(self, weight: np.ndarray) -> np.ndarray:
+        """The flat gradient of sum_ic weight_ic margin_ic."""
+        return np.einsum("nck,nc->nk", self.differences, weight).ravel()
+
+    def start(self, outputs: np.ndarray, cost: float, mu: float) -> None:
+        """Slacks of the margins that exceed 1, or a first slack where they do not."""
+        self.slack = np.maximum(self.margins(outputs) - 1, _FIRST_SLACK)
+        self.weight = mu / self.slack
+        self._softness = _SOFTNESS * self.slack.size / cost
+        self._linearise(outputs, mu)
+
+    def _linearise(self, outputs: np.ndarray, mu: float) -> None:
+        """The weights of the next step: target - bend * (growth of the margins)."""
+        self._missed = self.margins(outputs) - 1 - self.slack
+        stiff = self.slack + self._softness * self.weight
+        self._bend = self.weight / stiff
+        self._target = (mu + self.weight * (self._softness * self.weight - self._missed)) / stiff
+
+    def value(self, outputs: np.ndarray) -> float:
+        """Nothing."""
+        return 0.0
+
+    def dual(self, outputs: np.ndarray) -> np.ndarray:
+        """Minus the pull of the weights."""
+        return -self.pull(self.weight)
+
+    def model(self, outputs: np.ndarray, mu: float) -> tuple[np.ndarray, np.ndarray]:
+        """The barrier of the slacks, after they are eliminated."""
+        self._linearise(outputs, mu)
+        slope = -self.pull(self._target)
+        n, c, k = self.differences.shape
+        if k == 1:
+            return slope, np.sqrt(self._bend[:, 0]) * np.abs(self.differences[:, 0, 0])
+        root = np.zeros((n, k, k))
+        root[:, :, :c] = (self.differences * np.sqrt(self._bend)[:, :, None]).transpose(0, 2, 1)
+        return slope, root
+
+    def _turns(self, change: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        grown = self.margins(change)
+        weight = self._target - self._bend * grown - self.weight
+        return grown + self._missed + self._softness * weight, weight
+
+    def reach(self, change: np.ndarray) -> tuple[float, float]:
+        """To the first slack and to the first weight that would be 0."""
+        slack, weight = self._turns(change)
+        far = step_to_boundary(self.slack, slack, xp=np)
+        return far, step_to_boundary(self.weight, weight, xp=np)
+
+    def advance(self, change: np.ndarray, primal: float, turn: float) -> None:
+        """Move slacks and weights."""
+        slack, weight = self._turns(change)
+        self.slack = self.slack + primal * slack
+        self.weight = self.weight + turn * weight
+
+    def complementarity(self) -> tuple[float, int]:
+        """The sum of s q."""
+        return float(np.sum(self.slack * self.weight)), self.slack.size
+
+    def residual(self, outputs: np.ndarray) -> float:
+        """By how much slacks and margins disagree."""
+        return float(np.sum(self.weight * np.abs(self.margins(outputs) - 1 - self.slack)))
+
+    def total(self, outputs: np.ndarray, cost: float) -> float:
+        """The cost of the network scaled to a margin of 1."""
+        least = float(self.margins(outputs).min())
+        return cost / least if least > 0 else np.inf
+
+
+class Targets:
+    """Outputs that equal their targets, by a proximal method of multipliers.
+
+    Args:
+        targets: (N,) flat.
+    """
+
+    def __init__(self, targets: np.ndarray):
+        self.targets = targets
+        self.multiplier = np.zeros_like(targets)
+        self._softness = 1.0
+
+    def start(self, outputs: np.ndarray, cost: float, mu: float) -> None:
+        """Multipliers of 0."""
+        self.multiplier = np.zeros_like(self.targets)
+        self._softness = _SOFTNESS * float(self.targets @ self.targets) / cost
+
+    def value(self, outputs: np.ndarray) -> float:
+        """Nothing."""
+        return 0.0
+
+    def dual(self, outputs: np.ndarray) -> np.ndarray:
+        """The multipliers."""
+        return self.multiplier
+
+    def model(self, outputs: np.ndarray, mu: float) -> tuple[np.ndarray, np.ndarray]:
+        """The augmented Lagrangian."""
+        self._target = self.multiplier + (outputs - self.targets) / self._softness
+        return self._target, np.full(len(outputs), self._softness**-0.5)
+
+    def reach(self, change: np.ndarray) -> tuple[float, float]:
+        """Any step will do."""
+        return np.inf, np.inf
+
+    def advance(self, change: np.ndarray, primal: float, turn: float) -> None:
+        """Move the multipliers."""
+        step = self._target + change / self._softness - self.multiplier
+        self.multiplier = self.multiplier + turn * step
+
+    def complementarity(self) -> tuple[float, int]:
+        """Nothing."""
+        return 0.0, 0
+
+    def residual(self, outputs: np.ndarray) -> float:
+        """What it takes to mend the outputs."""
+        return float(np.abs(self.multiplier) @ np.abs(outputs - self.targets))
+
+    def total(self, outputs: np.ndarray, cost: float) -> float:
+        """The cost, and what it takes to mend the outputs at the multipliers' price."""
+        return cost + self.residual(outputs)
