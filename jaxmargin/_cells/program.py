@@ -28,6 +28,7 @@ _STEPS = 100  # of Newton's method
 _JITTERS = (1e-15, 1e-13, 1e-11, 1e-8, 1e-4)  # added to Hessians of diagonal 1
 _PATIENCE = 25  # steps without a gain
 _HALVINGS = 30
+_INFEASIBLE = 0.1  # share of what the constraints miss, below which mu does not go
 _FREE = 1e4  # the share of a direction in the Newton system, above which it stays in it
 _BOUNDARY = 0.995  # share of the way to the boundary that a step may go
 
@@ -111,7 +112,7 @@ class _InteriorPoint:
         length = np.linalg.norm(start, axis=1)
         cost = float(program.price @ length)
         value = fit.value(self.outputs) + cost
-        self.mu = 0.1 * value / (self.slack.size + len(start))
+        self.mu = value / (self.slack.size + len(start))
         self.z = self.mu / self.slack
         c = self.mu / program.price
         self.q = start / (c + np.hypot(c, length))[:, None]
@@ -139,7 +140,10 @@ class _InteriorPoint:
                 shorter = self._step(length)
             except np.linalg.LinAlgError:  # rounding leaves no more to be gained
                 break
-            average = self._complementarity(np.linalg.norm(self.v, axis=1))[0] / count
+            length = np.linalg.norm(self.v, axis=1)
+            missed = self._error(self.fit.dual(self.outputs), length)
+            missed += self.fit.residual(self.outputs)
+            average = max(self._complementarity(length)[0], _INFEASIBLE * missed) / count
             share = 0.02 if shorter > 0.9 else 0.1 if shorter > 0.5 else 0.4
             self.mu = max(share * average, 0.1 * tol * abs(value) / count)
         return best

@@ -79,7 +79,8 @@ def rounds(
     turning = start.w.shape[1] > 1
     while True:
         units = distinct(units)
-        begin = inside(unit, units, _SHARE * best.value / (price * max(len(units.v), 1)))
+        worth = best.value if np.isfinite(best.value) else price * float(units.length.sum())
+        begin = inside(unit, units, _SHARE * worth / (price * max(len(units.v), 1)))
         step = _solved(x, unit, fit, price, begin, 0.1 * tol, turning)
         if turning and step.value >= best.value:
             step = _solved(x, unit, fit, price, begin, 0.1 * tol, False)

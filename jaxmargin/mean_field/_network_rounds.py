@@ -12,17 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jaxmargin._cells.first import first_units
 from jaxmargin._cells.fits import Risk
 from jaxmargin._cells.rounds import rounds
 from jaxmargin._cells.slide import slide
 from jaxmargin._cells.units import Units
-from jaxmargin._sphere.ascent import climb
 from jaxmargin.mean_field._violation import bound_of_dual
 from jaxmargin.mean_field.certificates import certify
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
 
-_FIRST = 64  # units that a descent from nothing begins with, and as many in random directions
 _POLISH = 200  # steps of the descents between rounds
 _MOST = 256  # units of a given measure to begin with, the heaviest
 
@@ -70,7 +69,7 @@ def network_rounds(
     if np.any(np.asarray(measure.weights) > 0):
         first = _given_units(k, measure, scale)
     else:
-        first = _first_units(scaled, resting[rows].reshape(-1, k))
+        first = first_units(scaled, resting[rows].reshape(-1, k))
     start = slide(scaled, both, price, *first)
 
     def spread(dual: np.ndarray) -> np.ndarray:
@@ -110,18 +109,6 @@ def _given_units(k: int, measure: Measure, scale: float) -> tuple[np.ndarray, np
     theta = np.asarray(measure.theta)[heaviest]
     units = theta * np.sqrt(np.asarray(measure.mass)[heaviest] * scale)[:, None]
     return units[:, :k], units[:, k:]
-
-
-def _first_units(x: np.ndarray, dual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """W (m, k) and u (m, d) of units that lower R, from its slope (n, k) where all outputs are 0.
-
-    Half of them are where R falls fastest, and half in random directions.
-    """
-    random = np.random.default_rng(0).normal(size=(_FIRST, x.shape[1]))
-    random /= np.linalg.norm(random, axis=1, keepdims=True)
-    u = np.concatenate([climb(x, dual, random)[1], random])
-    w = -(np.maximum(u @ x.T, 0) @ dual)
-    return w / np.maximum(np.linalg.norm(w, axis=1, keepdims=True), np.finfo(float).tiny), u
 
 
 def _risk(problem: MeanField, shape: tuple[int, ...], rows: np.ndarray) -> tuple[Risk, Callable]:

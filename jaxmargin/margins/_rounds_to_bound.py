@@ -1,0 +1,161 @@
+"""The cheapest two-layer network that satisfies constraints, with a bound for every network.
+
+The problem is min sum_j |w_j| |u_j| over two-layer relu networks of any width, subject to what a
+`fit` asks of the outputs. Rounds over cells (`jaxmargin._cells`) end when the dual bound meets the
+cost, and a thorough search over the sphere confirms the bound. Everything here is float64 NumPy.
+"""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxmargin._cells.fits import Margins, Targets
+from jaxmargin._cells.first import first_units, spikes
+from jaxmargin._cells.rounds import rounds
+from jaxmargin._cells.slide import slide
+from jaxmargin._cells.units import Units, together
+from jaxmargin._sphere.unit_maximum import unit_maximum
+
+_NEW = 16  # directions that refute a bound, which the next round takes
+_STRONGER = 10.0  # by which a penalty grows until the network nearly satisfies the constraints
+_STAGES = 5
+
+Misfit = Callable[[np.ndarray], tuple[float, np.ndarray]]
+"""`misfit(outputs) -> (value, slope)` of flat outputs, 0 where the constraints hold."""
+
+
+class Limits(NamedTuple):
+    """When the rounds end.
+
+    Attributes:
+        tol: the gap to reach, relative to the cost.
+        max_rounds: how many there may be.
+        deadline: the `time.monotonic()` after which the running round is the last.
+        budget: seconds of branch and bound for the proof.
+    """
+
+    tol: float
+    max_rounds: int
+    deadline: float
+    budget: float
+
+
+class Reached(NamedTuple):
+    """The best network, and what is known of all others.
+
+    Attributes:
+        units: the network.
+        cost: sum_j |w_j| |u_j|, once it is scaled to satisfy the constraints.
+        estimate: a lower bound of every cost, if the search has met the highest unit.
+        lower: a proven lower bound.
+        exact: whether the highest unit was enumerated, so that both bounds are one.
+        dual: (n, k) behind the bounds, at most 1 at every unit up to the gap.
+        confirmed: whether the estimate is within the tolerance.
+    """
+
+    units: Units
+    cost: float
+    estimate: float
+    lower: float
+    exact: bool
+    dual: np.ndarray
+    confirmed: bool
+
+
+def rounds_to_bound(
+    x: np.ndarray,
+    fit: Margins | Targets,
+    start: Units,
+    *,
+    bound: Callable[[np.ndarray, float], float],
+    limits: Limits,
+    on_round: Callable[[float, float], None],
+) -> Reached:
+    """Rounds until the bound meets the cost, or a limit is reached.
+
+    Args:
+        x: (n, d) samples, no row 0, the longest of length 1.
+        fit: the constraints.
+        start: units to begin with.
+        bound: `bound(dual, height)`, the lower bound of a dual (n, k) whose highest unit has
+            |sum_i dual_i relu(u . x_i)| = height.
+        limits: when to end.
+        on_round: called with the cost and the estimated bound after each round.
+    """
+    search = rounds(x, fit, 1.0, start, bound=bound, tol=limits.tol)
+    refuting, count = None, 0
+    while True:
+        now = search.send(refuting)
+        count += 1
+        on_round(now.value, now.bound)
+        last = count == limits.max_rounds or time.monotonic() > limits.deadline
+        refuting = None
+        if last or now.value - now.bound <= limits.tol * now.value:
+            found = _confirmed(x, now.units, now.value, now.dual, bound, limits)
+            if last or found.confirmed:
+                return found
+            refuting = _violating(x, now.dual, now.units)
+
+
+def _confirmed(
+    x: np.ndarray,
+    units: Units,
+    cost: float,
+    dual: np.ndarray,
+    bound: Callable[[np.ndarray, float], float],
+    limits: Limits,
+) -> Reached:
+    top = unit_maximum(x, dual, starts=units.v)
+    estimate = bound(dual, float(top.values[0]))
+    confirmed = cost - estimate <= limits.tol * cost
+    if confirmed and limits.budget and not top.exact:
+        top = unit_maximum(x, dual, starts=units.v, budget=limits.budget)
+        estimate = bound(dual, float(top.values[0]))
+    lower = bound(dual, top.bound)
+    return Reached(units, cost, estimate, lower, top.exact, dual, confirmed)
+
+
+def _violating(x: np.ndarray, dual: np.ndarray, units: Units) -> np.ndarray:
+    top = unit_maximum(x, dual, starts=units.v, count=_NEW)
+    return top.directions[top.values > 1]
+
+
+def first_network(
+    x: np.ndarray,
+    k: int,
+    misfit: Misfit,
+    satisfied: Callable[[np.ndarray], bool],
+    starts: np.ndarray,
+) -> Units:
+    """A network that nearly satisfies the constraints, by descents with a growing penalty.
+
+    If they do not come near, there are units of little weight beside it that can.
+
+    Args:
+        x: (n, d) samples.
+        k: number of outputs.
+        misfit: the penalty.
+        satisfied: whether flat outputs are near enough.
+        starts: (m, d) directions to begin with, besides others.
+    """
+    slope = misfit(np.zeros(len(x) * k))[1].reshape(-1, k)
+    w, u = first_units(x, slope, starts)
+    strength = _STRONGER / np.linalg.norm(np.maximum(u @ x.T, 0) @ slope, axis=1).max()
+    for _ in range(_STAGES):
+        units = slide(x, _times(strength, misfit), 1.0, w, u)
+        if satisfied(units.outputs(x).ravel()):
+            return units
+        root = np.sqrt(units.length)[:, None]
+        w, u = root * units.w, units.v / root
+        strength *= _STRONGER
+    return together(units, spikes(x, slope, float(np.mean(units.length))))
+
+
+def _times(strength: float, misfit: Misfit) -> Misfit:
+    def scaled(outputs: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = misfit(outputs)
+        return strength * value, strength * slope
+
+    return scaled
