@@ -28,6 +28,7 @@ _STEPS = 100  # of Newton's method
 _JITTERS = (1e-15, 1e-13, 1e-11, 1e-8, 1e-4)  # added to Hessians of diagonal 1
 _PATIENCE = 25  # steps without a gain
 _HALVINGS = 30
+_SHARE_OF_DISTANCE = 0.1
 _INFEASIBLE = 0.1  # share of what the constraints miss, below which mu does not go
 _FREE = 1e4  # the share of a direction in the Newton system, above which it stays in it
 _BOUNDARY = 0.995  # share of the way to the boundary that a step may go
@@ -183,13 +184,13 @@ class _InteriorPoint:
         far, far_dual = self.fit.reach(change)
         primal = min(1.0, _BOUNDARY * min(step_to_boundary(self.slack, ds, xp=np), far))
         primal = self._tamed(primal, change, length)
-        turn = min(1.0, _BOUNDARY * min(step_to_boundary(self.z, dz, xp=np), _to_sphere(q, dq), far_dual))
+        turn = min(1.0, _BOUNDARY * min(step_to_boundary(self.z, dz, xp=np), far_dual))
         self.fit.advance(change, primal, turn)
         self.v = v + primal * dv
         self.slack = self.slack + primal * ds
         self.outputs = program.outputs(self.v)
         self.z = self.z + turn * dz
-        self.q = q + turn * dq
+        self.q = _inside_ball(q + turn * dq, self.v, c)
         return min(primal, turn)
 
     def _tamed(self, primal: float, change: np.ndarray, length: np.ndarray) -> float:
@@ -313,9 +314,8 @@ def _times_root(root: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.einsum("...nk,nkl->...nl", split, root).reshape(rows.shape)
 
 
-def _to_sphere(q: np.ndarray, dq: np.ndarray) -> float:
-    """The length at which the first |q_j + length * dq_j| is 1."""
-    square, mixed = np.sum(dq * dq, axis=1), np.sum(q * dq, axis=1)
-    room = np.maximum(1 - np.sum(q * q, axis=1), 0)
-    lengths = (np.sqrt(mixed**2 + square * room) - mixed) / np.maximum(square, 1e-300)
-    return float(np.min(lengths, initial=np.inf))
+def _inside_ball(q: np.ndarray, v: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Q, shortened where it comes nearer to the unit sphere than a share of what it is to keep."""
+    length = np.linalg.norm(v, axis=1)
+    distance = 1 - length / (c + np.hypot(c, length))
+    return q * np.minimum(1, (1 - _SHARE_OF_DISTANCE * distance) / np.linalg.norm(q, axis=1))[:, None]
