@@ -29,8 +29,9 @@ _JITTERS = (1e-15, 1e-13, 1e-11, 1e-8, 1e-4)  # added to Hessians of diagonal 1
 _PATIENCE = 25  # steps without a gain
 _HALVINGS = 30
 _SHARE_OF_DISTANCE = 0.1
-_INFEASIBLE = 0.1  # share of what the constraints miss, below which mu does not go
+_INFEASIBLE = 0.2  # share of what the constraints miss, below which mu does not go
 _FREE = 1e4  # the share of a direction in the Newton system, above which it stays in it
+_APART = 3.0  # ratio of the lengths of a primal and of a dual step
 _BOUNDARY = 0.995  # share of the way to the boundary that a step may go
 
 
@@ -145,7 +146,7 @@ class _InteriorPoint:
             missed = self._error(self.fit.dual(self.outputs), length)
             missed += self.fit.residual(self.outputs)
             average = max(self._complementarity(length)[0], _INFEASIBLE * missed) / count
-            share = 0.02 if shorter > 0.9 else 0.1 if shorter > 0.5 else 0.4
+            share = 0.02 if shorter > 0.9 else 0.1 if shorter > 0.5 else 0.4 if shorter > 0.1 else 1.0
             self.mu = max(share * average, 0.1 * tol * abs(value) / count)
         return best
 
@@ -185,6 +186,7 @@ class _InteriorPoint:
         primal = min(1.0, _BOUNDARY * min(step_to_boundary(self.slack, ds, xp=np), far))
         primal = self._tamed(primal, change, length)
         turn = min(1.0, _BOUNDARY * min(step_to_boundary(self.z, dz, xp=np), far_dual))
+        primal, turn = min(primal, _APART * turn), min(turn, _APART * primal)
         self.fit.advance(change, primal, turn)
         self.v = v + primal * dv
         self.slack = self.slack + primal * ds

@@ -90,6 +90,7 @@ def rounds(
             value = _value(x, fit, price, units)
         if value < best.value:
             best = best._replace(units=units, value=value)
+        dual = _without_traces(dual, 0.01 * tol * price)
         starts = np.concatenate([units.v, x, -x, rng.normal(size=(_FRESH, x.shape[1]))])
         heights, directions = climb(x, dual, starts)
         ratio = float(heights.max()) / price
@@ -102,7 +103,21 @@ def rounds(
         if sent is not None:  # they refute the bound, whose search has missed them
             new = np.concatenate([sent, new])
             best = best._replace(bound=-np.inf, ratio=np.inf)
-        units = together(best.units, behind, _fresh(x, dual, new, best.units))
+        kept = merged(best.units)
+        units = together(kept, behind, _fresh(x, dual, new, kept))
+
+
+def _without_traces(dual: np.ndarray, most: float) -> np.ndarray:
+    """The dual (n, k) without its smallest rows, whose lengths add up to `most`.
+
+    Constraints that do not bind leave such traces, and a search is faster without them.
+    """
+    size = np.linalg.norm(dual, axis=1)
+    order = np.argsort(size, kind="stable")
+    traces = order[np.cumsum(size[order]) <= most]
+    dual = dual.copy()
+    dual[traces] = 0
+    return dual
 
 
 class _Step(NamedTuple):
@@ -128,8 +143,12 @@ def _solved(
     dual = found.dual.reshape(len(x), -1)
     units = _of_rank_one(unit, units, found.v)
     behind = across(units, _leaning(x, units, dual, found.multipliers, price))
-    units = merged(units)
-    return _Step(units, _value(x, fit, price, units), dual, behind)
+    value = _value(x, fit, price, units)
+    fewer = merged(units)
+    value_of_fewer = _value(x, fit, price, fewer)
+    if value_of_fewer <= value * (1 + tol):
+        units, value = fewer, value_of_fewer
+    return _Step(units, value, dual, behind)
 
 
 def _value(x: np.ndarray, fit: Fit, price: float, units: Units) -> float:

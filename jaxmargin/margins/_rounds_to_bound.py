@@ -13,9 +13,10 @@ import numpy as np
 
 from jaxmargin._cells.fits import Margins, Targets
 from jaxmargin._cells.first import first_units, spikes
-from jaxmargin._cells.rounds import rounds
+from jaxmargin._cells.rounds import Round, rounds
 from jaxmargin._cells.slide import slide
 from jaxmargin._cells.units import Units, together
+from jaxmargin._sphere.ascent import search
 from jaxmargin._sphere.unit_maximum import unit_maximum
 
 _NEW = 16  # directions that refute a bound, which the next round takes
@@ -51,8 +52,7 @@ class Reached(NamedTuple):
         estimate: a lower bound of every cost, if the search has met the highest unit.
         lower: a proven lower bound.
         exact: whether the highest unit was enumerated, so that both bounds are one.
-        dual: (n, k) behind the bounds, at most 1 at every unit up to the gap.
-        confirmed: whether the estimate is within the tolerance.
+        dual: (n, k) behind the bounds.
     """
 
     units: Units
@@ -61,7 +61,10 @@ class Reached(NamedTuple):
     lower: float
     exact: bool
     dual: np.ndarray
-    confirmed: bool
+
+    def within(self, tol: float) -> bool:
+        """Whether the estimate meets the cost."""
+        return self.cost - self.estimate <= tol * self.cost
 
 
 def rounds_to_bound(
@@ -84,42 +87,38 @@ def rounds_to_bound(
         limits: when to end.
         on_round: called with the cost and the estimated bound after each round.
     """
-    search = rounds(x, fit, 1.0, start, bound=bound, tol=limits.tol)
+    steps = rounds(x, fit, 1.0, start, bound=bound, tol=limits.tol)
     refuting, count = None, 0
     while True:
-        now = search.send(refuting)
+        now = steps.send(refuting)
         count += 1
         on_round(now.value, now.bound)
         last = count == limits.max_rounds or time.monotonic() > limits.deadline
         refuting = None
         if last or now.value - now.bound <= limits.tol * now.value:
-            found = _confirmed(x, now.units, now.value, now.dual, bound, limits)
-            if last or found.confirmed:
+            found, refuting = _proof(x, now, bound, limits)
+            if last or found.within(limits.tol):
                 return found
-            refuting = _violating(x, now.dual, now.units)
 
 
-def _confirmed(
-    x: np.ndarray,
-    units: Units,
-    cost: float,
-    dual: np.ndarray,
-    bound: Callable[[np.ndarray, float], float],
-    limits: Limits,
-) -> Reached:
-    top = unit_maximum(x, dual, starts=units.v)
-    estimate = bound(dual, float(top.values[0]))
-    confirmed = cost - estimate <= limits.tol * cost
-    if confirmed and limits.budget and not top.exact:
-        top = unit_maximum(x, dual, starts=units.v, budget=limits.budget)
-        estimate = bound(dual, float(top.values[0]))
-    lower = bound(dual, top.bound)
-    return Reached(units, cost, estimate, lower, top.exact, dual, confirmed)
-
-
-def _violating(x: np.ndarray, dual: np.ndarray, units: Units) -> np.ndarray:
-    top = unit_maximum(x, dual, starts=units.v, count=_NEW)
-    return top.directions[top.values > 1]
+def _proof(
+    x: np.ndarray, now: Round, bound: Callable[[np.ndarray, float], float], limits: Limits
+) -> tuple[Reached, np.ndarray]:
+    """What a search confirms, and then a proof; and the directions that refute it."""
+    values, directions = search(x, now.dual, now.units.v)
+    found = Reached(now.units, now.value, bound(now.dual, values[0]), -np.inf, False, now.dual)
+    if not found.within(limits.tol):
+        values, directions = values[:_NEW], directions[:_NEW]
+        return found, directions[values > 1]
+    top = unit_maximum(
+        x, now.dual, starts=directions[:_NEW], count=_NEW, separation=1e-3, budget=limits.budget
+    )
+    found = found._replace(
+        estimate=bound(now.dual, float(top.values[0])),
+        lower=bound(now.dual, top.bound),
+        exact=top.exact,
+    )
+    return found, top.directions[top.values > 1]
 
 
 def first_network(
