@@ -21,7 +21,7 @@ import numpy as np
 from jaxmargin._cells.fits import Fit
 from jaxmargin._cells.program import Program, solve
 from jaxmargin._cells.units import Units, across, distinct, inside, merged, together, units_at
-from jaxmargin._sphere.ascent import climb
+from jaxmargin._sphere.ascent import around, climb
 
 _MOST_NEW = 60  # cells that a round adds for violating directions
 _SHARE = 1e-3  # of the value, that the units of no weight cost together at the start
@@ -91,7 +91,9 @@ def rounds(
         if value < best.value:
             best = best._replace(units=units, value=value)
         dual = _without_traces(dual, 0.01 * tol * price)
-        starts = np.concatenate([units.v, x, -x, rng.normal(size=(_FRESH, x.shape[1]))])
+        own = units.v / units.length[:, None]
+        fresh = rng.normal(size=(_FRESH, x.shape[1]))
+        starts = np.concatenate([own, around(unit, own, rng), x, -x, fresh])
         heights, directions = climb(x, dual, starts)
         ratio = float(heights.max()) / price
         lower = bound(dual, ratio)

@@ -31,9 +31,11 @@ _SETTLE = 3  # times that a direction is moved onto its kinks at the end
 _DEPENDENT = 1e-6  # sine of the angle to other kinks, below which a kink is one of them
 _CACHED_ENTRIES = 2**15  # of an array (points x samples) that is used again and again
 _BLOCK_ENTRIES = 2**21  # of an array (points x kinks x samples)
-_BATCH = 256  # samples, and random starts, of the first batch; half as many of these in later ones
-_KICKED = 64  # of the highest directions, that a later batch starts beside
-_AGREEING, _BATCHES = 2, 8  # batches without a gain after which a search ends; and the most
+_BATCH = 256  # samples, and random starts, of the first batch of a search
+_STARTS_PER_AXIS, _MOST_STARTS = 256, 20_000  # the fewest and the most starts of a search
+_TOPS = 128  # of the highest directions, that a batch starts around
+_SAME = 1e-8  # 1 - cosine, below which two directions are one
+_ON_KINK = 1e-7
 
 
 def climb(
@@ -55,12 +57,12 @@ def climb(
 def search(
     x: np.ndarray, dual: np.ndarray, starts: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Climb from batches of starts until some of them in a row find nothing higher.
+    """Climb from batches of starts until one as large as all before it finds nothing higher.
 
     The first batch starts at the given starts, at those samples and opposites of samples where
-    the function is highest, and at random directions. Each later one starts at new random
-    directions, and beside the highest directions so far, at random distances. The random numbers
-    are the same in every call.
+    the function is highest, and at random directions. Each later one starts at as many random
+    directions as there were starts before, and off each kink of the highest directions so far. The
+    random numbers are the same in every call.
 
     Returns:
         (p,) values, the highest first, and the (p, d) unit vectors that attain them.
@@ -74,21 +76,43 @@ def search(
 def search_scaled(function: ReluSum, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`search` of a scaled function, from unit vectors (p, d) among others."""
     rng, d = np.random.default_rng(0), starts.shape[1]
-    random = rng.normal(size=(_BATCH, d))
-    batch = [starts, highest_rows(function, _BATCH).reshape(-1, d), random]
-    values, u = ascend(function, unit_rows(np.concatenate(batch)))
-    silent = 0
-    for _ in range(_BATCHES - 1):
-        values, u = _highest_first(values, u)
-        near = u[:_KICKED]
-        kicks = rng.normal(size=near.shape) * 10 ** rng.uniform(-4, 0, size=(len(near), 1))
-        fresh = np.concatenate([near + kicks, rng.normal(size=(_BATCH // 2, d))])
-        more_values, more = ascend(function, unit_rows(fresh))
-        silent = 0 if more_values.max() > values[0] * (1 + 1e-10) else silent + 1
+    batch = [starts, highest_rows(function, _BATCH).reshape(-1, d), rng.normal(size=(_BATCH, d))]
+    values, u = _highest_first(*ascend(function, unit_rows(np.concatenate(batch))))
+    tried, agreed = len(values), False
+    while tried < _MOST_STARTS and not (agreed and tried >= _STARTS_PER_AXIS * d):
+        fresh = [around(function.rows, _apart(u), rng), rng.normal(size=(tried, d))]
+        more_values, more = ascend(function, unit_rows(np.concatenate(fresh)))
+        tried += len(more)
+        agreed = more_values.max() <= values[0] * (1 + 1e-10)
         values, u = np.concatenate([values, more_values]), np.concatenate([u, more])
-        if silent == _AGREEING:
-            break
-    return _highest_first(values, u)
+        values, u = _highest_first(values, u)
+    return values, u
+
+
+def _apart(u: np.ndarray) -> np.ndarray:
+    """The first of p unit vectors, of which none is met twice."""
+    u = u[: 4 * _TOPS]
+    first = np.argmax(u @ u.T > 1 - _SAME, axis=1)
+    return u[first == np.arange(len(u))][:_TOPS]
+
+
+def around(rows: np.ndarray, tops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Points off each kink of each top, on both sides, which stay on its other kinks.
+
+    Args:
+        rows: (n, d) unit rows, the samples.
+        tops: (p, d) unit vectors.
+        rng: of the distances, .1 to 3.
+    """
+    points = [np.zeros((0, tops.shape[1]))]
+    for u in tops:
+        kinks = rows[np.abs(rows @ u) < _ON_KINK]
+        if len(kinks):
+            off = np.linalg.pinv(np.concatenate([kinks, u[None]])).T[: len(kinks)]
+            off /= np.linalg.norm(off, axis=1, keepdims=True)
+            off *= 10 ** rng.uniform(-1, 0.5, size=(len(off), 1))
+            points += [u + off, u - off]
+    return np.concatenate(points)
 
 
 def highest_rows(function: ReluSum, count: int) -> np.ndarray:
