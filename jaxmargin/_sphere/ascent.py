@@ -55,31 +55,35 @@ def climb(
 
 
 def search(
-    x: np.ndarray, dual: np.ndarray, starts: np.ndarray | None = None
+    x: np.ndarray, dual: np.ndarray, starts: np.ndarray | None = None, enough: float = np.inf
 ) -> tuple[np.ndarray, np.ndarray]:
     """Climb from batches of starts until one as large as all before it finds nothing higher.
 
     The first batch starts at the given starts, at those samples and opposites of samples where
     the function is highest, and at random directions. Each later one starts at as many random
     directions as there were starts before, and off each kink of the highest directions so far. The
-    random numbers are the same in every call.
+    random numbers are the same in every call. A value above `enough` ends the search at once.
 
     Returns:
         (p,) values, the highest first, and the (p, d) unit vectors that attain them.
     """
     function, d = scaled(x, dual), np.shape(x)[1]
     given = np.zeros((0, d)) if starts is None else unit_rows(np.asarray(starts, float))
-    values, u = search_scaled(function, given)
+    values, u = search_scaled(function, given, float(np.ldexp(enough, -function.exponent)))
     return function.unscaled(values), u
 
 
-def search_scaled(function: ReluSum, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def search_scaled(
+    function: ReluSum, starts: np.ndarray, enough: float = np.inf
+) -> tuple[np.ndarray, np.ndarray]:
     """`search` of a scaled function, from unit vectors (p, d) among others."""
     rng, d = np.random.default_rng(0), starts.shape[1]
     batch = [starts, highest_rows(function, _BATCH).reshape(-1, d), rng.normal(size=(_BATCH, d))]
     values, u = _highest_first(*ascend(function, unit_rows(np.concatenate(batch))))
     tried, agreed = len(values), False
     while tried < _MOST_STARTS and not (agreed and tried >= _STARTS_PER_AXIS * d):
+        if values[0] > enough:
+            break
         fresh = [around(function.rows, _apart(u), rng), rng.normal(size=(tried, d))]
         more_values, more = ascend(function, unit_rows(np.concatenate(fresh)))
         tried += len(more)

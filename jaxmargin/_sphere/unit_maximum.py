@@ -42,6 +42,7 @@ def unit_maximum(
     count: int = 1,
     separation: float = 0.1,
     budget: float = 0.0,
+    enough: float = np.inf,
 ) -> UnitMaximum:
     """The maximum over the sphere with a proven bound, in float64.
 
@@ -52,10 +53,14 @@ def unit_maximum(
         count: how many points to tell.
         separation: the least angle between any two of them, in radians.
         budget: seconds of branch and bound where the maximum is not enumerated.
+        enough: a value above which a search ends at once, without a bound.
     """
     function = scaled(x, dual)
-    values, u, bound = highest(function, starts, count, separation)
+    enough = float(np.ldexp(enough, -function.exponent))
+    values, u, bound = highest(function, starts, count, separation, enough)
     exact = bound is not None
+    if not exact and values[0] > enough:
+        bound = np.inf
     if bound is None:
         bound = upper_bound(function, values[0], budget)
     bound = max(bound, values[0])
@@ -63,7 +68,11 @@ def unit_maximum(
 
 
 def highest(
-    function: ReluSum, starts: np.ndarray | None, count: int, separation: float
+    function: ReluSum,
+    starts: np.ndarray | None,
+    count: int,
+    separation: float,
+    enough: float = np.inf,
 ) -> tuple[np.ndarray, np.ndarray, float | None]:
     """The highest points that lie apart, scaled; the bound if they were enumerated, else None."""
     d = function.rows.shape[1]
@@ -73,7 +82,7 @@ def highest(
         return *separated(np.zeros(1), axis, count, separation), 0.0
     span = enumerable_span(function)
     if span is None:
-        values, u = search_scaled(function, given)
+        values, u = search_scaled(function, given, enough)
         return *separated(values, u, count, separation), None
     climbed = _CLIMBED if count > 1 else 0 if _quick(function) else _FEW
     fixed = np.random.default_rng(0).normal(size=(_FIXED if count > 1 else 0, d))

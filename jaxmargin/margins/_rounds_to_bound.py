@@ -16,10 +16,9 @@ from jaxmargin._cells.first import first_units, spikes
 from jaxmargin._cells.rounds import Round, rounds
 from jaxmargin._cells.slide import slide
 from jaxmargin._cells.units import Units, together
-from jaxmargin._sphere.ascent import search
 from jaxmargin._sphere.unit_maximum import unit_maximum
 
-_NEW = 16  # directions that refute a bound, which the next round takes
+_NEW, _APART = 16, 1e-3  # directions that refute a bound, and the least angle between them
 _STRONGER = 10.0  # by which a penalty grows until the network nearly satisfies the constraints
 _STAGES = 5
 
@@ -104,19 +103,14 @@ def rounds_to_bound(
 def _proof(
     x: np.ndarray, now: Round, bound: Callable[[np.ndarray, float], float], limits: Limits
 ) -> tuple[Reached, np.ndarray]:
-    """What a search confirms, and then a proof; and the directions that refute it."""
-    values, directions = search(x, now.dual, now.units.v)
-    found = Reached(now.units, now.value, bound(now.dual, values[0]), -np.inf, False, now.dual)
-    if not found.within(limits.tol):
-        values, directions = values[:_NEW], directions[:_NEW]
-        return found, directions[values > 1]
+    """What a thorough search confirms, with a proof; and the directions that refute it."""
     top = unit_maximum(
-        x, now.dual, starts=directions[:_NEW], count=_NEW, separation=1e-3, budget=limits.budget
-    )
-    found = found._replace(
-        estimate=bound(now.dual, float(top.values[0])),
-        lower=bound(now.dual, top.bound),
-        exact=top.exact,
+        x, now.dual, starts=now.units.v, count=_NEW, separation=_APART, budget=limits.budget,
+        enough=1 + limits.tol,
+    )  # fmt: skip
+    estimate = bound(now.dual, float(top.values[0]))
+    found = Reached(
+        now.units, now.value, estimate, bound(now.dual, top.bound), top.exact, now.dual
     )
     return found, top.directions[top.values > 1]
 
