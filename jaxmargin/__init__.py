@@ -28,6 +28,7 @@ from jaxmargin.margins import (
     margin_distribution,
     margin_path,
     max_margin,
+    min_norm_interpolant,
     normalized_margin,
     sample_margins,
 )
@@ -113,6 +114,7 @@ __all__ = [
     "margin_path",
     "margins",
     "max_margin",
+    "min_norm_interpolant",
     "mean_field",
     "mlp",
     "networks",

@@ -15,6 +15,7 @@ import numpy as np
 from jaxmargin._arithmetic import step_to_boundary
 
 _SOFTNESS = 1e-8  # of targets, in units of the problem
+_FITTED = 1e-6  # distance to targets, relative to the largest, that counts as none
 _FIRST_SLACK = 0.1  # of margins, at least
 
 
@@ -249,5 +250,7 @@ class Targets:
         return float(np.abs(self.multiplier) @ np.abs(outputs - self.targets))
 
     def total(self, outputs: np.ndarray, cost: float) -> float:
-        """The cost, and what it takes to mend the outputs at the multipliers' price."""
-        return cost + self.residual(outputs)
+        """The cost, and what it takes to mend the outputs; infinite if they are not near."""
+        missed = np.abs(outputs - self.targets).max()
+        near = missed <= _FITTED * np.abs(self.targets).max()
+        return cost + self.residual(outputs) if near else np.inf

@@ -1,14 +1,16 @@
 """Normalised margins, their limit as lambda -> 0, and what they promise (sections 4, B.4, C, D).
 
 Here are the margin of any network; the regularized optima, whose margin tends to the largest one
-(Theorems 4.1 and C.1); that largest margin over all widths, by the l1-SVM (appendix B.4); how weak
-the regularizer must be (Theorem C.2); and generalisation bounds with their constants (Proposition
+(Theorems 4.1 and C.1); that largest margin over all widths, which is the l1-SVM over all units, and
+the minimum-norm interpolant (appendix B.4); how weak the regularizer must be (Theorem C.2); and generalisation bounds with their constants (Proposition
 D.1, Theorem D.2).
 """
 
 from jaxmargin.margins.bounds import MarginBound, margin_bound, margin_loss_bound, rademacher_bound
 from jaxmargin.margins.complexity import RademacherEstimate, rademacher_complexity
-from jaxmargin.margins.l1svm import L1SVM, MaxMargin, MaxMarginHistory, l1_svm, max_margin
+from jaxmargin.margins.l1svm import L1SVM, l1_svm
+from jaxmargin.margins.max_margin import MaxMargin, MaxMarginHistory, max_margin
+from jaxmargin.margins.min_norm import MinNorm, MinNormHistory, min_norm_interpolant
 from jaxmargin.margins.normalized import margin_distribution, normalized_margin, sample_margins
 from jaxmargin.margins.path import MarginPath, margin_path
 from jaxmargin.margins.weak_regularizer import (
@@ -23,6 +25,8 @@ __all__ = [
     "MarginPath",
     "MaxMargin",
     "MaxMarginHistory",
+    "MinNorm",
+    "MinNormHistory",
     "RademacherEstimate",
     "guaranteed_margin",
     "l1_svm",
@@ -32,6 +36,7 @@ __all__ = [
     "margin_loss_bound",
     "margin_path",
     "max_margin",
+    "min_norm_interpolant",
     "normalized_margin",
     "rademacher_bound",
     "rademacher_complexity",

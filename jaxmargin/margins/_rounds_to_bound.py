@@ -63,7 +63,7 @@ class Reached(NamedTuple):
 
     def within(self, tol: float) -> bool:
         """Whether the estimate meets the cost."""
-        return self.cost - self.estimate <= tol * self.cost
+        return self.estimate >= (1 - tol) * self.cost
 
 
 def rounds_to_bound(
@@ -94,7 +94,7 @@ def rounds_to_bound(
         on_round(now.value, now.bound)
         last = count == limits.max_rounds or time.monotonic() > limits.deadline
         refuting = None
-        if last or now.value - now.bound <= limits.tol * now.value:
+        if last or now.bound >= (1 - limits.tol) * now.value:
             found, refuting = _proof(x, now, bound, limits)
             if last or found.within(limits.tol):
                 return found
@@ -121,10 +121,13 @@ def first_network(
     misfit: Misfit,
     satisfied: Callable[[np.ndarray], bool],
     starts: np.ndarray,
+    *,
+    scales: bool,
 ) -> Units:
     """A network that nearly satisfies the constraints, by descents with a growing penalty.
 
-    If they do not come near, there are units of little weight beside it that can.
+    Where they do not come near, or the constraints are such that no scaling of the network makes
+    up for the rest, there are units of little weight beside it that can.
 
     Args:
         x: (n, d) samples.
@@ -132,17 +135,22 @@ def first_network(
         misfit: the penalty.
         satisfied: whether flat outputs are near enough.
         starts: (m, d) directions to begin with, besides others.
+        scales: whether a network that is near satisfies the constraints once it is scaled.
     """
     slope = misfit(np.zeros(len(x) * k))[1].reshape(-1, k)
     w, u = first_units(x, slope, starts)
     strength = _STRONGER / np.linalg.norm(np.maximum(u @ x.T, 0) @ slope, axis=1).max()
+    near = False
     for _ in range(_STAGES):
         units = slide(x, _times(strength, misfit), 1.0, w, u)
-        if satisfied(units.outputs(x).ravel()):
-            return units
+        near = satisfied(units.outputs(x).ravel())
+        if near:
+            break
         root = np.sqrt(units.length)[:, None]
         w, u = root * units.w, units.v / root
         strength *= _STRONGER
+    if near and scales:
+        return units
     return together(units, spikes(x, slope, float(np.mean(units.length))))
 
 

@@ -3,10 +3,12 @@
 import numpy as np
 import scipy  # its parts load on first use
 
+from jaxmargin._checks import require_floats
 from jaxmargin.margins._finite_game import NOTHING, solve_program
 
 ROUNDING = 1e-9  # a margin below it, relative to the largest feature, counts as none
 
+_ROUGH = 1e-5  # of the largest target, which targets may be apart that should agree
 _SHOWN = 8  # samples that a message lists
 
 
@@ -21,16 +23,20 @@ def require_distinct_features(phi: np.ndarray, y: np.ndarray) -> None:
         )
 
 
-def require_separable(x: np.ndarray, y: np.ndarray, rounding: float) -> None:
-    """Raise ValueError if there is p with sum_i p_i y_i relu(u . x_i) = 0 for every u.
+def require_separable(
+    x: np.ndarray, labels: np.ndarray, differences: np.ndarray, rounding: float
+) -> None:
+    """Raise ValueError if there are p with sum_ic p_ic g_ic relu(u . x_i) = 0 for every u.
 
-    Since relu(z) = (|z| + z) / 2, and since the functions |u . e| of different lines R e are
-    linearly independent, the sum is 0 for every u exactly if sum_i p_i y_i |x_i| is 0 on each line
-    through samples, and sum_i p_i y_i x_i is 0. A sample that is alone on its line has p_i = 0.
+    Here g_ic is the row of outputs that makes a margin: y_i, or e_{y_i} - e_j. Since
+    relu(z) = (|z| + z) / 2, and since the functions |u . e| of different lines R e are linearly
+    independent, the sum is 0 for every u exactly if sum_ic p_ic g_ic |x_i| is 0 on each line
+    through samples, and sum_ic p_ic g_ic x_i^T is 0. A sample that is alone on its line has p = 0.
 
     Args:
         x: (n, d) samples.
-        y: (n,) labels -1, +1.
+        labels: (n,) of any kind.
+        differences: (n, c, k) the rows g.
         rounding: distance of unit vectors below which they count as equal.
     """
     length = np.linalg.norm(x, axis=1)
@@ -40,37 +46,107 @@ def require_separable(x: np.ndarray, y: np.ndarray, rounding: float) -> None:
             "bias is 0: drop it, or give x a bias by append_one"
         )
     unit = x / length[:, None]
-    pair = _first_opposite_pair(unit, y, rounding)
+    pair = _first_opposite_pair(unit, labels, rounding)
     if pair is not None:
         i, j = pair
         raise ValueError(
             f"no network separates x and y: samples {i} and {j} lie on one ray from 0 and have "
-            f"labels {y[i]:+g} and {y[j]:+g}: relabel or drop one"
+            f"labels {_shown(labels[i])} and {_shown(labels[j])}: relabel or drop one"
         )
-    _require_separable_lines(x, y, unit, length, rounding)
+    _require_separable_lines(x, differences, unit, length, rounding)
+
+
+def _shown(label: float | np.integer) -> str:
+    return f"{label:+g}" if isinstance(label, float) else str(label)
+
+
+def lines_of(unit: np.ndarray, rounding: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which samples have one opposite to them, and (m, m) which of these lie on one line."""
+    opposite = scipy.spatial.distance.cdist(unit, -unit) <= rounding
+    involved = np.flatnonzero(opposite.any(axis=1))
+    same = scipy.spatial.distance.cdist(unit[involved], unit[involved]) <= rounding
+    return involved, opposite[involved][:, involved] | same
 
 
 def _require_separable_lines(
-    x: np.ndarray, y: np.ndarray, unit: np.ndarray, length: np.ndarray, rounding: float
+    x: np.ndarray, differences: np.ndarray, unit: np.ndarray, length: np.ndarray, rounding: float
 ) -> None:
     """The rest of `require_separable`, for samples of which some lie opposite to one another."""
-    opposite = scipy.spatial.distance.cdist(unit, -unit) <= rounding
-    involved = np.flatnonzero(opposite.any(axis=1))
+    involved, line = lines_of(unit, rounding)
     if not len(involved):
         return
-    same = scipy.spatial.distance.cdist(unit, unit) <= rounding
-    line = (opposite | same)[involved][:, involved]
     lengths = line * (length[involved] / length.max())
     first = lengths[np.unique(line.argmax(axis=1))]  # a row for each line
-    rows = np.concatenate([first, x[involved].T / length.max()]) * y[involved]
-    found = solve_program(rows, 1.0)
+    features = np.concatenate([first, x[involved].T / length.max()])
+    rows = np.einsum("fn,nck->fknc", features, differences[involved])
+    found = solve_program(rows.reshape(-1, rows.shape[2] * rows.shape[3]), 1.0)
     if found.margin > ROUNDING:
         return
+    weights = found.dual.reshape(len(involved), -1).sum(axis=1)
     raise ValueError(
         "no network separates x and y: sum_i p_i y_i relu(u . x_i) is 0 for every u, with p on "
-        f"{listed_samples(found.dual, involved)}: relabel or drop one of them, or give x a bias by "
+        f"{listed_samples(weights, involved)}: relabel or drop one of them, or give x a bias by "
         "append_one"
     )
+
+
+def require_interpolable(x: np.ndarray, y: np.ndarray, rounding: float) -> np.ndarray:
+    """Targets in float64, or ValueError if no two-layer network has f(x_i) = y_i for all i.
+
+    On the lines through the samples a network is sum_lines a_line |x| + b . x with any a and b, as
+    relu(z) = (|z| + z) / 2. A sample that is alone on its line fits any target.
+
+    Args:
+        x: (n, d) samples.
+        y: (n,) targets.
+        rounding: distance of unit vectors below which they count as equal.
+    """
+    require_floats("y", y)
+    y = y.astype(float)
+    length = np.linalg.norm(x, axis=1)
+    zero = np.flatnonzero((length == 0) & (y != 0))
+    if len(zero):
+        raise ValueError(
+            f"no network fits y: sample {zero[0]} is a row of zeros, where every network without "
+            f"bias is 0, and its target is {y[zero[0]]:g}: drop it, or give x a bias by append_one"
+        )
+    used = np.flatnonzero(length > 0)
+    if not len(used):
+        return y
+    unit, slope = x[used] / length[used, None], y[used] / length[used]
+    close = np.triu(scipy.spatial.distance.cdist(unit, unit) <= rounding, 1)
+    differ = np.abs(slope[:, None] - slope) > _ROUGH * np.abs(slope).max()
+    pairs = np.argwhere(close & differ)
+    if len(pairs):
+        i, j = used[pairs[0]]
+        raise ValueError(
+            f"no network fits y: samples {i} and {j} lie on one ray from 0, on which a network is "
+            f"linear, and their targets {y[i]:g} and {y[j]:g} are not proportional to their "
+            f"lengths {length[i]:g} and {length[j]:g}: drop one or change its target"
+        )
+    _require_fitting_lines(unit, slope, used, rounding)
+    return y
+
+
+def _require_fitting_lines(
+    unit: np.ndarray, slope: np.ndarray, names: np.ndarray, rounding: float
+) -> None:
+    """The rest of `require_interpolable`, for samples of which some lie opposite to one another."""
+    involved, line = lines_of(unit, rounding)
+    if not len(involved):
+        return
+    even = np.unique(line, axis=0).T.astype(float)  # a column for each line
+    table = np.concatenate([even, unit[involved]], axis=1)
+    target = slope[involved]
+    missed = target - table @ np.linalg.lstsq(table, target, rcond=None)[0]
+    if np.abs(missed).max() > _ROUGH * np.abs(target).max():
+        weights = np.abs(missed) / np.abs(missed).sum()
+        raise ValueError(
+            "no network fits y: on lines through 0 it is |x| times a number plus a linear function, "
+            "which contradicts the targets of the opposite samples among "
+            f"{listed_samples(weights, names[involved])}: change the target of one of them, or give "
+            "x a bias by append_one"
+        )
 
 
 def _first_opposite_pair(rows: np.ndarray, y: np.ndarray, limit: float) -> tuple[int, int] | None:

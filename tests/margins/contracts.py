@@ -61,6 +61,7 @@ DRIVERS = {
     "margins.log_theorem_regularization",
     "margins.margin_path",
     "margins.max_margin",
+    "margins.min_norm_interpolant",
     "margins.regularization_for_margin",
 }
 
@@ -76,6 +77,10 @@ CONTAINERS: dict[str, Callable[[], Any]] = {
     "margins.MarginPath": _path,
     "margins.MaxMargin": lambda: jm.max_margin(jnp.eye(2), np.array([1.0, -1.0])),
     "margins.MaxMarginHistory": lambda: jm.max_margin(jnp.eye(2), np.array([1.0, -1.0])).history,
+    "margins.MinNorm": lambda: jm.min_norm_interpolant(jnp.eye(2), np.array([1.0, -1.0])),
+    "margins.MinNormHistory": lambda: jm.min_norm_interpolant(
+        jnp.eye(2), np.array([1.0, -1.0])
+    ).history,
     "margins.RademacherEstimate": lambda: margins.rademacher_complexity(
         jax.random.key(0), jnp.eye(2), num_draws=2
     ),

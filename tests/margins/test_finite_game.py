@@ -1,15 +1,13 @@
-"""The game over finitely many units against other solvers: its value, its dual, its centre."""
+"""The game over finitely many units against other solvers: its value and its dual."""
 
 from types import SimpleNamespace
-from typing import Any
 
-import cvxpy as cp
 import numpy as np
 import pytest
 import scipy.optimize
 
 from jaxmargin.errors import ConvergenceError
-from jaxmargin.margins._finite_game import analytic_centre, solve_program
+from jaxmargin.margins._finite_game import solve_program
 
 
 def random_rows(seed: int, k: int = 20, n: int = 7) -> np.ndarray:
@@ -68,52 +66,3 @@ def test_a_tolerance_that_is_missed_is_raised_until_none_is_left(monkeypatch: py
     with pytest.raises(ConvergenceError, match="no progress"):
         solve_program(rows, 1.0)
     assert tolerances == [1e-10, 1e-9, 1e-10, 1e-9, 1e-8, 1e-7]
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_centre_is_that_of_a_convex_solver(seed: int):
-    rows = random_rows(seed)
-    cuts = np.concatenate([rows, -rows])
-    program = solve_program(rows, 1.0)
-    level = 1.2 * program.margin
-    found = analytic_centre(cuts, program.dual, level)
-    p = cp.Variable(rows.shape[1])
-    barrier = cp.sum(cp.log(level - cuts @ p)) + cp.sum(cp.log(p))
-    constraints: list[Any] = [cp.sum(p) == 1]  # of which its stubs make bools
-    cp.Problem(cp.Maximize(barrier), constraints).solve(solver=cp.CLARABEL)
-    assert p.value is not None
-    # Newton's method stops once a step promises less than 0.01 of the barrier.
-    best = barrier_at(p.value, cuts, level)
-    assert best - 1e-2 <= barrier_at(found, cuts, level) <= best + 1e-6
-    np.testing.assert_allclose(found, p.value, atol=0.02)
-    assert found.sum() == pytest.approx(1, rel=1e-12)
-
-
-def barrier_at(p: np.ndarray, cuts: np.ndarray, level: float) -> float:
-    assert p.min() > 0
-    assert (cuts @ p).max() < level
-    return float(np.log(level - cuts @ p).sum() + np.log(p).sum())
-
-
-def test_the_centre_lies_inside_where_the_vertex_does_not():
-    rows = random_rows(1, 4, 9)  # four units leave at least four of nine probabilities 0
-    program = solve_program(rows, 1.0)
-    cuts = np.concatenate([rows, -rows])
-    assert program.dual.min() == 0
-    centre = analytic_centre(cuts, program.dual, 1.01 * program.margin)
-    assert centre.min() > 0
-    assert (cuts @ centre).max() < 1.01 * program.margin
-
-
-def test_where_no_room_is_left_the_start_comes_back():
-    rows = random_rows(2)
-    program = solve_program(rows, 1.0)
-    cuts = np.concatenate([rows, -rows])
-    below = 0.9 * program.margin
-    assert analytic_centre(cuts, program.dual, below) is program.dual
-
-
-def test_without_a_cut_that_matters_the_centre_is_uniform():
-    """Of equal cuts far below the level, by symmetry."""
-    centre = analytic_centre(np.zeros((3, 5)), np.array([0.6, 0.1, 0.1, 0.1, 0.1]), 1.0)
-    np.testing.assert_allclose(centre, 0.2, atol=1e-2)

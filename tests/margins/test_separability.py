@@ -4,11 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.optimize
 
 import jaxmargin as jm
+from jaxmargin.margins._inputs import differences_of
 from jaxmargin.margins._separability import (
     listed_samples,
     require_distinct_features,
+    require_interpolable,
     require_separable,
 )
 from tests.margins.samples import circle, hexagon
@@ -18,7 +21,7 @@ ROUNDING = 1e-12
 
 def is_separable(x: np.ndarray, y: np.ndarray) -> bool:
     try:
-        require_separable(x, y, ROUNDING)
+        require_separable(x, y, differences_of(y), ROUNDING)
     except ValueError:
         return False
     return True
@@ -63,7 +66,7 @@ def test_the_vanishing_combination_is_that_of_the_message():
     lengths = np.array([1.0, 2.0, 1.0, 2.0, 1.0, 2.0])
     x = lengths[:, None] * x
     with pytest.raises(ValueError, match="with p on samples") as caught:
-        require_separable(x, y, ROUNDING)
+        require_separable(x, y, differences_of(y), ROUNDING)
     p = 1 / lengths / np.sum(1 / lengths)
     np.testing.assert_allclose(np.maximum(circle(50) @ x.T, 0) @ (p * y), 0, atol=1e-12)
     for i in range(6):
@@ -74,8 +77,8 @@ def test_rays_that_differ_by_less_than_rounding_are_one():
     near = np.array([[1.0, 0.0], [2.0, 2e-13], [0.0, 1.0]])
     y = np.array([1.0, -1.0, 1.0])
     with pytest.raises(ValueError, match="samples 0 and 1 lie on one ray"):
-        require_separable(near, y, ROUNDING)
-    require_separable(near, y, 1e-14)
+        require_separable(near, y, differences_of(y), ROUNDING)
+    require_separable(near, y, differences_of(y), 1e-14)
 
 
 def test_equal_features_of_one_label_pass():
@@ -90,3 +93,65 @@ def test_a_message_lists_the_heaviest_samples():
     assert listed_samples(p) == "samples 1 (0.5), 3 (0.45), 0 (0.05)"
     assert listed_samples(p[:2], np.array([7, 9])) == "samples 9 (0.5), 7 (0.05)"
     assert listed_samples(np.full(100, 0.01)).count("(") == 8
+
+
+def test_three_classes_are_separable_where_each_pair_of_them_is():
+    """On lines through 0, for all labels of the hexagon that have three classes."""
+    x, _ = hexagon()
+    verdicts = []
+    for labels in itertools.product(range(3), repeat=6):
+        y = np.array(labels)
+        if len(np.unique(y)) < 3:
+            continue
+        network = even_and_odd(x)
+        verdicts.append(is_separable(x, y))
+        assert verdicts[-1] == margins_are_feasible(network, y)
+    assert len(verdicts) == 540
+    assert 0 < verdicts.count(False) < 540
+
+
+def even_and_odd(x: np.ndarray) -> np.ndarray:
+    """What all networks are on three lines: one even function each, and the linear functions."""
+    lines = np.eye(3)[[0, 1, 2, 0, 1, 2]]
+    return np.concatenate([lines, x], axis=1)
+
+
+def margins_are_feasible(features: np.ndarray, y: np.ndarray) -> bool:
+    """Whether a linear model of the features has f_{y_i} >= f_j + 1, by an interior point."""
+    (n, p), k = features.shape, 3
+    rows = np.zeros((n, k, p, k))
+    for i, label in enumerate(y):
+        for j in range(k):
+            rows[i, j, :, label] += features[i]
+            rows[i, j, :, j] -= features[i]
+    table = -rows[np.arange(k) != y[:, None]].reshape(-1, p * k)
+    found = scipy.optimize.linprog(
+        np.zeros(p * k), A_ub=table, b_ub=-np.ones(len(table)), bounds=(None, None),
+        method="highs-ipm",
+    )  # fmt: skip
+    return found.status == 0
+
+
+def test_targets_on_lines_are_fitted_where_a_least_squares_problem_says_so():
+    x, _ = hexagon()
+    for targets in itertools.product([-1.0, 0.0, 2.0], repeat=6):
+        y = np.array(targets)
+        missed = np.linalg.lstsq(even_and_odd(x), y, rcond=None)[1]
+        try:
+            require_interpolable(x, y, ROUNDING)
+            fits = True
+        except ValueError as error:
+            assert "contradicts the targets of the opposite samples" in str(error)
+            fits = False
+        assert fits == (float(missed.sum()) < 1e-12)
+
+
+def test_rows_on_one_ray_need_proportional_targets():
+    x = np.array([[1.0, 2.0], [2.0, 4.0], [0.0, 0.0], [3.0, -1.0]])
+    np.testing.assert_array_equal(
+        require_interpolable(x, np.array([1.0, 2.0, 0.0, 5.0], np.float32), 1e-6), [1, 2, 0, 5]
+    )
+    with pytest.raises(ValueError, match="samples 0 and 1 lie on one ray"):
+        require_interpolable(x, np.array([1.0, 1.0, 0.0, 5.0]), ROUNDING)
+    with pytest.raises(ValueError, match="sample 2 is a row of zeros"):
+        require_interpolable(x, np.array([1.0, 2.0, 3.0, 5.0]), ROUNDING)

@@ -1,0 +1,107 @@
+"""What the maximum margin and the minimum norm take: samples, labels, and limits."""
+
+import math
+import time
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxmargin._checks import (
+    require_concrete,
+    require_count,
+    require_finite,
+    require_floats,
+    require_positive,
+    require_signs,
+)
+from jaxmargin.margins._rounds_to_bound import Limits
+
+_PARALLEL = 4  # units of rounding below which two samples lie on one ray
+
+
+def check_limits(tol: float, max_rounds: int, time_limit: float | None, budget: float) -> Limits:
+    """The limits of a call that begins now, or an error that names the fault."""
+    require_positive("tol", tol)
+    require_count("max_rounds", max_rounds)
+    require_positive("budget", budget, zero=True)
+    if time_limit is not None:
+        require_positive("time_limit", time_limit)
+    deadline = time.monotonic() + (math.inf if time_limit is None else time_limit)
+    return Limits(tol, max_rounds, deadline, budget)
+
+
+def check_rows(
+    function: str, name: str, rows: Array | np.ndarray, y: Array | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows in float64 and y as they are, or an error that names the fault."""
+    require_concrete(function, rows, y)
+    rows, y = np.asarray(rows), np.asarray(y)
+    if rows.ndim != 2 or 0 in rows.shape or y.shape != rows.shape[:1]:
+        raise ValueError(
+            f"{name} must be (n, {'d' if name == 'x' else 'p'}) and y (n,), got {rows.shape} and "
+            f"{y.shape}"
+        )
+    require_floats(name, rows)
+    require_finite(name, rows)
+    require_finite("y", y)
+    return rows.astype(float), y
+
+
+def check_signs(y: np.ndarray) -> np.ndarray:
+    """Labels -1 and +1, both of them present, in float64."""
+    require_signs(y)
+    if len(np.unique(y)) < 2:
+        raise ValueError(
+            f"y must have both labels, but all {len(y)} are {y[0]:+g}: a margin separates classes"
+        )
+    return y.astype(float)
+
+
+def check_samples(
+    function: str, x: Array | np.ndarray, y: Array | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Samples in float64, with labels -1 and +1 in float64 or integer classes."""
+    points, y = check_rows(function, "x", x, y)
+    if not np.issubdtype(y.dtype, np.integer) or np.any(y < 0):
+        return points, check_signs(y)
+    present = np.unique(y)
+    if len(present) < 2:
+        raise ValueError(
+            f"y must have two classes or more, but all {len(y)} labels are {y[0]}: a margin "
+            "separates classes (labels of two classes may also be -1 and +1)"
+        )
+    missing = np.setdiff1d(np.arange(present[-1]), present)
+    if len(missing):
+        raise ValueError(
+            f"y has classes up to {present[-1]} but none of its samples is of class {missing[0]}: "
+            "number the classes 0, ..., k-1 without gaps"
+        )
+    return points, y.astype(int)
+
+
+def check_starts(starts: Array | np.ndarray | None, d: int) -> np.ndarray:
+    """Directions (m, d), of which there may be none."""
+    if starts is None:
+        return np.empty((0, d))
+    starts = np.asarray(starts, float)
+    if starts.ndim != 2 or starts.shape[1] != d:
+        raise ValueError(f"starts must be (m, d = {d}) directions, got {starts.shape}")
+    require_finite("starts", starts)
+    return starts
+
+
+def differences_of(labels: np.ndarray) -> np.ndarray:
+    """The rows (n, c, k) that make the margins of a sample of its k outputs.
+
+    Labels -1, +1 have the one row y_i. Class y_i has the rows e_{y_i} - e_j for all other j.
+    """
+    if labels.dtype == float:
+        return labels[:, None, None]
+    axes = np.eye(labels.max() + 1)
+    return np.stack([np.delete(axes[label] - axes, label, axis=0) for label in labels])
+
+
+def rounding_of(x: Array | np.ndarray) -> float:
+    """Distance of unit vectors from samples of this dtype, below which they count as equal."""
+    return _PARALLEL * float(jnp.finfo(np.asarray(x).dtype).eps)

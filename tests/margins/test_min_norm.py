@@ -1,0 +1,108 @@
+"""The minimum-norm interpolant, against exact optima and known cases."""
+
+import jax
+import numpy as np
+import pytest
+
+import jaxmargin as jm
+from benchmarks import cone_program
+from tests.margins.samples import circle, labelled, support
+
+
+def check_result(found: jm.margins.MinNorm, x: np.ndarray, y: np.ndarray) -> None:
+    """The network fits, in the stated form, and the dual gives the bound."""
+    u, w = np.asarray(found.params.u), np.asarray(found.params.w)
+    np.testing.assert_allclose(np.linalg.norm(u, axis=1), np.abs(w), rtol=1e-9)
+    assert np.sum(u**2) + np.sum(w**2) == pytest.approx(found.norm_squared, rel=1e-12)
+    missed = np.abs(np.maximum(x @ u.T, 0) @ w - y).max()
+    assert missed == pytest.approx(found.residual, abs=1e-15)
+    assert missed <= 1e-9 * np.abs(y).max()
+    assert 2 * found.dual @ y == pytest.approx(found.lower_bound, rel=1e-12)
+    assert found.lower_bound <= found.estimate * (1 + 1e-12)
+    assert found.norm_squared * (1 - 1e-6) <= found.estimate <= found.norm_squared * (1 + 1e-9)
+
+
+def targets(seed: int, n: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=n)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_norm_is_that_of_the_cone_program(d: int, seed: int):
+    x, y = labelled(d, seed)[0], targets(seed, 8)
+    found = jm.min_norm_interpolant(x, y)
+    check_result(found, x, y)
+    assert found.state == "exact"
+    assert found.lower_bound == pytest.approx(found.norm_squared, rel=1e-6)
+    assert found.norm_squared == pytest.approx(cone_program.minimum_norm(x, y), rel=2e-6)
+    assert len(found.params.w) <= len(x)
+
+
+def test_no_unit_violates_the_dual():
+    x, y = labelled(2, 0)[0], targets(0, 8)
+    found = jm.min_norm_interpolant(x, y)
+    heights = np.abs(np.maximum(circle(20_000) @ x.T, 0) @ found.dual)
+    assert 1 - 1e-4 <= heights.max() <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("d", [4, 6])
+def test_on_the_support_of_d_the_norm_is_8(d: int):
+    x, y = support(d)
+    found = jm.min_norm_interpolant(x, y)
+    check_result(found, x, y)
+    assert found.norm_squared == pytest.approx(8, rel=1e-6)
+    assert found.state == ("exact" if d == 4 else "proven")
+    assert 7 <= found.lower_bound <= 8
+    assert f"({found.state})" in repr(found)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_labels_are_fitted_at_no_less_than_the_inverse_of_the_margin(seed: int):
+    """An interpolant of labels has margin 1, and is one of the networks that gamma* bounds."""
+    x, y = labelled(2, seed)
+    margin = jm.max_margin(x, y).margin
+    assert jm.min_norm_interpolant(x, y).norm_squared >= 1 / margin * (1 - 1e-6)
+
+
+def test_one_sample_is_solved_by_hand():
+    """w relu(u . x) = y at the least |w|^2 + |u|^2 has |w| |u| = |y| / |x|."""
+    x, y = np.array([[3.0, 4.0]]), np.array([-2.0])
+    found = jm.min_norm_interpolant(x, y)
+    check_result(found, x, y)
+    assert found.norm_squared == pytest.approx(2 * 2 / 5, rel=1e-6)
+    np.testing.assert_allclose(found.dual, [-1 / 5], rtol=1e-5)
+
+
+def test_it_scales_with_x_and_y_and_takes_rows_and_targets_of_zeros():
+    x, y = labelled(3, 0)[0], targets(1, 8)
+    norm = jm.min_norm_interpolant(x, y).norm_squared
+    for factor in (1e-9, 1e9):
+        assert jm.min_norm_interpolant(factor * x, y).norm_squared == pytest.approx(
+            norm / factor, rel=2e-6
+        )
+        assert jm.min_norm_interpolant(x, factor * y).norm_squared == pytest.approx(
+            norm * factor, rel=2e-6
+        )
+    more = jm.min_norm_interpolant(np.append(x, np.zeros((1, 3)), axis=0), np.append(y, 0.0))
+    assert more.norm_squared == pytest.approx(norm, rel=2e-6)
+    assert more.dual[-1] == 0
+    nothing = jm.min_norm_interpolant(x, np.zeros(8))
+    assert (nothing.norm_squared, nothing.lower_bound, nothing.residual) == (0, 0, 0)
+    assert nothing.history.step.shape == (0,)
+
+
+def test_the_history_has_a_row_for_each_round_and_travels_in_an_error():
+    x, y = labelled(3, 0)[0], targets(0, 8)
+    seen = []
+    found = jm.min_norm_interpolant(x, y, on_record=lambda *record: seen.append(record))
+    assert found.history.step.tolist() == [step for step, _ in seen]
+    for step, record in seen:
+        assert record == jax.tree.map(lambda leaf, i=step - 1: leaf[i], found.history)
+    assert np.all(np.diff(found.history.norm_squared) <= 0)
+    assert found.history.norm_squared[-1] == pytest.approx(found.norm_squared, rel=1e-6)
+    with pytest.raises(jm.ConvergenceError, match="raise max_rounds, time_limit or tol") as caught:
+        jm.min_norm_interpolant(x, y, time_limit=1e-9, tol=1e-14)
+    stopped = caught.value.result
+    assert stopped.history.step.tolist() == [1]
+    assert stopped.lower_bound <= found.norm_squared * (1 + 1e-9)
+    assert stopped.norm_squared >= found.lower_bound * (1 - 1e-9)
