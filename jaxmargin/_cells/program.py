@@ -122,7 +122,7 @@ class _InteriorPoint:
 
     def run(self, tol: float) -> Solution:
         """Steps until the tolerance is reached, or no more is gained; the best of them."""
-        least, since = np.inf, 0
+        first, least, since = self.mu, np.inf, 0
         best = Solution(self.v, self.outputs, self.outputs, self.z, np.inf, 0, converged=False)
         for step in range(1, _STEPS + 1):
             length = np.linalg.norm(self.v, axis=1)
@@ -145,8 +145,9 @@ class _InteriorPoint:
             length = np.linalg.norm(self.v, axis=1)
             missed = self._error(self.fit.dual(self.outputs), length)
             missed += self.fit.residual(self.outputs)
-            average = max(self._complementarity(length)[0], _INFEASIBLE * missed) / count
-            share = 0.02 if shorter > 0.9 else 0.1 if shorter > 0.5 else 0.4 if shorter > 0.1 else 1.0
+            average = self._complementarity(length)[0] / count
+            average = max(average, min(_INFEASIBLE * missed / count, first))
+            share = 0.02 if shorter > 0.9 else 0.1 if shorter > 0.5 else 0.4 if shorter > 0.1 else 1
             self.mu = max(share * average, 0.1 * tol * abs(value) / count)
         return best
 
