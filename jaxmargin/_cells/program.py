@@ -31,6 +31,7 @@ _HALVINGS = 30
 _SHARE_OF_DISTANCE = 0.1
 _INFEASIBLE = 0.2  # share of what the constraints miss, below which mu does not go
 _FREE = 1e4  # the share of a direction in the Newton system, above which it stays in it
+_REFINEMENTS = 1
 _APART = 3.0  # ratio of the lengths of a primal and of a dual step
 _BOUNDARY = 0.995  # share of the way to the boundary that a step may go
 
@@ -263,6 +264,8 @@ class _Newton:
         self.wide[self.free, -1] = 0
         self.wide = self.wide.reshape(m * p, -1)
 
+        self.system = _Symmetric(self._system())
+
     def _system(self) -> np.ndarray:
         """The upper triangle."""
         h = len(self.free)
@@ -275,22 +278,42 @@ class _Newton:
 
     def __call__(self, b: np.ndarray) -> np.ndarray:
         half = (self.inverse @ self.mirror(b)[:, ::-1, None])[:, :, 0]
-        h = len(self.free)
-        right = np.concatenate([-self.pivot * half[self.free, -1], self.wide.T @ half.ravel()])
-        solved = _symmetric_solution(self._system(), right)
-        half = half - (self.wide @ solved[h:]).reshape(self.shape)
-        half[self.free, -1] = self.pivot * solved[:h]
-        return (self.inverse.transpose(0, 2, 1) @ half[:, :, None])[:, ::-1, 0]
+        half, free = self._without_free(half), self.pivot * half[self.free, -1]
+        solved, grown = self._solved(half, free)
+        for _ in range(_REFINEMENTS):
+            change = self.wide.T @ solved.ravel() + grown @ self.grown
+            missed = half - solved - (self.wide @ change).reshape(self.shape)
+            more, longer = self._solved(missed, free - self.pivot**2 * grown - self.grown @ change)
+            solved, grown = solved + more, grown + longer
+        solved[self.free, -1] = self.pivot * grown
+        return (self.inverse.transpose(0, 2, 1) @ solved[:, :, None])[:, ::-1, 0]
+
+    def _without_free(self, half: np.ndarray) -> np.ndarray:
+        half = half.copy()
+        half[self.free, -1] = 0
+        return half
+
+    def _solved(self, half: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The step in all directions but the free ones, and in these."""
+        found = self.system(np.concatenate([-free, self.wide.T @ half.ravel()]))
+        change = (self.wide @ found[len(free) :]).reshape(self.shape)
+        return half - change, found[: len(free)]
 
 
-def _symmetric_solution(upper: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The solution of a symmetric system, indefinite, from its upper triangle."""
-    size = 1 / np.sqrt(np.maximum(np.abs(upper).max(axis=0), np.abs(upper).max(axis=1)))
-    upper *= size[:, None] * size
-    *_, x, failed = scipy.linalg.lapack.dsysv(upper, size * b, lwork=64 * len(b))
-    if failed:
-        raise np.linalg.LinAlgError("the system of a step is singular")
-    return size * x
+class _Symmetric:
+    """Solves a symmetric system, indefinite, that is given by its upper triangle."""
+
+    def __init__(self, upper: np.ndarray):
+        largest = np.maximum(np.abs(upper).max(axis=0), np.abs(upper).max(axis=1))
+        self.size = 1 / np.sqrt(largest)
+        upper *= self.size[:, None] * self.size
+        lapack, count = scipy.linalg.lapack, len(upper)
+        self.factor, self.pivots, failed = lapack.dsytrf(upper, lwork=64 * count, overwrite_a=True)
+        if failed:
+            raise np.linalg.LinAlgError("the system of a step is singular")
+
+    def __call__(self, b: np.ndarray) -> np.ndarray:
+        return self.size * scipy.linalg.lapack.dsytrs(self.factor, self.pivots, self.size * b)[0]
 
 
 def _inverse_factor(blocks: np.ndarray) -> np.ndarray:
