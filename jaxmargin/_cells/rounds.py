@@ -24,7 +24,10 @@ from jaxmargin._cells.units import Units, across, distinct, inside, merged, toge
 from jaxmargin._sphere.ascent import around, climb
 
 _MOST_NEW = 60  # cells that a round adds for violating directions
-_SHARE = 1e-3  # of the value, that the units of no weight cost together at the start
+# What units of no weight cost together at the start, as a share of the value, and the distance of
+# units from the walls of their cells: the first that the fit can bear.
+_BEGINNINGS = ((0.1, 3e-3), (1e-2, 3e-4), (1e-3, 3e-5), (1e-4, 3e-6), (1e-5, 3e-7))
+_TRACES = 0.2  # of the tolerance, that the rows of a dual cost together that are left out
 _FRESH = 200  # random directions from which a round climbs
 
 
@@ -79,8 +82,7 @@ def rounds(
     turning = start.w.shape[1] > 1
     while True:
         units = distinct(units)
-        worth = best.value if np.isfinite(best.value) else price * float(units.length.sum())
-        begin = inside(unit, units, _SHARE * worth / (price * max(len(units.v), 1)))
+        begin = _begun(x, unit, fit, price, units, best.value)
         step = _solved(x, unit, fit, price, begin, 0.1 * tol, turning)
         if turning and step.value >= best.value:
             step = _solved(x, unit, fit, price, begin, 0.1 * tol, False)
@@ -90,7 +92,7 @@ def rounds(
             value = _value(x, fit, price, units)
         if value < best.value:
             best = best._replace(units=units, value=value)
-        dual = _without_traces(dual, 0.01 * tol * price)
+        dual = _without_traces(dual, _TRACES * tol * price)
         own = units.v / units.length[:, None]
         fresh = rng.normal(size=(_FRESH, x.shape[1]))
         starts = np.concatenate([own, around(unit, own, rng), x, -x, fresh])
@@ -107,6 +109,19 @@ def rounds(
             best = best._replace(bound=-np.inf, ratio=np.inf)
         kept = merged(best.units)
         units = together(kept, behind, _fresh(x, dual, new, kept))
+
+
+def _begun(
+    x: np.ndarray, unit: np.ndarray, fit: Fit, price: float, units: Units, value: float
+) -> Units:
+    """The units inside of their cells, those of no weight as long as the fit can bear."""
+    worth = value if np.isfinite(value) else price * float(units.length.sum())
+    begin = units
+    for share, deep in _BEGINNINGS:
+        begin = inside(unit, units, share * worth / (price * len(units.v)), deep)
+        if fit.value(begin.outputs(x).ravel()) <= worth:
+            break
+    return begin
 
 
 def _without_traces(dual: np.ndarray, most: float) -> np.ndarray:

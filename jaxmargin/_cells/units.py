@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_INSIDE = 1e-3  # distance from the walls of its cell at which a unit starts
-_STRICTLY = 1e-9  # the least distance that will do
+_STRICTLY = 1e-9  # the least distance from the walls of its cell, at which a unit may begin
 _PUSHES = 30
 _PARALLEL = 1e-7  # 1 - cosine, below which two directions are one
 _WEIGHTLESS = 1e-5  # share of the mean length below which a unit is dropped
@@ -59,39 +58,49 @@ def together(*parts: Units) -> Units:
 
 
 def distinct(units: Units) -> Units:
-    """The first unit of each cell with each w."""
+    """One unit for each cell with each w, the sum of those that share them."""
     keys = [active.tobytes() + w.tobytes() for active, w in zip(units.active, units.w, strict=True)]
-    _, first = np.unique(np.array(keys, object), return_index=True) if keys else ([], [])
-    return units.where(np.sort(np.asarray(first, int)))
+    if not keys:
+        return units
+    _, first, group = np.unique(np.array(keys, object), return_index=True, return_inverse=True)
+    v = np.zeros((len(first), units.v.shape[1]))
+    np.add.at(v, group, units.v)
+    order = np.argsort(first)
+    return units.where(first[order])._replace(v=v[order])
 
 
-def inside(x: np.ndarray, units: Units, least: float) -> Units:
+def inside(x: np.ndarray, units: Units, least: float, deep: float = 3e-3) -> Units:
     """The units moved strictly inside of their cells; those are dropped that find no way in.
 
     Args:
         x: (n, d) unit rows.
         units: the units.
         least: the length that shorter units are given.
+        deep: the distance of their directions from walls, where the cell is wide enough.
     """
     directions = units.v / units.length[:, None]
     signs = np.where(units.active, 1.0, -1.0)
-    for j in np.flatnonzero(np.any(signs * (directions @ x.T) < _INSIDE / 2, axis=1)):
-        directions[j] = _pushed(x, signs[j], directions[j])
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    for j in np.flatnonzero(np.any(signs * (directions @ x.T) < deep / 2, axis=1)):
+        directions[j] = _pushed(x, signs[j], directions[j], deep)
     found = np.min(signs * (directions @ x.T), axis=1, initial=1) > _STRICTLY
     length = np.maximum(units.length, least)[:, None]
     return units._replace(v=length * directions).where(found)
 
 
-def _pushed(x: np.ndarray, signs: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """U pushed off the walls, by the shortest moves that give those too near their distance."""
-    for _ in range(_PUSHES):
-        heights = signs * (x @ u)
-        near = np.flatnonzero(heights < _INSIDE / 2)
-        if not len(near):
-            break
-        missing = signs[near] * (_INSIDE - heights[near])
-        u = u + np.linalg.lstsq(x[near], missing, rcond=None)[0]
+def _pushed(x: np.ndarray, signs: np.ndarray, u: np.ndarray, deep: float) -> np.ndarray:
+    """The unit vector u pushed off the walls, as far as the cell is wide enough for."""
+    distance = deep
+    while distance > _STRICTLY:
+        pushed = u
+        for _ in range(_PUSHES):
+            heights = signs * (x @ pushed)
+            near = np.flatnonzero(heights < distance / 2)
+            if not len(near):
+                return pushed / np.linalg.norm(pushed)
+            # By the shortest move that gives those too near their distance.
+            missing = signs[near] * (distance - heights[near])
+            pushed = pushed + np.linalg.lstsq(x[near], missing, rcond=None)[0]
+        distance /= 10
     return u
 
 

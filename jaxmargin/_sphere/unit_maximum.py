@@ -81,9 +81,11 @@ def highest(
         axis = unit_rows(np.zeros((1, d)))
         return *separated(np.zeros(1), axis, count, separation), 0.0
     span = enumerable_span(function)
-    if span is None:
+    if span is None or enough < np.inf:
         values, u = search_scaled(function, given, enough)
-        return *separated(values, u, count, separation), None
+        if span is None or values[0] > enough:
+            return *separated(values, u, count, separation), None
+        given = u[:count]
     climbed = _CLIMBED if count > 1 else 0 if _quick(function) else _FEW
     fixed = np.random.default_rng(0).normal(size=(_FIXED if count > 1 else 0, d))
     rows = highest_rows(function, max(climbed, 1))
