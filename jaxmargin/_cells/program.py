@@ -130,11 +130,11 @@ class _InteriorPoint:
             value = self.fit.value(self.outputs) + float(self.program.price @ length)
             dual = self.fit.dual(self.outputs)
             total, count = self._complementarity(length)
-            error = max(total, self._error(dual, length), self.fit.residual(self.outputs))
+            error = max(total, self._error(dual, length), self.fit.residual(self.outputs)) / value
             if error < least:
                 least, since = error, 0
                 best = Solution(self.v, self.outputs, dual, self.z, value, step, False)
-            if error <= tol * value:
+            if error <= tol:
                 return best._replace(converged=True)
             since += 1
             if since == _PATIENCE:
