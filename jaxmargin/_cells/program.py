@@ -29,7 +29,8 @@ _JITTERS = (1e-15, 1e-13, 1e-11, 1e-8, 1e-4)  # added to Hessians of diagonal 1
 _PATIENCE = 25  # steps without a gain
 _HALVINGS = 30
 _SHARE_OF_DISTANCE = 0.1
-_INFEASIBLE = 0.2  # share of what the constraints miss, below which mu does not go
+_FASTEST = 0.1  # share of mu that a step leaves at least
+_INFEASIBLE = 0.05  # share of what the constraints miss, below which mu does not go
 _FREE = 1e4  # the share of a direction in the Newton system, above which it stays in it
 _REFINEMENTS = 1
 _APART = 3.0  # ratio of the lengths of a primal and of a dual step
@@ -148,7 +149,7 @@ class _InteriorPoint:
             missed += self.fit.residual(self.outputs)
             average = self._complementarity(length)[0] / count
             average = max(average, min(_INFEASIBLE * missed / count, first))
-            share = 0.02 if shorter > 0.9 else 0.1 if shorter > 0.5 else 0.4 if shorter > 0.1 else 1
+            share = max(_FASTEST, (1 - shorter) ** 3)
             self.mu = max(share * average, 0.1 * tol * abs(value) / count)
         return best
 
