@@ -7,10 +7,6 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Float, PRNGKeyArray
 
-EXACT_DIMENSION = (
-    3  # up to which the maximum over the sphere is enumerated for any number of samples
-)
-
 
 class SphereMaximum(NamedTuple):
     """A maximum over the unit sphere, or p of them.

@@ -5,7 +5,7 @@ Everything here is float64 NumPy.
 
 import numpy as np
 
-from jaxmargin._cells.units import Units, together, units_at
+from jaxmargin._cells.units import Units, together
 from jaxmargin._sphere.ascent import climb
 
 _FIRST = 64  # units where R falls fastest, and as many in random directions

@@ -8,7 +8,8 @@ is minus the force with which it pulls the outputs. Everything is float64 NumPy.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -30,11 +31,11 @@ class Fit(Protocol):
         """Begin at these outputs of a network that costs `cost`."""
         ...
 
-    def value(self, outputs: np.ndarray) -> float:
+    def value(self, outputs: np.ndarray, /) -> float:
         """What the outputs cost, as long as they satisfy the constraints."""
         ...
 
-    def dual(self, outputs: np.ndarray) -> np.ndarray:
+    def dual(self, outputs: np.ndarray, /) -> np.ndarray:
         """The dual (N,)."""
         ...
 
@@ -57,7 +58,7 @@ class Fit(Protocol):
         """The sum of all products of slacks and multipliers, and their number."""
         ...
 
-    def residual(self, outputs: np.ndarray) -> float:
+    def residual(self, outputs: np.ndarray, /) -> float:
         """What the constraints miss, at the price of their multipliers."""
         ...
 
@@ -66,7 +67,8 @@ class Fit(Protocol):
         ...
 
 
-class Risk(NamedTuple):
+@dataclass(frozen=True)
+class Risk:
     """A convex function R of the flat outputs (N,).
 
     Attributes:

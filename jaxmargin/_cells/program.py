@@ -318,7 +318,7 @@ class _Symmetric:
 
 
 def _inverse_factor(blocks: np.ndarray) -> np.ndarray:
-    """L^-1 of blocks L L^T, their axes reversed. Rounding may have made them slightly indefinite."""
+    """L^-1 of blocks L L^T, axes reversed, which rounding may have made slightly indefinite."""
     blocks = blocks[:, ::-1, ::-1]
     size = np.sqrt(np.diagonal(blocks, axis1=1, axis2=2))
     scaled = blocks / (size[:, :, None] * size[:, None, :])
@@ -345,4 +345,6 @@ def _inside_ball(q: np.ndarray, v: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Q, shortened where it comes nearer to the unit sphere than a share of what it is to keep."""
     length = np.linalg.norm(v, axis=1)
     distance = 1 - length / (c + np.hypot(c, length))
-    return q * np.minimum(1, (1 - _SHARE_OF_DISTANCE * distance) / np.linalg.norm(q, axis=1))[:, None]
+    return (
+        q * np.minimum(1, (1 - _SHARE_OF_DISTANCE * distance) / np.linalg.norm(q, axis=1))[:, None]
+    )

@@ -1,9 +1,9 @@
 """Normalised margins, their limit as lambda -> 0, and what they promise (sections 4, B.4, C, D).
 
 Here are the margin of any network; the regularized optima, whose margin tends to the largest one
-(Theorems 4.1 and C.1); that largest margin over all widths, which is the l1-SVM over all units, and
-the minimum-norm interpolant (appendix B.4); how weak the regularizer must be (Theorem C.2); and generalisation bounds with their constants (Proposition
-D.1, Theorem D.2).
+(Theorems 4.1 and C.1); that largest margin over all widths and the minimum-norm interpolant
+(appendix B.4); the l1-SVM on given features; how weak the regularizer must be (Theorem C.2); and
+generalisation bounds with their constants (Proposition D.1, Theorem D.2).
 """
 
 from jaxmargin.margins.bounds import MarginBound, margin_bound, margin_loss_bound, rademacher_bound

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmargin._cells.fits import Margins, Targets
 from jaxmargin._cells.first import first_units, spikes
+from jaxmargin._cells.fits import Margins, Targets
 from jaxmargin._cells.rounds import Round, rounds
 from jaxmargin._cells.slide import slide
 from jaxmargin._cells.units import Units, together
@@ -20,7 +20,7 @@ from jaxmargin._sphere.unit_maximum import unit_maximum
 
 _NEW, _APART = 16, 1e-3  # directions that refute a bound, and the least angle between them
 _STRONGER = 10.0  # by which a penalty grows until the network nearly satisfies the constraints
-_STAGES = 5
+_STAGES = 4
 
 Misfit = Callable[[np.ndarray], tuple[float, np.ndarray]]
 """`misfit(outputs) -> (value, slope)` of flat outputs, 0 where the constraints hold."""
@@ -109,9 +109,7 @@ def _proof(
         enough=1 + limits.tol,
     )  # fmt: skip
     estimate = bound(now.dual, float(top.values[0]))
-    found = Reached(
-        now.units, now.value, estimate, bound(now.dual, top.bound), top.exact, now.dual
-    )
+    found = Reached(now.units, now.value, estimate, bound(now.dual, top.bound), top.exact, now.dual)
     return found, top.directions[top.values > 1]
 
 
@@ -140,15 +138,14 @@ def first_network(
     slope = misfit(np.zeros(len(x) * k))[1].reshape(-1, k)
     w, u = first_units(x, slope, starts)
     strength = _STRONGER / np.linalg.norm(np.maximum(u @ x.T, 0) @ slope, axis=1).max()
-    near = False
+    units = slide(x, _times(strength, misfit), 1.0, w, u)
     for _ in range(_STAGES):
-        units = slide(x, _times(strength, misfit), 1.0, w, u)
-        near = satisfied(units.outputs(x).ravel())
-        if near:
+        if satisfied(units.outputs(x).ravel()):
             break
         root = np.sqrt(units.length)[:, None]
-        w, u = root * units.w, units.v / root
         strength *= _STRONGER
+        units = slide(x, _times(strength, misfit), 1.0, root * units.w, units.v / root)
+    near = satisfied(units.outputs(x).ravel())
     if near and scales:
         return units
     return together(units, spikes(x, slope, float(np.mean(units.length))))

@@ -142,10 +142,10 @@ def _require_fitting_lines(
     if np.abs(missed).max() > _ROUGH * np.abs(target).max():
         weights = np.abs(missed) / np.abs(missed).sum()
         raise ValueError(
-            "no network fits y: on lines through 0 it is |x| times a number plus a linear function, "
-            "which contradicts the targets of the opposite samples among "
-            f"{listed_samples(weights, names[involved])}: change the target of one of them, or give "
-            "x a bias by append_one"
+            "no network fits y: on a line through 0 it is |x| times a number plus a linear "
+            "function, which contradicts the targets of the opposite samples among "
+            f"{listed_samples(weights, names[involved])}: change the target of one of them, or "
+            "give x a bias by append_one"
         )
 
 

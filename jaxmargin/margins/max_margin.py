@@ -6,7 +6,7 @@ It is half the margin of the l1-SVM over the features relu(u . x), one for each 
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -100,11 +100,11 @@ def max_margin(
     (1/2) max_{|u| = 1} ||sum_{i, j != y_i} p_ij (e_{y_i} - e_j) relu(u . x_i)||_2. Two classes give
     sqrt(2) times the binary margin.
 
-    The method is that of `global_optimum`, with margins of at least 1 in place of a risk. The rounds
-    end when the margin meets the estimated bound and a search from many directions confirms it.
-    Where the samples behind the bound span at most three dimensions, or are few in four or five,
-    the search is an enumeration and the bound a tight proof. Two calls give the same result. The
-    network is in float64 NumPy.
+    The method is that of `global_optimum`, with margins of at least 1 in place of a risk. The
+    rounds end when the margin meets the estimated bound and a search from many directions confirms
+    it. Where the samples behind the bound span at most three dimensions, or are few in four or
+    five, the search is an enumeration and the bound a tight proof. Two calls give the same result.
+    The network is in float64 NumPy.
 
     Args:
         x: (n, d) inputs, no row 0.
@@ -250,7 +250,7 @@ def _sparse(x: np.ndarray, fit: Margins, units: Units) -> Units:
     )
 
 
-def _balanced(units: Units) -> tuple[np.ndarray, np.ndarray]:
+def _balanced(units: Units) -> tuple[Any, Any]:
     """U (m, d) and w (m, k) with |w_j| = |u_j| and ||Theta|| = 1."""
     length = units.length[:, None]
     root = np.sqrt(length / (2 * length.sum()))

@@ -1,7 +1,7 @@
 """The minimum-norm interpolant of two-layer networks of any width (eq. B.14)."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -165,9 +165,9 @@ def min_norm_interpolant(
 
 def _nothing(x: np.ndarray) -> MinNorm:
     """The network 0, for targets of 0."""
-    params = TwoLayer(np.zeros((1, x.shape[1])), np.zeros(1))
+    zeros: Any = np.zeros((1, x.shape[1])), np.zeros(1)
     empty = MinNormHistory(np.zeros(0, int), np.zeros(0), np.zeros(0))
-    return MinNorm(0.0, params, 0.0, "exact", 0.0, np.zeros(len(x)), 0.0, empty)
+    return MinNorm(0.0, TwoLayer(*zeros), 0.0, "exact", 0.0, np.zeros(len(x)), 0.0, empty)
 
 
 def _solved(
@@ -207,7 +207,8 @@ def _result(
     units = _interpolating(x[rows] / scale, y[rows] / height, found.units)
     length = units.length[:, None]
     root = np.sqrt(length * height / scale)
-    params = TwoLayer(root * units.v / length, (root * units.w)[:, 0])
+    parts: Any = root * units.v / length, (root * units.w)[:, 0]
+    params = TwoLayer(*parts)
     norm = 2 * height / scale
     dual = np.zeros(len(x))
     dual[rows] = -found.dual[:, 0] / scale

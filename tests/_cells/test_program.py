@@ -1,5 +1,7 @@
 """The interior point agrees with a cone program of cvxpy."""
 
+from dataclasses import replace
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -52,7 +54,7 @@ def test_it_solves_the_cone_program(loss: str, risk):
 def test_the_hessian_may_be_a_diagonal_blocks_or_a_matrix():
     program, v, y = draw(n=6)
     values = [
-        solve(program, squared(y)._replace(curvature=lambda _, h=h: h), v, 1e-10).value
+        solve(program, replace(squared(y), curvature=lambda _, h=h: h), v, 1e-10).value
         for h in (np.full(6, 2.0), np.tile(2 * np.eye(2), (3, 1, 1)), 2 * np.eye(6))
     ]
     np.testing.assert_allclose(values, values[0], rtol=1e-9)
@@ -77,5 +79,5 @@ def test_a_tolerance_out_of_reach_gives_the_best_point_met():
 def test_the_root_of_a_hessian():
     hessian = np.array([[2.0, 1.0], [1.0, 3.0]])
     risk = Risk(lambda _: 0.0, lambda a: a, lambda _: hessian)
-    slope, root = risk.model(np.zeros(2), 0.0)
+    root = risk.model(np.zeros(2), 0.0)[1]
     np.testing.assert_allclose(root @ root.T, hessian)

@@ -78,9 +78,9 @@ CONTAINERS: dict[str, Callable[[], Any]] = {
     "margins.MaxMargin": lambda: jm.max_margin(jnp.eye(2), np.array([1.0, -1.0])),
     "margins.MaxMarginHistory": lambda: jm.max_margin(jnp.eye(2), np.array([1.0, -1.0])).history,
     "margins.MinNorm": lambda: jm.min_norm_interpolant(jnp.eye(2), np.array([1.0, -1.0])),
-    "margins.MinNormHistory": lambda: jm.min_norm_interpolant(
-        jnp.eye(2), np.array([1.0, -1.0])
-    ).history,
+    "margins.MinNormHistory": lambda: (
+        jm.min_norm_interpolant(jnp.eye(2), np.array([1.0, -1.0])).history
+    ),
     "margins.RademacherEstimate": lambda: margins.rademacher_complexity(
         jax.random.key(0), jnp.eye(2), num_draws=2
     ),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmargin as jm
-from tests.fault import NAN, SIGNS, Fault, wrong
+from tests.fault import NAN, Fault, wrong
 
 ROWS = jnp.asarray(np.random.default_rng(0).normal(size=(6, 3)))
 TARGETS = jnp.array([1.0, -2.0, 0.5, 3.0, -1.0, 2.0])

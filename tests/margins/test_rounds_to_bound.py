@@ -1,0 +1,59 @@
+"""Rounds until a bound meets the cost, on a problem that is solved by hand."""
+
+import time
+
+import numpy as np
+import pytest
+
+from jaxmargin._cells.fits import Targets
+from jaxmargin._cells.units import Units, units_at
+from jaxmargin.margins._rounds_to_bound import Limits, Reached, first_network, rounds_to_bound
+
+X, Y = np.eye(2), np.array([1.0, -0.5])  # each sample has a unit of its own: cost 1.5
+
+
+def run(start: Units, *, max_rounds: int = 50, deadline: float = np.inf, seen=None) -> Reached:
+    fit = Targets(Y)
+
+    def bound(dual: np.ndarray, height: float) -> float:
+        return -float(dual[:, 0] @ Y) / max(height, 1e-300)
+
+    limits = Limits(1e-6, max_rounds, deadline, 0.0)
+    records = [] if seen is None else seen
+    return rounds_to_bound(
+        X, fit, start, bound=bound, limits=limits, on_round=lambda *now: records.append(now)
+    )
+
+
+def misfit(outputs: np.ndarray) -> tuple[float, np.ndarray]:
+    missed = outputs - Y
+    return float(missed @ missed), 2 * missed
+
+
+@pytest.mark.parametrize("scales", [True, False])
+def test_they_end_where_bound_and_cost_meet(scales: bool):
+    start = first_network(X, 1, misfit, lambda _: True, np.zeros((0, 2)), scales=scales)
+    assert scales == (len(start.v) <= 130)
+    seen: list = []
+    found = run(start if not scales else units_at(X, np.array([[1.0], [-1.0]]), X), seen=seen)
+    assert found.within(1e-6)
+    assert found.cost == pytest.approx(1.5, rel=1e-6)
+    assert found.lower <= found.estimate <= 1.5 * (1 + 1e-9)
+    assert found.exact
+    np.testing.assert_allclose(found.dual[:, 0], [-1, 1], rtol=1e-4)
+    assert seen[-1] == pytest.approx((1.5, 1.5), rel=1e-6)
+
+
+def test_a_limit_ends_them_with_what_there_is():
+    start = units_at(X, np.array([[1.0], [-1.0]]), np.array([[1.0, 0.1], [0.1, 1.0]]))
+    seen: list = []
+    run(start, max_rounds=1, seen=seen)
+    assert len(seen) == 1
+    run(start, deadline=time.monotonic() - 1, seen=seen)
+    assert len(seen) == 2
+
+
+def test_directions_to_begin_with_are_taken():
+    start = first_network(X, 1, misfit, lambda _: True, 3 * X, scales=True)
+    assert len(start.v) >= 1
+    assert np.abs(start.outputs(X)[:, 0] - Y).max() < 0.5
