@@ -4,6 +4,7 @@
     python -m benchmarks.global_optimum estimates   # 100 estimates, d = 6 to 60, challenged
     python -m benchmarks.global_optimum teacher     # 200 samples of a teacher in 20 dimensions
     python -m benchmarks.global_optimum sklearn     # iris, wine, breast cancer, diabetes
+    python -m benchmarks.global_optimum margins     # max_margin and min_norm_interpolant
     python -m benchmarks.global_optimum peer        # against pyscnn, which must be installed
 
 Several parts run one after the other. `--count` takes fewer problems of the first two parts. Each
@@ -14,7 +15,7 @@ failed.
 import argparse
 import sys
 
-from benchmarks.optimum import estimates, peer, random_problems, real_data, teacher
+from benchmarks.optimum import estimates, margins, peer, random_problems, real_data, teacher
 from benchmarks.timing import machine
 
 PARTS = {
@@ -22,6 +23,7 @@ PARTS = {
     "estimates": lambda count: estimates.run(count or estimates.PROBLEMS),
     "teacher": lambda _: teacher.run(),
     "sklearn": lambda _: real_data.run(),
+    "margins": lambda _: margins.run(),
     "peer": lambda _: peer.run(),
 }
 

@@ -93,22 +93,30 @@ def rounds(
         if value < best.value:
             best = best._replace(units=units, value=value)
         dual = _without_traces(dual, _TRACES * tol * price)
-        own = units.v / units.length[:, None]
-        fresh = rng.normal(size=(_FRESH, x.shape[1]))
-        starts = np.concatenate([own, around(unit, own, rng), x, -x, fresh])
-        heights, directions = climb(x, dual, starts)
+        heights, directions = _highest(x, unit, dual, units, rng)
         ratio = float(heights.max()) / price
         lower = bound(dual, ratio)
         if lower > best.bound:
             best = best._replace(dual=dual, ratio=ratio, bound=lower)
         sent = yield best
-        order = np.argsort(-heights, kind="stable")
-        new = directions[order[heights[order] > price * (1 + 1e-9)]]
+        new = directions[heights > price * (1 + 1e-9)]
         if sent is not None:  # they refute the bound, whose search has missed them
             new = np.concatenate([sent, new])
             best = best._replace(bound=-np.inf, ratio=np.inf)
         kept = merged(best.units)
         units = together(kept, behind, _fresh(x, dual, new, kept))
+
+
+def _highest(
+    x: np.ndarray, unit: np.ndarray, dual: np.ndarray, units: Units, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Heights of units under the dual and their directions, the highest first, by ascents."""
+    own = units.v / units.length[:, None]
+    fresh = rng.normal(size=(_FRESH, x.shape[1]))
+    starts = np.concatenate([own, around(unit, own, rng), x, -x, fresh])
+    heights, directions = climb(x, dual, starts)
+    order = np.argsort(-heights, kind="stable")
+    return heights[order], directions[order]
 
 
 def _begun(

@@ -28,7 +28,7 @@ from jaxmargin.experiments.harness.experiment import (
 )
 from jaxmargin.experiments.harness.grid import measure_cells
 from jaxmargin.margins.l1svm import l1_svm
-from jaxmargin.margins.max_margin import max_margin
+from jaxmargin.margins.maximum_margin import max_margin
 from jaxmargin.margins.normalized import normalized_margin
 from jaxmargin.margins.path import margin_path
 from jaxmargin.mean_field.optimum import global_optimum

@@ -9,8 +9,8 @@ generalisation bounds with their constants (Proposition D.1, Theorem D.2).
 from jaxmargin.margins.bounds import MarginBound, margin_bound, margin_loss_bound, rademacher_bound
 from jaxmargin.margins.complexity import RademacherEstimate, rademacher_complexity
 from jaxmargin.margins.l1svm import L1SVM, l1_svm
-from jaxmargin.margins.max_margin import MaxMargin, MaxMarginHistory, max_margin
-from jaxmargin.margins.min_norm import MinNorm, MinNormHistory, min_norm_interpolant
+from jaxmargin.margins.maximum_margin import MaxMargin, MaxMarginHistory, max_margin
+from jaxmargin.margins.minimum_norm import MinNorm, MinNormHistory, min_norm_interpolant
 from jaxmargin.margins.normalized import margin_distribution, normalized_margin, sample_margins
 from jaxmargin.margins.path import MarginPath, margin_path
 from jaxmargin.margins.weak_regularizer import (

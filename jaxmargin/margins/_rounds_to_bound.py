@@ -104,9 +104,10 @@ def _proof(
     x: np.ndarray, now: Round, bound: Callable[[np.ndarray, float], float], limits: Limits
 ) -> tuple[Reached, np.ndarray]:
     """What a thorough search confirms, with a proof; and the directions that refute it."""
+    enough = bound(now.dual, 1.0) / ((1 - limits.tol) * now.value)  # higher ones refute it
     top = unit_maximum(
         x, now.dual, starts=now.units.v, count=_NEW, separation=_APART, budget=limits.budget,
-        enough=1 + limits.tol,
+        enough=enough,
     )  # fmt: skip
     estimate = bound(now.dual, float(top.values[0]))
     found = Reached(now.units, now.value, estimate, bound(now.dual, top.bound), top.exact, now.dual)

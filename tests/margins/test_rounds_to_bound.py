@@ -30,12 +30,16 @@ def misfit(outputs: np.ndarray) -> tuple[float, np.ndarray]:
     return float(missed @ missed), 2 * missed
 
 
-@pytest.mark.parametrize("scales", [True, False])
-def test_they_end_where_bound_and_cost_meet(scales: bool):
-    start = first_network(X, 1, misfit, lambda _: True, np.zeros((0, 2)), scales=scales)
-    assert scales == (len(start.v) <= 130)
+@pytest.mark.parametrize("given", ["found", "by hand"])
+def test_they_end_where_bound_and_cost_meet(given: str):
+    near, start = (
+        first_network(X, 1, misfit, lambda _: True, np.zeros((0, 2)), scales=scales)
+        for scales in (True, False)
+    )
+    assert len(start.v) == len(near.v) + 8  # two cells for each sample, with either sign
     seen: list = []
-    found = run(start if not scales else units_at(X, np.array([[1.0], [-1.0]]), X), seen=seen)
+    by_hand = units_at(X, np.array([[1.0], [-1.0]]), np.array([[1.0, 0.1], [0.1, 1.0]]))
+    found = run(start if given == "found" else by_hand, seen=seen)
     assert found.within(1e-6)
     assert found.cost == pytest.approx(1.5, rel=1e-6)
     assert found.lower <= found.estimate <= 1.5 * (1 + 1e-9)

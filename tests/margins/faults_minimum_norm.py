@@ -28,7 +28,7 @@ FAULTS: list[Fault] = [
             (PAIR, TARGETS[:3], ValueError,
              "samples 0 and 1 lie on one ray from 0, .* targets 1 and -2 are not proportional"),
             (jnp.concatenate([HEXAGON, -HEXAGON]), TARGETS, ValueError,
-             r"contradicts the targets of the opposite samples among samples 0 \(0.167\)"),
+             r"contradicts the targets of the opposite samples among samples 4 \(0.207\)"),
         )
     ],
     Fault("min_norm_interpolant", wrong(jax.jit(jm.min_norm_interpolant), ROWS, TARGETS),
