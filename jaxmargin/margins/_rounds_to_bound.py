@@ -19,6 +19,7 @@ from jaxmargin._cells.units import Units, together
 from jaxmargin._sphere.unit_maximum import unit_maximum
 
 _NEW, _APART = 16, 1e-3  # directions that refute a bound, and the least angle between them
+_IDLE = 12  # rounds without a gain after which no more is to be expected
 _STRONGER = 10.0  # by which a penalty grows until the network nearly satisfies the constraints
 _STAGES = 4
 
@@ -75,7 +76,7 @@ def rounds_to_bound(
     limits: Limits,
     on_round: Callable[[float, float], None],
 ) -> Reached:
-    """Rounds until the bound meets the cost, or a limit is reached.
+    """Rounds until the bound meets the cost, a limit is reached, or several in a row gain nothing.
 
     Args:
         x: (n, d) samples, no row 0, the longest of length 1.
@@ -87,12 +88,13 @@ def rounds_to_bound(
         on_round: called with the cost and the estimated bound after each round.
     """
     steps = rounds(x, fit, 1.0, start, bound=bound, tol=limits.tol)
-    refuting, count = None, 0
+    refuting, reached = None, []
     while True:
         now = steps.send(refuting)
-        count += 1
-        on_round(now.value, now.bound)
-        last = count == limits.max_rounds or time.monotonic() > limits.deadline
+        reached.append((now.value, now.bound))
+        on_round(*reached[-1])
+        stalled = len(reached) > _IDLE and len(set(reached[-1 - _IDLE :])) == 1
+        last = stalled or len(reached) == limits.max_rounds or time.monotonic() > limits.deadline
         refuting = None
         if last or now.bound >= (1 - limits.tol) * now.value:
             found, refuting = _proof(x, now, bound, limits)

@@ -45,6 +45,7 @@ _MOST = 256  # particles to begin with, the heaviest
 _NEW = 16  # particles that a round adds
 _SHORTEST = 64  # length of padded arrays; or twice, four times, ... it: few shapes are compiled
 _SLIDE_STEPS = 100
+_IDLE = 12  # rounds without a gain after which no more is to be expected
 
 
 class OptimumHistory(NamedTuple):
@@ -119,8 +120,8 @@ def global_optimum(
             max_rounds < 1, a negative budget; no start for a problem of your own.
         TypeError: floats of several dtypes; a loss without a method `conjugate`; max_rounds not an
             integer; on_record not a function; called under `jit`.
-        ConvergenceError: a gap above the tolerance after max_rounds or time_limit. Its `result` is
-            the `Optimum` so far.
+        ConvergenceError: a gap above the tolerance after max_rounds or time_limit, or after 12
+            rounds that gained nothing. Its `result` is the `Optimum` so far.
 
     Example:
         >>> from jaxmargin import two_layer_problem
@@ -196,7 +197,9 @@ def _run(
         records.append(record)
         if on_record is not None:
             on_record(len(records), record)
-        last = len(records) == limits.max_rounds or time.monotonic() > limits.deadline
+        recent = {(float(of.energy), float(of.estimated_gap)) for of in records[-1 - _IDLE :]}
+        stalled = len(records) > _IDLE and len(recent) == 1
+        last = stalled or len(records) == limits.max_rounds or time.monotonic() > limits.deadline
         refuting = None
         if last or gap <= limits.tol * energy:
             found = certify(
