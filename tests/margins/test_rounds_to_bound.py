@@ -1,12 +1,16 @@
 """Rounds until a bound meets the cost, on a problem that is solved by hand."""
 
 import time
+from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from jaxmargin._cells.fits import Targets
+from jaxmargin._cells.rounds import Round
 from jaxmargin._cells.units import Units, units_at
+from jaxmargin.margins import _rounds_to_bound
 from jaxmargin.margins._rounds_to_bound import Limits, Reached, first_network, rounds_to_bound
 
 X, Y = np.eye(2), np.array([1.0, -0.5])  # each sample has a unit of its own: cost 1.5
@@ -61,3 +65,23 @@ def test_directions_to_begin_with_are_taken():
     start = first_network(X, 1, misfit, lambda _: True, 3 * X, scales=True)
     assert len(start.v) >= 1
     assert np.abs(start.outputs(X)[:, 0] - Y).max() < 0.5
+
+
+def test_rounds_that_gain_nothing_end(monkeypatch: pytest.MonkeyPatch):
+    start = units_at(X, np.array([[1.0], [-1.0]]), X)
+
+    def idle(*_, **__) -> Iterator[Round]:
+        yield Round(start, 2.0, np.zeros((2, 1)), 1.0, 0.5)
+        while True:
+            yield Round(start, 1.5, np.array([[-1.0], [0.5]]), 1.0, 1.25)
+
+    def send_nothing(*arguments, **options):
+        rounds = idle(*arguments, **options)
+        return SimpleNamespace(send=lambda _: next(rounds))
+
+    monkeypatch.setattr(_rounds_to_bound, "rounds", send_nothing)
+    seen: list = []
+    found = run(start, seen=seen)
+    assert len(seen) == 14
+    assert not found.within(1e-6)
+    assert found.cost == 1.5

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import jaxmargin as jm
+from jaxmargin.mean_field import optimum
+from jaxmargin.mean_field._network_rounds import Reached
 from tests.mean_field.solved_problems import (
     CASES,
     LAM,
@@ -159,3 +161,19 @@ def test_one_that_stops_early_says_how_far_it_came():
     assert len(best.theta) == len(best.mass)
     exact = jm.certify(problem, jax.tree.map(jnp.float32, best))
     np.testing.assert_allclose(exact.energy, found.energy, rtol=1e-5)
+
+
+def test_rounds_that_gain_nothing_end(monkeypatch: pytest.MonkeyPatch):
+    """With the best measure so far, and what it misses."""
+    problem = jm.two_layer_problem(jnp.eye(2), jnp.array([1.0, -1.0]), "logistic", lam=0.1)
+    measure: Any = jm.Measure(np.ones((1, 3)), np.ones(1))
+    value = float(jm.energy(problem, jax.tree.map(jnp.asarray, measure)))
+
+    def idle(*_):
+        while True:
+            yield Reached(measure, value, value, None)
+
+    monkeypatch.setattr(optimum, "network_rounds", idle)
+    with pytest.raises(jm.ConvergenceError, match="after 13 rounds") as caught:
+        jm.global_optimum(problem)
+    assert float(caught.value.result.certificate.energy) == pytest.approx(value, rel=1e-6)
