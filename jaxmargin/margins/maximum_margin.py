@@ -128,8 +128,8 @@ def max_margin(
             positive.
         TypeError: x that is not of floats, max_rounds not an integer, on_record not a
             function; or called under `jit`.
-        ConvergenceError: an estimate that is not within tol after max_rounds or time_limit, or after
-            12 rounds that gained nothing. Its `result` is the `MaxMargin` so far.
+        ConvergenceError: an estimate that is not within tol after max_rounds or time_limit, or
+            after 12 rounds that gained nothing. Its `result` is the `MaxMargin` so far.
 
     Example:
         >>> x, y = jnp.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]]), jnp.array([1.0, 1.0, -1.0])

@@ -116,8 +116,8 @@ def min_norm_interpolant(
             positive.
         TypeError: x or y that is not of floats, max_rounds not an integer, on_record not a
             function; or called under `jit`.
-        ConvergenceError: an estimate that is not within tol after max_rounds or time_limit, or after
-            12 rounds that gained nothing. Its `result` is the `MinNorm` so far.
+        ConvergenceError: an estimate that is not within tol after max_rounds or time_limit, or
+            after 12 rounds that gained nothing. Its `result` is the `MinNorm` so far.
 
     Example:
         >>> found = min_norm_interpolant(jnp.eye(2), jnp.array([1.0, -2.0]))
