@@ -166,7 +166,8 @@ def test_one_that_stops_early_says_how_far_it_came():
 def test_rounds_that_gain_nothing_end(monkeypatch: pytest.MonkeyPatch):
     """With the best measure so far, and what it misses."""
     problem = jm.two_layer_problem(jnp.eye(2), jnp.array([1.0, -1.0]), "logistic", lam=0.1)
-    measure: Any = jm.Measure(np.ones((1, 3)), np.ones(1))
+    ones: Any = np.ones((1, 3)), np.ones(1)
+    measure = jm.Measure(*ones)
     value = float(jm.energy(problem, jax.tree.map(jnp.asarray, measure)))
 
     def idle(*_):
