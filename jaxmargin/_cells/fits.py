@@ -9,7 +9,7 @@ is minus the force with which it pulls the outputs. Everything is float64 NumPy.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -20,6 +20,7 @@ _FITTED = 1e-6  # distance to targets, relative to the largest, that counts as n
 _FIRST_SLACK = 0.1  # of margins, at least
 
 
+@runtime_checkable
 class Fit(Protocol):
     """The part of the problem that depends on the outputs, with the iterates that belong to it.
 

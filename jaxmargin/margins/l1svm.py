@@ -49,7 +49,7 @@ def l1_svm(features: Float[Array | np.ndarray, "n p"], y: Float[Array | np.ndarr
         ConvergenceError: HiGHS did not solve the program at any of its tolerances.
 
     Example:
-        >>> found = l1_svm(jnp.array([[2.0, 1.0], [1.0, -2.0]]), jnp.array([1.0, -1.0]))
+        >>> found = l1_svm(np.array([[2.0, 1.0], [1.0, -2.0]]), np.array([1.0, -1.0]))
         >>> round(found.margin, 6), found.weights.round(6).tolist(), found.dual.round(6).tolist()
         (1.25, [0.25, 0.75], [0.75, 0.25])
 

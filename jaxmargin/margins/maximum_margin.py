@@ -132,7 +132,7 @@ def max_margin(
             after 12 rounds that gained nothing. Its `result` is the `MaxMargin` so far.
 
     Example:
-        >>> x, y = jnp.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]]), jnp.array([1.0, 1.0, -1.0])
+        >>> x, y = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]]), np.array([1.0, 1.0, -1.0])
         >>> found = max_margin(x, y)
         >>> round(found.margin, 6), round(found.upper_bound, 6), found.state
         (0.166667, 0.166667, 'exact')

@@ -120,7 +120,7 @@ def min_norm_interpolant(
             after 12 rounds that gained nothing. Its `result` is the `MinNorm` so far.
 
     Example:
-        >>> found = min_norm_interpolant(jnp.eye(2), jnp.array([1.0, -2.0]))
+        >>> found = min_norm_interpolant(np.eye(2), np.array([1.0, -2.0]))
         >>> round(found.norm_squared, 5), round(found.lower_bound, 5), found.state
         (6.0, 6.0, 'exact')
 
