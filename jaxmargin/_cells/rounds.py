@@ -28,7 +28,12 @@ _MOST_NEW = 60  # cells that a round adds for violating directions
 # units from the walls of their cells: the first that the fit can bear.
 _BEGINNINGS = ((0.1, 3e-3), (1e-2, 3e-4), (1e-3, 3e-5), (1e-4, 3e-6), (1e-5, 3e-7))
 _TRACES = 0.2  # of the tolerance, that the rows of a dual cost together that are left out
-_FRESH = 200  # random directions from which a round climbs
+_FRESH = 150  # random directions from which a round climbs, and as many samples
+_BESIDE = 300  # directions beside units from which a round climbs, and off their kinks
+_FEW, _FURTHER = 10, 300  # steps of all ascents of a round, and how many of them go on
+_MOST_EFFORT = 8
+_FIRST_AIM, _SHARE_OF_GAP = 5e-4, 5e-3  # to which a round solves its problem, at most
+_SAME_CELL, _EMPTY = 1e-4, 1e-2  # 1 - cosine, and share of length, of units that are not kept
 
 
 class Round(NamedTuple):
@@ -80,20 +85,26 @@ def rounds(
         start, _value(x, fit, price, start), np.zeros((len(x), start.w.shape[1])), np.inf, -np.inf
     )
     turning = start.w.shape[1] > 1
+    aim, effort = _FIRST_AIM, 1
     while True:
         units = distinct(units)
         begin = _begun(x, unit, fit, price, units, best.value)
-        step = _solved(x, unit, fit, price, begin, 0.1 * tol, turning)
+        before, gap = best.value, (best.value - best.bound) / best.value
+        aim = max(0.1 * tol, min(aim, _SHARE_OF_GAP * gap))
+        step = _solved(x, unit, fit, price, begin, aim, turning)
         if turning and step.value >= best.value:
-            step = _solved(x, unit, fit, price, begin, 0.1 * tol, False)
+            step = _solved(x, unit, fit, price, begin, aim, False)
         units, value, dual, behind = step
         if polish is not None and turning:
             units = merged(polish(units if value < best.value else best.units))
             value = _value(x, fit, price, units)
         if value < best.value:
             best = best._replace(units=units, value=value)
+        gained = before - best.value >= 10 * aim * before
+        if not gained:
+            aim /= 10
         dual = _without_traces(dual, _TRACES * tol * price)
-        heights, directions = _highest(x, unit, dual, units, rng)
+        heights, directions = _highest(x, unit, dual, units, rng, effort)
         ratio = float(heights.max()) / price
         lower = bound(dual, ratio)
         if lower > best.bound:
@@ -103,18 +114,41 @@ def rounds(
         if sent is not None:  # they refute the bound, whose search has missed them
             new = np.concatenate([sent, new])
             best = best._replace(bound=-np.inf, ratio=np.inf)
-        kept = merged(best.units)
-        units = together(kept, behind, _fresh(x, dual, new, kept))
+        kept = merged(best.units, _SAME_CELL, _EMPTY) if gained else merged(best.units)
+        fresh = _fresh(x, dual, new, kept)
+        few = len(fresh.v) < _MOST_NEW / 2
+        effort = min(2 * effort, _MOST_EFFORT) if few else max(effort // 2, 1)
+        units = together(kept, behind, fresh)
+        if not gained:  # the dual asks for more than these cells, so it keeps those it had
+            light = 1e-6 * float(np.mean(kept.length)) / begin.length[:, None]
+            units = together(units, begin._replace(v=light * begin.v))
 
 
 def _highest(
-    x: np.ndarray, unit: np.ndarray, dual: np.ndarray, units: Units, rng: np.random.Generator
+    x: np.ndarray,
+    unit: np.ndarray,
+    dual: np.ndarray,
+    units: Units,
+    rng: np.random.Generator,
+    effort: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Heights of units under the dual and their directions, the highest first, by ascents."""
+    """Heights of units under the dual and their directions, the highest first, by ascents.
+
+    They start at the units, off their kinks, beside them, at samples and at random. Each takes a
+    few steps, and the highest ones go on. The more effort, the more of them there are.
+    """
     own = units.v / units.length[:, None]
-    fresh = rng.normal(size=(_FRESH, x.shape[1]))
-    starts = np.concatenate([own, around(unit, own, rng), x, -x, fresh])
-    heights, directions = climb(x, dual, starts)
+    beside = np.repeat(own, -(-_BESIDE * effort // len(own)), axis=0)
+    beside = beside + rng.normal(size=beside.shape) * 10 ** rng.uniform(-3, 0, (len(beside), 1))
+    off = around(unit, own, rng)
+    off = off[rng.permutation(len(off))[: _BESIDE * effort]]
+    rows = np.concatenate([x, -x])
+    rows = rows[rng.permutation(len(rows))[:_FRESH]]
+    fresh = rng.normal(size=(_FRESH * effort, x.shape[1]))
+    starts = np.concatenate([own, beside, off, rows, fresh])
+    heights, directions = climb(x, dual, starts, _FEW)
+    order = np.argsort(-heights, kind="stable")[: _FURTHER * effort]
+    heights, directions = climb(x, dual, directions[order])
     order = np.argsort(-heights, kind="stable")
     return heights[order], directions[order]
 
@@ -204,7 +238,7 @@ def _program(
         heights = np.maximum(_directions(units) @ x.T, 0)
         turned = _tangents(units.w)[:, :, None, :] * heights[:, None, :, None]
         columns = np.concatenate([columns, turned], axis=1).reshape(m, -1, n * k)
-    return Program(columns, unit, signs, np.full(m, price))
+    return Program(np.ascontiguousarray(columns), unit, signs, np.full(m, price))
 
 
 def _directions(units: Units) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 _STRICTLY = 1e-9  # the least distance from the walls of its cell, at which a unit may begin
 _PUSHES = 30
 _PARALLEL = 1e-7  # 1 - cosine, below which two directions are one
-_WEIGHTLESS = 1e-5  # share of the mean length below which a unit is dropped
+_WEIGHTLESS = 1e-5  # share of the typical length below which a unit is dropped
 _MOST_ACROSS = 200  # cells behind walls that a round adds
 _NO_WEIGHT = 1e-6
 
@@ -104,15 +104,21 @@ def _pushed(x: np.ndarray, signs: np.ndarray, u: np.ndarray, deep: float) -> np.
     return u
 
 
-def merged(units: Units) -> Units:
-    """Units of weight only; those with one direction and one w are made one unit."""
+def merged(units: Units, parallel: float = _PARALLEL, weightless: float = _WEIGHTLESS) -> Units:
+    """Units of weight only; those with one direction and one w are made one unit.
+
+    Args:
+        units: the units.
+        parallel: 1 - cosine, below which two directions are one.
+        weightless: share of a typical length below which a unit is dropped.
+    """
     length = units.length
     order = np.argsort(-length, kind="stable")
-    order = order[length[order] > _WEIGHTLESS * length.mean()] if len(order) else order
+    order = order[length[order] * length.sum() > weightless * float(length @ length)]
     sorted_units = units.where(order)
     directions = sorted_units.v / sorted_units.length[:, None]
-    same = (directions @ directions.T > 1 - _PARALLEL) & (
-        sorted_units.w @ sorted_units.w.T > 1 - _PARALLEL
+    same = (directions @ directions.T > 1 - parallel) & (
+        sorted_units.w @ sorted_units.w.T > 1 - parallel
     )
     v, kept, free = [], [], np.full(len(order), True)
     for j in range(len(order)):
