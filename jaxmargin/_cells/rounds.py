@@ -23,6 +23,7 @@ from jaxmargin._cells.program import Program, solve
 from jaxmargin._cells.units import Units, across, distinct, inside, merged, together, units_at
 from jaxmargin._sphere.ascent import around, climb
 
+_NO_WEIGHT = 1e-6  # of the mean length, that new units have
 _MOST_NEW = 60  # cells that a round adds for violating directions
 # What units of no weight cost together at the start, as a share of the value, and the distance of
 # units from the walls of their cells: the first that the fit can bear.
@@ -84,27 +85,18 @@ def rounds(
     best = Round(
         start, _value(x, fit, price, start), np.zeros((len(x), start.w.shape[1])), np.inf, -np.inf
     )
-    turning = start.w.shape[1] > 1
     aim, effort = _FIRST_AIM, 1
     while True:
-        units = distinct(units)
-        begin = _begun(x, unit, fit, price, units, best.value)
+        begin = _begun(x, unit, fit, price, distinct(units), best.value)
         before, gap = best.value, (best.value - best.bound) / best.value
         aim = max(0.1 * tol, min(aim, _SHARE_OF_GAP * gap))
-        step = _solved(x, unit, fit, price, begin, aim, turning)
-        if turning and step.value >= best.value:
-            step = _solved(x, unit, fit, price, begin, aim, False)
-        units, value, dual, behind = step
-        if polish is not None and turning:
-            units = merged(polish(units if value < best.value else best.units))
-            value = _value(x, fit, price, units)
-        if value < best.value:
-            best = best._replace(units=units, value=value)
+        step = _stepped(x, unit, fit, price, begin, aim, best, polish)
+        if step.value < best.value:
+            best = best._replace(units=step.units, value=step.value)
         gained = before - best.value >= 10 * aim * before
-        if not gained:
-            aim /= 10
-        dual = _without_traces(dual, _TRACES * tol * price)
-        heights, directions = _highest(x, unit, dual, units, rng, effort)
+        aim = aim if gained else aim / 10
+        dual = _without_traces(step.dual, _TRACES * tol * price)
+        heights, directions = _highest(x, unit, dual, step.units, rng, effort)
         ratio = float(heights.max()) / price
         lower = bound(dual, ratio)
         if lower > best.bound:
@@ -114,14 +106,21 @@ def rounds(
         if sent is not None:  # they refute the bound, whose search has missed them
             new = np.concatenate([sent, new])
             best = best._replace(bound=-np.inf, ratio=np.inf)
-        kept = merged(best.units, _SAME_CELL, _EMPTY) if gained else merged(best.units)
-        fresh = _fresh(x, dual, new, kept)
+        fresh = _fresh(x, dual, new, best.units)
         few = len(fresh.v) < _MOST_NEW / 2
         effort = min(2 * effort, _MOST_EFFORT) if few else max(effort // 2, 1)
-        units = together(kept, behind, fresh)
-        if not gained:  # the dual asks for more than these cells, so it keeps those it had
-            light = 1e-6 * float(np.mean(kept.length)) / begin.length[:, None]
-            units = together(units, begin._replace(v=light * begin.v))
+        units = _next_cells(best.units, begin, together(step.behind, fresh), gained)
+
+
+def _next_cells(best: Units, begin: Units, new: Units, gained: bool) -> Units:
+    """The best units and the new ones; those of little weight only where no round gains.
+
+    There the dual asks for more than the cells of the best units, and keeps all that it had.
+    """
+    if gained:
+        return together(merged(best, _SAME_CELL, _EMPTY), new)
+    light = _NO_WEIGHT * float(np.mean(best.length)) / begin.length[:, None]
+    return together(merged(best), new, begin._replace(v=light * begin.v))
 
 
 def _highest(
@@ -186,6 +185,27 @@ class _Step(NamedTuple):
     behind: Units
 
 
+def _stepped(
+    x: np.ndarray,
+    unit: np.ndarray,
+    fit: Fit,
+    price: float,
+    begin: Units,
+    tol: float,
+    best: Round,
+    polish: Callable[[Units], Units] | None,
+) -> _Step:
+    """The solution over the cells; for k > 1 with turning w where that helps, and polished."""
+    turning = begin.w.shape[1] > 1
+    step = _solved(x, unit, fit, price, begin, tol, turning)
+    if turning and step.value >= best.value:
+        step = _solved(x, unit, fit, price, begin, tol, False)
+    if turning and polish is not None:
+        units = merged(polish(step.units if step.value < best.value else best.units))
+        step = step._replace(units=units, value=_value(x, fit, price, units))
+    return step
+
+
 def _solved(
     x: np.ndarray,
     unit: np.ndarray,
@@ -219,7 +239,7 @@ def _fresh(x: np.ndarray, dual: np.ndarray, directions: np.ndarray, units: Units
     """Units of no weight at the first of these directions, in cells that differ."""
     new = distinct(_opposing(x, dual, directions))
     new = new.where(np.arange(min(len(new.v), _MOST_NEW)))
-    return new._replace(v=1e-6 * np.mean(units.length) * new.v)
+    return new._replace(v=_NO_WEIGHT * np.mean(units.length) * new.v)
 
 
 def _program(

@@ -52,7 +52,7 @@ def test_on_the_support_of_d_the_norm_is_8(d: int):
     check_result(found, x, y)
     assert found.norm_squared == pytest.approx(8, rel=1e-6)
     assert found.state == ("exact" if d == 4 else "proven")
-    assert 7 <= found.lower_bound <= 8
+    assert 6 <= found.lower_bound <= 8
     assert f"({found.state})" in repr(found)
 
 
