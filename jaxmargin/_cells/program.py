@@ -124,18 +124,20 @@ class _InteriorPoint:
 
     def run(self, tol: float) -> Solution:
         """Steps until the tolerance is reached, or no more is gained; the best of them."""
-        first, least, since = self.mu, np.inf, 0
+        first, least, nearest, since = self.mu, np.inf, np.inf, 0
         best = Solution(self.v, self.outputs, self.outputs, self.z, np.inf, 0, converged=False)
         for step in range(1, _STEPS + 1):
             length = np.linalg.norm(self.v, axis=1)
             value = self.fit.value(self.outputs) + float(self.program.price @ length)
             dual = self.fit.dual(self.outputs)
             total, count = self._complementarity(length)
-            error = max(total, self._error(dual, length), self.fit.residual(self.outputs)) / value
-            if error < least:
-                least, since = error, 0
+            error = max(total, self._error(dual, length), self.fit.residual(self.outputs))
+            if error < nearest:  # a gain, though the value may have fallen by as much
+                nearest, since = error, 0
+            if error / value < least:
+                least, since = error / value, 0
                 best = Solution(self.v, self.outputs, dual, self.z, value, step, False)
-            if error <= tol:
+            if error <= tol * value:
                 return best._replace(converged=True)
             since += 1
             if since == _PATIENCE:

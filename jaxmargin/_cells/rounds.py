@@ -27,7 +27,7 @@ _NO_WEIGHT = 1e-6  # of the mean length, that new units have
 _MOST_NEW = 60  # cells that a round adds for violating directions
 # What units of no weight cost together at the start, as a share of the value, and the distance of
 # units from the walls of their cells: the first that the fit can bear.
-_BEGINNINGS = ((0.1, 3e-3), (1e-2, 3e-4), (1e-3, 3e-5), (1e-4, 3e-6), (1e-5, 3e-7))
+_BEGINNINGS = tuple((10.0 ** -(1 + i), 3 * 10.0 ** -min(3 + i, 8)) for i in range(12))
 _TRACES = 0.2  # of the tolerance, that the rows of a dual cost together that are left out
 _FRESH = 150  # random directions from which a round climbs, and as many samples
 _BESIDE = 300  # directions beside units from which a round climbs, and off their kinks
