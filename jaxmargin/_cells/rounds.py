@@ -85,11 +85,11 @@ def rounds(
     best = Round(
         start, _value(x, fit, price, start), np.zeros((len(x), start.w.shape[1])), np.inf, -np.inf
     )
-    aim, effort = _FIRST_AIM, 1
+    aim, effort, gained = _FIRST_AIM, 1, True
     while True:
         begin = _begun(x, unit, fit, price, distinct(units), best.value)
         before, gap = best.value, (best.value - best.bound) / best.value
-        aim = max(0.1 * tol, min(aim, _SHARE_OF_GAP * gap))
+        aim = max((0.1 if gained else 1e-3) * tol, min(aim, _SHARE_OF_GAP * gap))
         step = _stepped(x, unit, fit, price, begin, aim, best, polish)
         if step.value < best.value:
             best = best._replace(units=step.units, value=step.value)
