@@ -9,7 +9,7 @@ from jaxmargin._cells.units import Units, together
 from jaxmargin._sphere.ascent import climb
 
 _FIRST = 64  # units where R falls fastest, and as many in random directions
-_SAME_LINE = 1e-9
+_SAME_LINE = 1e-9  # |u . x_i| / |x_i| of unit vectors u across the line of x_i
 
 
 def first_units(

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxmargin._arithmetic import step_to_boundary
 
-_SOFTNESS = 1e-8  # of targets, in units of the problem
+_SOFTNESS = 1e-8  # of constraints, in units of the problem
 _FITTED = 1e-6  # distance to targets, relative to the largest, that counts as none
 _FIRST_SLACK = 0.1  # of margins, at least
 
@@ -146,14 +146,6 @@ class Margins:
         self.slack = np.maximum(self.margins(outputs) - 1, _FIRST_SLACK)
         self.weight = mu / self.slack
         self._softness = _SOFTNESS * self.slack.size / cost
-        self._linearise(outputs, mu)
-
-    def _linearise(self, outputs: np.ndarray, mu: float) -> None:
-        """The weights of the next step: target - bend * (growth of the margins)."""
-        self._missed = self.margins(outputs) - 1 - self.slack
-        stiff = self.slack + self._softness * self.weight
-        self._bend = self.weight / stiff
-        self._target = (mu + self.weight * (self._softness * self.weight - self._missed)) / stiff
 
     def value(self, outputs: np.ndarray) -> float:
         """Nothing."""
@@ -165,7 +157,10 @@ class Margins:
 
     def model(self, outputs: np.ndarray, mu: float) -> tuple[np.ndarray, np.ndarray]:
         """The barrier of the slacks, after they are eliminated."""
-        self._linearise(outputs, mu)
+        self._missed = self.margins(outputs) - 1 - self.slack
+        stiff = self.slack + self._softness * self.weight
+        self._bend = self.weight / stiff
+        self._target = (mu + self.weight * (self._softness * self.weight - self._missed)) / stiff
         slope = -self.pull(self._target)
         n, c, k = self.differences.shape
         if k == 1:
@@ -175,6 +170,7 @@ class Margins:
         return slope, root
 
     def _turns(self, change: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Steps of slacks and weights; a weight is its target less bend times a margin's growth."""
         grown = self.margins(change)
         weight = self._target - self._bend * grown - self.weight
         return grown + self._missed + self._softness * weight, weight

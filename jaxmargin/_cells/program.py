@@ -27,12 +27,12 @@ from jaxmargin._cells.fits import Fit
 _STEPS = 100  # of Newton's method
 _JITTERS = (1e-15, 1e-13, 1e-11, 1e-8, 1e-4)  # added to Hessians of diagonal 1
 _PATIENCE = 25  # steps without a gain
-_HALVINGS = 30
-_SHARE_OF_DISTANCE = 0.1
+_HALVINGS = 30  # of a step at which R jumps
+_SHARE_OF_DISTANCE = 0.1  # of a dual vector from the unit sphere on the path, that it keeps
 _FASTEST = 0.2  # share of mu that a step leaves at least
 _INFEASIBLE = 0.05  # share of what the constraints miss, below which mu does not go
 _FREE = 1e4  # the share of a direction in the Newton system, above which it stays in it
-_REFINEMENTS = 1
+_REFINEMENTS = 1  # of the solution of a Newton system
 _APART = 3.0  # ratio of the lengths of a primal and of a dual step
 _BOUNDARY = 0.995  # share of the way to the boundary that a step may go
 
@@ -266,7 +266,6 @@ class _Newton:
         self.grown = self.pivot[:, None] * last[self.free]
         self.wide[self.free, -1] = 0
         self.wide = self.wide.reshape(m * p, -1)
-
         self.system = _Symmetric(self._system())
 
     def _system(self) -> np.ndarray:
@@ -347,6 +346,5 @@ def _inside_ball(q: np.ndarray, v: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Q, shortened where it comes nearer to the unit sphere than a share of what it is to keep."""
     length = np.linalg.norm(v, axis=1)
     distance = 1 - length / (c + np.hypot(c, length))
-    return (
-        q * np.minimum(1, (1 - _SHARE_OF_DISTANCE * distance) / np.linalg.norm(q, axis=1))[:, None]
-    )
+    most = 1 - _SHARE_OF_DISTANCE * distance
+    return q * np.minimum(1, most / np.linalg.norm(q, axis=1))[:, None]

@@ -32,7 +32,7 @@ _TRACES = 0.2  # of the tolerance, that the rows of a dual cost together that ar
 _FRESH = 150  # random directions from which a round climbs, and as many samples
 _BESIDE = 300  # directions beside units from which a round climbs, and off their kinks
 _FEW, _FURTHER = 10, 300  # steps of all ascents of a round, and how many of them go on
-_MOST_EFFORT = 8
+_MOST_EFFORT = 8  # by which the ascents of a round are more, where they find little
 _FIRST_AIM, _SHARE_OF_GAP = 5e-4, 5e-3  # to which a round solves its problem, at most
 _SAME_CELL, _EMPTY = 1e-4, 1e-2  # 1 - cosine, and share of length, of units that are not kept
 
@@ -42,16 +42,15 @@ class Round(NamedTuple):
 
     Attributes:
         units: the network.
-        value: R + price sum_j |v_j| of these units.
-        dual: (n, k) the slope of R behind the best bound so far.
-        ratio: the largest |sum_i dual_i relu(u . x_i)| / price that was found for it.
-        bound: a lower bound of the value if no unit has a larger ratio.
+        value: what the fit says that these units are worth: R + price sum_j |v_j|, or their cost
+            once they satisfy the constraints.
+        dual: (n, k) the dual of the fit behind the best bound so far.
+        bound: a lower bound of every value, if the search has met the highest unit of that dual.
     """
 
     units: Units
     value: float
     dual: np.ndarray
-    ratio: float
     bound: float
 
 
@@ -82,9 +81,7 @@ def rounds(
     rng = np.random.default_rng(0)
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     units = start
-    best = Round(
-        start, _value(x, fit, price, start), np.zeros((len(x), start.w.shape[1])), np.inf, -np.inf
-    )
+    best = Round(start, _value(x, fit, price, start), np.zeros((len(x), start.w.shape[1])), -np.inf)
     aim, effort, gained = _FIRST_AIM, 1, True
     while True:
         begin = _begun(x, unit, fit, price, distinct(units), best.value)
@@ -100,12 +97,12 @@ def rounds(
         ratio = float(heights.max()) / price
         lower = bound(dual, ratio)
         if lower > best.bound:
-            best = best._replace(dual=dual, ratio=ratio, bound=lower)
+            best = best._replace(dual=dual, bound=lower)
         sent = yield best
         new = directions[heights > price * (1 + 1e-9)]
         if sent is not None:  # they refute the bound, whose search has missed them
             new = np.concatenate([sent, new])
-            best = best._replace(bound=-np.inf, ratio=np.inf)
+            best = best._replace(bound=-np.inf)
         fresh = _fresh(x, dual, new, best.units)
         few = len(fresh.v) < _MOST_NEW / 2
         effort = min(2 * effort, _MOST_EFFORT) if few else max(effort // 2, 1)

@@ -35,7 +35,7 @@ _BATCH = 256  # samples, and random starts, of the first batch of a search
 _STARTS_PER_AXIS, _MOST_STARTS = 256, 20_000  # the fewest and the most starts of a search
 _TOPS = 128  # of the highest directions, that a batch starts around
 _SAME = 1e-8  # 1 - cosine, below which two directions are one
-_ON_KINK = 1e-7
+_ON_KINK = 1e-7  # |u . x_i| / |x_i| of unit vectors u, below which they lie on that kink
 
 
 def climb(
@@ -55,28 +55,31 @@ def climb(
 
 
 def search(
-    x: np.ndarray, dual: np.ndarray, starts: np.ndarray | None = None, enough: float = np.inf
+    x: np.ndarray, dual: np.ndarray, starts: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Climb from batches of starts until one as large as all before it finds nothing higher.
 
     The first batch starts at the given starts, at those samples and opposites of samples where
     the function is highest, and at random directions. Each later one starts at as many random
     directions as there were starts before, and off each kink of the highest directions so far. The
-    random numbers are the same in every call. A value above `enough` ends the search at once.
+    random numbers are the same in every call.
 
     Returns:
         (p,) values, the highest first, and the (p, d) unit vectors that attain them.
     """
     function, d = scaled(x, dual), np.shape(x)[1]
     given = np.zeros((0, d)) if starts is None else unit_rows(np.asarray(starts, float))
-    values, u = search_scaled(function, given, float(np.ldexp(enough, -function.exponent)))
+    values, u = search_scaled(function, given)
     return function.unscaled(values), u
 
 
 def search_scaled(
     function: ReluSum, starts: np.ndarray, enough: float = np.inf
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`search` of a scaled function, from unit vectors (p, d) among others."""
+    """`search` of a scaled function, from unit vectors (p, d) among others.
+
+    A value above `enough` ends it at once.
+    """
     rng, d = np.random.default_rng(0), starts.shape[1]
     batch = [starts, highest_rows(function, _BATCH).reshape(-1, d), rng.normal(size=(_BATCH, d))]
     values, u = _highest_first(*ascend(function, unit_rows(np.concatenate(batch))))

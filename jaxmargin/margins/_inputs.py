@@ -1,7 +1,4 @@
-"""What the maximum margin and the minimum norm take: samples, labels, and limits."""
-
-import math
-import time
+"""What margins and interpolants take: samples, labels, and directions."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,26 +6,12 @@ from jaxtyping import Array
 
 from jaxmargin._checks import (
     require_concrete,
-    require_count,
     require_finite,
     require_floats,
-    require_positive,
     require_signs,
 )
-from jaxmargin.margins._rounds_to_bound import Limits
 
 _PARALLEL = 4  # units of rounding below which two samples lie on one ray
-
-
-def check_limits(tol: float, max_rounds: int, time_limit: float | None, budget: float) -> Limits:
-    """The limits of a call that begins now, or an error that names the fault."""
-    require_positive("tol", tol)
-    require_count("max_rounds", max_rounds)
-    require_positive("budget", budget, zero=True)
-    if time_limit is not None:
-        require_positive("time_limit", time_limit)
-    deadline = time.monotonic() + (math.inf if time_limit is None else time_limit)
-    return Limits(tol, max_rounds, deadline, budget)
 
 
 def check_rows(

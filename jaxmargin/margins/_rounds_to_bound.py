@@ -5,7 +5,6 @@ The problem is min sum_j |w_j| |u_j| over two-layer relu networks of any width, 
 cost, and a thorough search over the sphere confirms the bound. Everything here is float64 NumPy.
 """
 
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,34 +12,18 @@ import numpy as np
 
 from jaxmargin._cells.first import first_units, spikes
 from jaxmargin._cells.fits import Margins, Targets
+from jaxmargin._cells.limits import Limits
 from jaxmargin._cells.rounds import Round, rounds
 from jaxmargin._cells.slide import slide
 from jaxmargin._cells.units import Units, together
 from jaxmargin._sphere.unit_maximum import unit_maximum
 
 _NEW, _APART = 16, 1e-3  # directions that refute a bound, and the least angle between them
-_IDLE = 12  # rounds without a gain after which no more is to be expected
 _STRONGER = 10.0  # by which a penalty grows until the network nearly satisfies the constraints
 _STAGES = 4
 
 Misfit = Callable[[np.ndarray], tuple[float, np.ndarray]]
 """`misfit(outputs) -> (value, slope)` of flat outputs, 0 where the constraints hold."""
-
-
-class Limits(NamedTuple):
-    """When the rounds end.
-
-    Attributes:
-        tol: the gap to reach, relative to the cost.
-        max_rounds: how many there may be.
-        deadline: the `time.monotonic()` after which the running round is the last.
-        budget: seconds of branch and bound for the proof.
-    """
-
-    tol: float
-    max_rounds: int
-    deadline: float
-    budget: float
 
 
 class Reached(NamedTuple):
@@ -93,8 +76,7 @@ def rounds_to_bound(
         now = steps.send(refuting)
         reached.append((now.value, now.bound))
         on_round(*reached[-1])
-        stalled = len(reached) > _IDLE and len(set(reached[-1 - _IDLE :])) == 1
-        last = stalled or len(reached) == limits.max_rounds or time.monotonic() > limits.deadline
+        last = limits.ended(reached)
         refuting = None
         if last or now.bound >= (1 - limits.tol) * now.value:
             found, refuting = _proof(x, now, bound, limits)
@@ -143,12 +125,14 @@ def first_network(
     strength = _STRONGER / np.linalg.norm(np.maximum(u @ x.T, 0) @ slope, axis=1).max()
     units = slide(x, _times(strength, misfit), 1.0, w, u)
     for _ in range(_STAGES):
-        if satisfied(units.outputs(x).ravel()):
+        near = satisfied(units.outputs(x).ravel())
+        if near:
             break
         root = np.sqrt(units.length)[:, None]
         strength *= _STRONGER
         units = slide(x, _times(strength, misfit), 1.0, root * units.w, units.v / root)
-    near = satisfied(units.outputs(x).ravel())
+    else:
+        near = satisfied(units.outputs(x).ravel())
     if near and scales:
         return units
     return together(units, spikes(x, slope, float(np.mean(units.length))))

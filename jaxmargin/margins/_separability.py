@@ -1,4 +1,4 @@
-"""Which labels no network separates, and which samples show it (appendix B.4)."""
+"""Which labels no network separates, which targets none fits, and which samples show it."""
 
 import numpy as np
 import scipy  # its parts load on first use

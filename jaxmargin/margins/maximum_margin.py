@@ -13,19 +13,19 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxmargin._cells.fits import Margins
+from jaxmargin._cells.limits import Limits, limits_from_now
 from jaxmargin._cells.units import Units
 from jaxmargin._checks import require_callable
 from jaxmargin._threads import one_blas_thread
 from jaxmargin.errors import ConvergenceError
 from jaxmargin.margins._finite_game import solve_program
 from jaxmargin.margins._inputs import (
-    check_limits,
     check_samples,
     check_starts,
     differences_of,
     rounding_of,
 )
-from jaxmargin.margins._rounds_to_bound import Limits, Reached, first_network, rounds_to_bound
+from jaxmargin.margins._rounds_to_bound import Reached, first_network, rounds_to_bound
 from jaxmargin.margins._separability import require_separable
 from jaxmargin.networks.models import TwoLayer
 
@@ -55,7 +55,8 @@ class MaxMargin(NamedTuple):
         margin: what `params` attains, min_i y_i f(x_i) / ||Theta||^2, or with k classes
             min_i (f(x_i)_{y_i} - max_{j != y_i} f(x_i)_j) / ||Theta||^2.
         params: `TwoLayer` with |w_j| = |u_j| and ||Theta|| = 1; w (m,), or (m, k) for k classes.
-        upper_bound: proven: no network of any width has a larger margin.
+        upper_bound: proven: no network of any width has a larger margin. It is inf where a call
+            ended before its search was done.
         state: "exact" if the unit behind the bound was enumerated, so that the bound is tight.
             "proven" if it comes from a relaxation, which may be loose.
         estimate: the bound if the highest unit that was found is the highest of all; no proof,
@@ -141,7 +142,7 @@ def max_margin(
         Wei, Lee, Liu, Ma (2019), Theorem C.1, appendix B.4. Neyshabur, Tomioka, Srebro (2015); Bach
         (2017), "Breaking the curse of dimensionality with convex neural networks".
     """
-    limits = check_limits(tol, max_rounds, time_limit, budget)
+    limits = limits_from_now(tol, max_rounds, time_limit, budget)
     if on_record is not None:
         require_callable("on_record", on_record, "on_record(step, record)")
     points, labels = check_samples("max_margin", x, y)

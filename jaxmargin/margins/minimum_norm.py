@@ -9,12 +9,13 @@ import scipy  # its parts load on first use
 from jaxtyping import Array, Float, Int
 
 from jaxmargin._cells.fits import Targets
+from jaxmargin._cells.limits import Limits, limits_from_now
 from jaxmargin._cells.units import Units
 from jaxmargin._checks import require_callable
 from jaxmargin._threads import one_blas_thread
 from jaxmargin.errors import ConvergenceError
-from jaxmargin.margins._inputs import check_limits, check_rows, check_starts, rounding_of
-from jaxmargin.margins._rounds_to_bound import Limits, Reached, first_network, rounds_to_bound
+from jaxmargin.margins._inputs import check_rows, check_starts, rounding_of
+from jaxmargin.margins._rounds_to_bound import Reached, first_network, rounds_to_bound
 from jaxmargin.margins._separability import require_interpolable
 from jaxmargin.networks.models import TwoLayer
 
@@ -44,7 +45,8 @@ class MinNorm(NamedTuple):
     Attributes:
         norm_squared: ||Theta||_2^2 of `params`.
         params: `TwoLayer` with |w_j| = |u_j|, w (m,).
-        lower_bound: proven: no network of any width that fits the targets has a smaller one.
+        lower_bound: proven: no network of any width that fits the targets has a smaller one. It is
+            0 where a call ended before its search was done.
         state: "exact" if the unit behind the bound was enumerated, so that the bound is tight.
             "proven" if it comes from a relaxation, which may be loose.
         estimate: the bound if the highest unit that was found is the highest of all; no proof,
@@ -128,7 +130,7 @@ def min_norm_interpolant(
         Wei, Lee, Liu, Ma (2019), eq. B.14 and Theorem B.10. Pilanci, Ergen (2020), "Neural networks
         are convex regularizers".
     """
-    limits = check_limits(tol, max_rounds, time_limit, budget)
+    limits = limits_from_now(tol, max_rounds, time_limit, budget)
     if on_record is not None:
         require_callable("on_record", on_record, "on_record(step, record)")
     points, targets = check_rows("min_norm_interpolant", "x", x, y)

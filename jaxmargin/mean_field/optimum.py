@@ -13,7 +13,6 @@ Everything is computed in float64.
 """
 
 import math
-import time
 from collections.abc import Callable, Generator
 from typing import NamedTuple
 
@@ -23,12 +22,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxmargin._arithmetic import as_float64
-from jaxmargin._checks import (
-    require_callable,
-    require_concrete,
-    require_count,
-    require_positive,
-)
+from jaxmargin._cells.limits import Limits, limits_from_now
+from jaxmargin._checks import require_callable, require_concrete
 from jaxmargin._nonnegative import nonnegative_fit
 from jaxmargin._threads import one_blas_thread
 from jaxmargin.errors import ConvergenceError
@@ -45,7 +40,6 @@ _MOST = 256  # particles to begin with, the heaviest
 _NEW = 16  # particles that a round adds
 _SHORTEST = 64  # length of padded arrays; or twice, four times, ... it: few shapes are compiled
 _SLIDE_STEPS = 100
-_IDLE = 12  # rounds without a gain after which no more is to be expected
 
 
 class OptimumHistory(NamedTuple):
@@ -136,11 +130,7 @@ def global_optimum(
         Wei, Lee, Liu, Ma (2019), section 3. Denoyelle, Duval, Peyré, Soubies (2020), "The sliding
         Frank-Wolfe algorithm".
     """
-    require_positive("tol", tol)
-    require_count("max_rounds", max_rounds)
-    require_positive("budget", budget, zero=True)
-    if time_limit is not None:
-        require_positive("time_limit", time_limit)
+    limits = limits_from_now(tol, max_rounds, time_limit, budget)
     require_risk(problem)
     if on_record is not None:
         require_callable("on_record", on_record, "(step, record)")
@@ -155,16 +145,7 @@ def global_optimum(
             rounds = network_rounds(problem, network, measure, starts, tol)
         else:
             rounds = _sliding_rounds(problem, measure, starts)
-        deadline = time.monotonic() + (math.inf if time_limit is None else time_limit)
-        limits = _Limits(tol, max_rounds, deadline, budget)
         return _run(problem, rounds, starts, limits, on_record)
-
-
-class _Limits(NamedTuple):
-    tol: float
-    max_rounds: int
-    deadline: float
-    budget: float
 
 
 def _zero_measure(problem: MeanField) -> Measure:
@@ -185,7 +166,7 @@ def _run(
     problem: MeanField,
     rounds: Generator[Reached, np.ndarray | None, None],
     starts: Array | None,
-    limits: _Limits,
+    limits: Limits,
     on_record: Callable | None,
 ) -> Optimum:
     """Rounds until the gap is small and confirmed; particles that refute it join the next one."""
@@ -197,9 +178,7 @@ def _run(
         records.append(record)
         if on_record is not None:
             on_record(len(records), record)
-        recent = {(float(of.energy), float(of.estimated_gap)) for of in records[-1 - _IDLE :]}
-        stalled = len(records) > _IDLE and len(recent) == 1
-        last = stalled or len(records) == limits.max_rounds or time.monotonic() > limits.deadline
+        last = limits.ended([(float(of.energy), float(of.estimated_gap)) for of in records])
         refuting = None
         if last or gap <= limits.tol * energy:
             found = certify(
@@ -219,7 +198,7 @@ def _run(
             refuting = found.directions[found.violations > 1]
 
 
-def _unfinished(result: Optimum, limits: _Limits) -> ConvergenceError:
+def _unfinished(result: Optimum, limits: Limits) -> ConvergenceError:
     found = result.certificate
     return ConvergenceError(
         f"global_optimum stopped at an estimated gap of {found.estimated_gap / found.energy:.3g} "

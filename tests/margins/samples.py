@@ -11,12 +11,6 @@ def labelled(d: int, seed: int, n: int = 8) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(n, d)), np.where(np.arange(n) % 2, 1.0, -1.0)
 
 
-def in_the_ball(d: int, seed: int, n: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    """The same, scaled so that the longest has length 1."""
-    x, y = labelled(d, seed, n)
-    return x / np.linalg.norm(x, axis=1).max(), y
-
-
 def on_a_line(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Ten samples with a constant feature, and random labels, five of each."""
     rng = np.random.default_rng(seed)

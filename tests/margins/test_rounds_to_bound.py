@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from jaxmargin._cells.fits import Targets
+from jaxmargin._cells.limits import Limits
 from jaxmargin._cells.rounds import Round
 from jaxmargin._cells.units import Units, units_at
 from jaxmargin.margins import _rounds_to_bound
-from jaxmargin.margins._rounds_to_bound import Limits, Reached, first_network, rounds_to_bound
+from jaxmargin.margins._rounds_to_bound import Reached, first_network, rounds_to_bound
 
 X, Y = np.eye(2), np.array([1.0, -0.5])  # each sample has a unit of its own: cost 1.5
 
@@ -61,19 +62,13 @@ def test_a_limit_ends_them_with_what_there_is():
     assert len(seen) == 2
 
 
-def test_directions_to_begin_with_are_taken():
-    start = first_network(X, 1, misfit, lambda _: True, 3 * X, scales=True)
-    assert len(start.v) >= 1
-    assert np.abs(start.outputs(X)[:, 0] - Y).max() < 0.5
-
-
 def test_rounds_that_gain_nothing_end(monkeypatch: pytest.MonkeyPatch):
     start = units_at(X, np.array([[1.0], [-1.0]]), X)
 
     def idle(*_, **__) -> Iterator[Round]:
-        yield Round(start, 2.0, np.zeros((2, 1)), 1.0, 0.5)
+        yield Round(start, 2.0, np.zeros((2, 1)), 0.5)
         while True:
-            yield Round(start, 1.5, np.array([[-1.0], [0.5]]), 1.0, 1.25)
+            yield Round(start, 1.5, np.array([[-1.0], [0.5]]), 1.25)
 
     def send_nothing(*arguments, **options):
         rounds = idle(*arguments, **options)
