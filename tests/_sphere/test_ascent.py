@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxmargin._sphere.ascent import climb, search
+from jaxmargin._sphere.ascent import around, climb, search
 
 
 def height(x, dual, u):
@@ -62,3 +62,17 @@ def test_where_there_is_nothing_to_climb():
     np.testing.assert_array_equal(u, np.eye(3)[[0, 0]])
     values, u = search(np.ones((2, 3)), np.zeros(2))
     assert (values == 0).all()
+
+
+def test_points_around_a_top_leave_one_of_its_kinks_at_a_time():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(6, 4))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    top = np.linalg.svd(rows[:2])[2][-1]  # on the kinks of two rows
+    points = around(rows, np.stack([top, rng.normal(size=4)]), rng)
+    assert points.shape == (4, 4)
+    heights = points @ rows[:2].T
+    on = np.abs(heights) < 1e-12
+    np.testing.assert_array_equal(on.sum(axis=1), 1)
+    np.testing.assert_allclose(heights.sum(axis=0), 0, atol=1e-12)  # on both sides
+    np.testing.assert_allclose(points @ top, 1, rtol=1e-12)

@@ -67,3 +67,14 @@ def test_points_lie_apart():
     values, best = separated(np.array([1.0, 5.0, 3.0, 4.0, 2.0]), u, 4, 0.1)
     assert values.tolist() == [5.0, 4.0, 2.0, -np.inf]
     np.testing.assert_array_equal(best[:3], u[[1, 3, 4]])
+
+
+@pytest.mark.parametrize("d", [3, 8])
+def test_a_value_that_is_enough_ends_a_search_without_a_bound(d: int):
+    x, dual = problem(30, d)
+    best = unit_maximum(x, dual)
+    found = unit_maximum(x, dual, enough=0.5 * best.values[0])
+    assert found.values[0] > 0.5 * best.values[0]
+    assert (found.bound, found.exact) == (np.inf, False)
+    beyond = unit_maximum(x, dual, enough=1.01 * best.values[0])
+    assert (beyond.bound, beyond.exact) == (best.bound, best.exact)
