@@ -9,6 +9,7 @@ from jaxmargin._cells.units import Units, together
 from jaxmargin._sphere.ascent import climb
 
 _FIRST = 64  # units where R falls fastest, and as many in random directions
+_SEED = 20_190_604  # not one that samples are likely to be drawn with: u is not to be along x
 _SAME_LINE = 1e-9  # |u . x_i| / |x_i| of unit vectors u across the line of x_i
 
 
@@ -28,21 +29,28 @@ def first_units(
     return w / np.maximum(np.linalg.norm(w, axis=1, keepdims=True), np.finfo(float).tiny), u
 
 
-def spikes(x: np.ndarray, slope: np.ndarray, length: float) -> Units:
-    """Units of that length that can move the outputs of each sample down the slope (n, k), alone.
+def spikes(x: np.ndarray, slope: np.ndarray, length: float, samples: np.ndarray) -> Units:
+    """Units of that length that can move the outputs of some samples down the slope (n, k), alone.
 
     For u across x_i, and a small tilt e along x_i, relu((u + e) . x) + relu((u - e) . x)
     - relu(2 u . x) is 0 at every other sample, as long as e is too small for the tilt to change its
-    side.
+    side. On a line there is no such u, and none is needed.
+
+    Args:
+        x: (n, d), no row 0.
+        slope: (n, k).
+        length: > 0.
+        samples: indices of those whose outputs the units move.
     """
+    samples = samples[: len(samples) if x.shape[1] > 1 else 0]
     axis = x / np.linalg.norm(x, axis=1, keepdims=True)
-    u = np.random.default_rng(0).normal(size=x.shape)
+    u = np.random.default_rng(_SEED).normal(size=x.shape)
     u -= np.sum(u * axis, axis=1, keepdims=True) * axis
-    u *= length / np.linalg.norm(u, axis=1, keepdims=True)
+    u *= length / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), np.finfo(float).tiny)
     heights = u @ axis.T
     own = np.abs(heights) < _SAME_LINE * length  # the sample and those on its line
     active = np.where(own, axis @ axis.T, heights) > 0
     w = np.where(np.any(slope != 0, axis=1, keepdims=True), -slope, np.eye(1, slope.shape[1]))
     w /= np.linalg.norm(w, axis=1, keepdims=True)
     sides = [Units(sign * w, u, active ^ (own & off)) for sign in (1, -1) for off in (False, True)]
-    return together(*sides)
+    return together(*(side.where(samples) for side in sides))

@@ -31,7 +31,16 @@ class Limits(NamedTuple):
         So it is at a limit, and where 12 rounds in a row have gained nothing.
         """
         stalled = len(reached) > _IDLE and len(set(reached[-1 - _IDLE :])) == 1
-        return stalled or len(reached) >= self.max_rounds or time.monotonic() > self.deadline
+        return stalled or self._at_one(len(reached))
+
+    def advice(self, count: int) -> str:
+        """What to do about a gap that is too large after this many rounds."""
+        if self._at_one(count):
+            return "raise max_rounds, time_limit or tol"
+        return f"the last {_IDLE} rounds gained nothing, so that only a larger tol can be reached"
+
+    def _at_one(self, count: int) -> bool:
+        return count >= self.max_rounds or time.monotonic() > self.deadline
 
 
 def limits_from_now(tol: float, max_rounds: int, time_limit: float | None, budget: float) -> Limits:

@@ -90,6 +90,7 @@ def rounds(
         step = _stepped(x, unit, fit, price, begin, aim, best, polish)
         if step.value < best.value:
             best = best._replace(units=step.units, value=step.value)
+        idle = not gained
         gained = before - best.value >= 10 * aim * before
         aim = aim if gained else aim / 10
         dual = _without_traces(step.dual, _TRACES * tol * price)
@@ -106,7 +107,7 @@ def rounds(
         fresh = _fresh(x, dual, new, best.units)
         few = len(fresh.v) < _MOST_NEW / 2
         effort = min(2 * effort, _MOST_EFFORT) if few else max(effort // 2, 1)
-        units = _next_cells(best.units, begin, together(step.behind, fresh), gained)
+        units = _next_cells(best.units, begin, together(step.behind, fresh), gained or not idle)
 
 
 def _next_cells(best: Units, begin: Units, new: Units, gained: bool) -> Units:

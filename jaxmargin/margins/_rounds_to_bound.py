@@ -102,21 +102,21 @@ def first_network(
     x: np.ndarray,
     k: int,
     misfit: Misfit,
-    satisfied: Callable[[np.ndarray], bool],
+    satisfied: Callable[[np.ndarray], np.ndarray],
     starts: np.ndarray,
     *,
     scales: bool,
 ) -> Units:
     """A network that nearly satisfies the constraints, by descents with a growing penalty.
 
-    Where they do not come near, or the constraints are such that no scaling of the network makes
-    up for the rest, there are units of little weight beside it that can.
+    Where they do not come near at some samples, there are units of little weight beside it that
+    can; at all samples if no scaling of the network makes up for the rest.
 
     Args:
         x: (n, d) samples.
         k: number of outputs.
         misfit: the penalty.
-        satisfied: whether flat outputs are near enough.
+        satisfied: (n,) whether flat outputs are near enough at each sample.
         starts: (m, d) directions to begin with, besides others.
         scales: whether a network that is near satisfies the constraints once it is scaled.
     """
@@ -124,18 +124,16 @@ def first_network(
     w, u = first_units(x, slope, starts)
     strength = _STRONGER / np.linalg.norm(np.maximum(u @ x.T, 0) @ slope, axis=1).max()
     units = slide(x, _times(strength, misfit), 1.0, w, u)
+    near = satisfied(units.outputs(x).ravel())
     for _ in range(_STAGES):
-        near = satisfied(units.outputs(x).ravel())
-        if near:
+        if near.all():
             break
         root = np.sqrt(units.length)[:, None]
         strength *= _STRONGER
         units = slide(x, _times(strength, misfit), 1.0, root * units.w, units.v / root)
-    else:
         near = satisfied(units.outputs(x).ravel())
-    if near and scales:
-        return units
-    return together(units, spikes(x, slope, float(np.mean(units.length))))
+    far = np.flatnonzero(~near) if scales else np.arange(len(x))
+    return together(units, spikes(x, slope, float(np.mean(units.length)), far))
 
 
 def _times(strength: float, misfit: Misfit) -> Misfit:

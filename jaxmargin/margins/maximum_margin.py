@@ -166,7 +166,7 @@ def max_margin(
         raise ConvergenceError(
             f"max_margin stopped with margin {result.margin:.9g} and estimated bound "
             f"{result.estimate:.9g} after {len(records)} rounds, further apart than tol = {tol:g}: "
-            "raise max_rounds, time_limit or tol; the error's `result` has the network",
+            f"{limits.advice(len(records))}; the error's `result` has the network",
             result=result,
         )
     return result
@@ -191,8 +191,8 @@ def _solved(
         short = np.maximum(1 - fit.margins(outputs), 0)
         return float(np.sum(short**2)), -2 * fit.pull(short)
 
-    def near(outputs: np.ndarray) -> bool:
-        return float(fit.margins(outputs).min()) > _NEAR
+    def near(outputs: np.ndarray) -> np.ndarray:
+        return fit.margins(outputs).min(axis=1) > _NEAR
 
     def bound(dual: np.ndarray, height: float) -> float:
         return float(_weights(fit, dual).sum()) / max(height, _TINY)

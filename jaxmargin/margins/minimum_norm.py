@@ -158,8 +158,8 @@ def min_norm_interpolant(
         raise ConvergenceError(
             f"min_norm_interpolant stopped with norm_squared {result.norm_squared:.9g} and "
             f"estimated bound {result.estimate:.9g} after {len(records)} rounds, further apart "
-            f"than tol = {tol:g}: raise max_rounds, time_limit or tol; the error's `result` has "
-            "the network",
+            f"than tol = {tol:g}: {limits.advice(len(records))}; the error's `result` has the "
+            "network",
             result=result,
         )
     return result
@@ -185,9 +185,9 @@ def _solved(
         missed = outputs - fit.targets
         return float(missed @ missed), 2 * missed
 
-    def near(outputs: np.ndarray) -> bool:
+    def near(outputs: np.ndarray) -> np.ndarray:
         missed = np.linalg.norm(outputs - fit.targets)
-        return float(missed) < _NEAR * float(np.linalg.norm(fit.targets))
+        return np.full(len(x), missed < _NEAR * np.linalg.norm(fit.targets))
 
     def bound(dual: np.ndarray, height: float) -> float:
         return -float(dual[:, 0] @ fit.targets) / max(height, _TINY)

@@ -202,8 +202,8 @@ def _unfinished(result: Optimum, limits: Limits) -> ConvergenceError:
     found = result.certificate
     return ConvergenceError(
         f"global_optimum stopped at an estimated gap of {found.estimated_gap / found.energy:.3g} "
-        f"of the energy after {len(result.history.step)} rounds, above tol = {limits.tol:g}: raise "
-        "max_rounds, time_limit or tol; the error's `result` has the best measure",
+        f"of the energy after {len(result.history.step)} rounds, above tol = {limits.tol:g}: "
+        f"{limits.advice(len(result.history.step))}; the error's `result` has the best measure",
         result=result,
     )
 

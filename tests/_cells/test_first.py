@@ -24,7 +24,7 @@ def test_the_cells_of_spikes_can_reach_any_outputs(slope: str):
     """On either side of one wall each, with either sign, and inside of their cells."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=(5, 3))
-    units = spikes(x, (np.ones if slope == "ones" else np.zeros)((5, 1)), 1.0)
+    units = spikes(x, (np.ones if slope == "ones" else np.zeros)((5, 1)), 1.0, np.arange(5))
     assert set(np.unique(units.w)) == {-1.0, 1.0}
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     found = inside(unit, units, 1.0)
@@ -39,6 +39,15 @@ def test_the_cells_of_spikes_can_reach_any_outputs(slope: str):
 
 def test_samples_on_one_line_change_sides_together():
     x = np.array([[1.0, 0.0], [-2.0, 0.0], [0.0, 1.0]])
-    units = spikes(x, np.ones((3, 1)), 1.0)
+    units = spikes(x, np.ones((3, 1)), 1.0, np.arange(3))
     for active in units.active[[0, 1, 3, 4]]:
         assert active[0] != active[1]
+
+
+def test_samples_of_any_seed_and_on_a_line_have_units_without_nan():
+    """On a line no direction is across a sample, and so there are no spikes."""
+    for seed in range(3):
+        x = np.random.default_rng(seed).normal(size=(7, 2))
+        units = spikes(x, np.ones((7, 1)), 2.0, np.arange(7))
+        np.testing.assert_allclose(units.length, 2.0)
+    assert len(spikes(x[:, :1], np.ones((7, 1)), 2.0, np.arange(7)).v) == 0

@@ -21,6 +21,14 @@ def test_twelve_rounds_without_a_gain_are_the_last():
     assert not limits.ended([(2.0, 1.0)] * 12 + [(2.0, 1.5)])
 
 
+def test_the_advice_is_of_use():
+    """More rounds are no help where the last ones gained nothing."""
+    limits = limits_from_now(1e-6, 20, None, 0.0)
+    assert "only a larger tol" in limits.advice(13)
+    assert limits.advice(20) == "raise max_rounds, time_limit or tol"
+    assert limits._replace(deadline=time.monotonic() - 1).advice(13) == limits.advice(20)
+
+
 def test_they_begin_now():
     before = time.monotonic()
     limits = limits_from_now(1e-3, 7, 2.0, 1.0)

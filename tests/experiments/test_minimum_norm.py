@@ -14,15 +14,6 @@ POINTS = 6
 LAMS = [0.1, 0.01]
 
 
-def test_the_support_of_d_is_all_that_can_be_drawn():
-    x, y = support_of_d(4)
-    drawn, labels = jm.data.two_axis(jax.random.key(0), 400, 4)
-    points = {(*row, label) for row, label in zip(x.tolist(), y.tolist(), strict=True)}
-    assert len(points) == len(x) == 16
-    seen = zip(drawn.tolist(), labels.tolist(), strict=True)
-    assert points == {(*row, label) for row, label in seen}
-
-
 @pytest.mark.parametrize("d", [3, 6])
 def test_four_units_and_a_dual_point_prove_that_the_minimum_norm_on_d_is_8(d: int):
     """Strong duality: 2 nu . y = 8 for a dual nu that no direction violates."""

@@ -38,7 +38,9 @@ def misfit(outputs: np.ndarray) -> tuple[float, np.ndarray]:
 @pytest.mark.parametrize("given", ["found", "by hand"])
 def test_they_end_where_bound_and_cost_meet(given: str):
     near, start = (
-        first_network(X, 1, misfit, lambda _: True, np.zeros((0, 2)), scales=scales)
+        first_network(
+            X, 1, misfit, lambda _: np.array([True, True]), np.zeros((0, 2)), scales=scales
+        )
         for scales in (True, False)
     )
     assert len(start.v) == len(near.v) + 8  # two cells for each sample, with either sign
