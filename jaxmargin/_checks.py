@@ -48,17 +48,27 @@ def require_positive(name: str, value: float | Array, *, zero: bool = False) -> 
     """Raise unless a concrete number is finite and > 0 (>= 0 with `zero`)."""
     if not is_concrete(value):
         return
-    if not isinstance(value, Real | Array) or np.ndim(value):
-        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not isinstance(value, Real | Array) or np.ndim(value) or not _is_real(value):
+        raise TypeError(f"{name} must be a number, got {_shown(value)}")
     if not np.isfinite(value) or value < 0 or (value == 0 and not zero):
         bound = ">= 0" if zero else "> 0"
         raise ValueError(f"{name} must be a finite number {bound}, got {value}")
 
 
+def _shown(value: Any) -> str:
+    """The value in one short line."""
+    return repr(value).partition("\n")[0][:80]
+
+
+def _is_real(value: Any) -> bool:
+    dtype = jnp.result_type(value)
+    return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
+
+
 def require_count(name: str, value: int | np.integer, *, least: int = 1) -> None:
     """Raise unless `value` is an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
+        raise TypeError(f"{name} must be an integer, got {_shown(value)}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 

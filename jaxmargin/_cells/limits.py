@@ -47,12 +47,14 @@ def limits_from_now(tol: float, max_rounds: int, time_limit: float | None, budge
     """The limits of a call that begins now, or an error that names the fault.
 
     Args:
-        tol: > 0.
+        tol: > 0 and < 1.
         max_rounds: at least 1.
         time_limit: seconds > 0, or None for no limit.
         budget: seconds >= 0.
     """
     require_positive("tol", tol)
+    if tol >= 1:
+        raise ValueError(f"tol must be below 1, the whole of the value, got {tol}")
     require_count("max_rounds", max_rounds)
     require_positive("budget", budget, zero=True)
     if time_limit is not None:

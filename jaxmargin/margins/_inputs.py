@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jaxmargin._arrays import as_array
 from jaxmargin._checks import (
     require_concrete,
     require_finite,
@@ -19,7 +20,7 @@ def check_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows in float64 and y as they are, or an error that names the fault."""
     require_concrete(function, rows, y)
-    rows, y = np.asarray(rows), np.asarray(y)
+    rows, y = np.asarray(as_array(name, rows)), np.asarray(as_array("y", y))
     if rows.ndim != 2 or 0 in rows.shape or y.shape != rows.shape[:1]:
         raise ValueError(
             f"{name} must be (n, {'d' if name == 'x' else 'p'}) and y (n,), got {rows.shape} and "
@@ -67,7 +68,7 @@ def check_starts(starts: Array | np.ndarray | None, d: int) -> np.ndarray:
     """Directions (m, d), of which there may be none."""
     if starts is None:
         return np.empty((0, d))
-    starts = np.asarray(starts, float)
+    starts = np.asarray(as_array("starts", starts), float)
     if starts.ndim != 2 or starts.shape[1] != d:
         raise ValueError(f"starts must be (m, d = {d}) directions, got {starts.shape}")
     require_finite("starts", starts)

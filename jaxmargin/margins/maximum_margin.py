@@ -110,7 +110,7 @@ def max_margin(
     Args:
         x: (n, d) inputs, no row 0.
         y: (n,) labels -1 and +1, or integer classes 0, ..., k-1. All of them must be present.
-        tol: the distance to reach between margin and estimate, relative to the margin.
+        tol: the distance to reach between margin and estimate, relative to the margin; below 1.
         max_rounds: rounds after which to give up.
         time_limit: seconds after which to give up, once the round that is running has ended.
         starts: (m, d) directions to begin with, such as the first layer of a trained network.

@@ -99,7 +99,7 @@ def min_norm_interpolant(
     Args:
         x: (n, d) inputs. For a row of zeros, where every network is 0, the target must be 0.
         y: (n,) targets.
-        tol: the distance to reach between norm and estimate, relative to the norm.
+        tol: the distance to reach between norm and estimate, relative to the norm; below 1.
         max_rounds: rounds after which to give up.
         time_limit: seconds after which to give up, once the round that is running has ended.
         starts: (m, d) directions to begin with, such as the first layer of a trained network.

@@ -98,7 +98,7 @@ def global_optimum(
         start: measure to begin with, particles (m, D) with masses (m,). Any will do, and one near
             the optimum saves rounds. Of more than 256 particles the heaviest 256 are taken. None
             begins from nothing, which needs a problem of `two_layer_problem`.
-        tol: the estimated gap to reach, relative to the energy.
+        tol: the estimated gap to reach, relative to the energy; below 1.
         max_rounds: rounds after which to give up.
         time_limit: seconds after which to give up, once the round that is running has ended.
         starts: (p, D) further particles to search from, as for `certify`.

@@ -1,0 +1,183 @@
+"""A right call of every public function, as small as can be, for tests that spoil its arguments.
+
+`CALLS` has the public name, from `jaxmargin` on, and the arguments by name; settings that matter
+are among them. `tests/test_mutations.py` fails where a public function has no row.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jaxmargin as jm
+from jaxmargin import data, lower_bound, margins, mean_field, networks, sphere
+from jaxmargin.networks import norms
+
+KEY = jax.random.key(0)
+NET = jm.TwoLayer(
+    u=jnp.array([[1.0, 0.5, -0.3], [-0.4, 1.0, 0.2], [0.3, -0.8, 1.0], [-1.0, -0.2, -0.5]]),
+    w=jnp.array([1.0, -1.0, 0.5, -0.5]),
+)
+X = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), jnp.float32)
+Z = jnp.asarray(np.random.default_rng(1).normal(size=(4, 3)), jnp.float32)
+Y = jnp.array([1.0, -1.0, 1.0, -1.0, 1.0])
+CLASSES = jnp.array([0, 1, 2, 1, 0])
+LOGITS = jnp.asarray(np.random.default_rng(2).normal(size=(5, 3)), jnp.float32)
+BETA = jnp.array([0.5, -0.2, 0.1, 0.3, -0.4])
+GRAM = jm.two_layer_ntk(X)
+HYPERCUBE = jm.data.two_axis(KEY, 5, 4)[0]
+PARITIES = jnp.asarray(np.sign(np.random.default_rng(3).normal(size=(5, 4))), jnp.float32)
+MATRICES = [jnp.ones((4, 3)), jnp.ones((1, 4))]
+PROBLEM = jm.two_layer_problem(X, Y, "logistic", lam=0.1)
+SMOOTH = jm.two_layer_problem(X, Y, "logistic", lam=0.1, reduction="mean", smoothing=0.1)
+THETA = jnp.ones((2, 4))
+MEASURE = jm.Measure(theta=jnp.ones((4, 4)) / 2, mass=jnp.ones(4))
+FLOW = jm.perturbed_flow(PROBLEM, step_size=0.01, noise=0.1)
+STATE = FLOW.init(MEASURE)
+OBJECTIVE = jm.regularized(jm.two_layer, "logistic", lam=0.1)
+SEPARABLE = jnp.array([[1.0, 0.2], [-1.0, 0.1], [0.3, 1.0]]), jnp.array([1.0, -1.0, 1.0])
+SPANNED = {"x": HYPERCUBE, "beta": BETA, "z": PARITIES[:3, :2]}
+MARGIN = {"margin_star": 0.25, "n": 20, "degree": 2.0}
+BOUND = {"n": 100, "depth": 2, "radius": 1.0, "delta": 0.1}
+
+_FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
+    "networks": {
+        networks.two_layer: {"params": NET, "x": X},
+        networks.mlp: {"params": MATRICES, "x": X},
+        networks.init_two_layer: {"key": KEY, "d": 3, "m": 4, "k": 2, "std": 1.0},
+        networks.init_mlp: {"key": KEY, "widths": (3, 4, 1), "std": 1.0},
+        networks.activation_pattern: {"params": NET, "x": X},
+        networks.pattern_change: {"before": NET, "after": NET, "x": X},
+        networks.append_one: {"x": X},
+        networks.balance: {"params": NET},
+        networks.widen: {"params": NET, "widths": 6},
+        networks.homogeneity_degree: {"apply": jm.two_layer, "params": NET, "x": X},
+        networks.logistic_loss: {"margins": Y},
+        networks.log_margin: {"scores": LOGITS, "y": CLASSES},
+        networks.cross_entropy_loss: {"logits": LOGITS, "labels": CLASSES},
+        networks.squared_loss: {"predictions": BETA, "y": Y},
+        networks.truncated_squared_loss: {"predictions": BETA, "y": Y},
+        networks.regularized: {"apply": jm.two_layer, "loss": "logistic", "lam": 0.1, "r": 2.0},
+        networks.perturb_units: {"key": KEY, "noise": 0.1, "unit_axis": 0, "radius": 1.0},
+        networks.train: {
+            "objective": OBJECTIVE, "optimizer": optax.sgd(0.1), "params": NET, "x": X, "y": Y,
+            "num_steps": 2, "record": 1,
+        },
+    },
+    "networks.norms": {
+        norms.l1: {"params": NET},
+        norms.l2: {"params": NET},
+        norms.linf: {"params": NET},
+        norms.lp: {"p": 3.0},
+        norms.per_layer: {"inner": norms.l2, "outer": norms.l1},
+        norms.sum_of_squares: {"params": NET},
+    },
+    "data": {
+        data.digits: {},
+        data.embed: {"z": PARITIES, "first": 1.0, "second": 0.0},
+        data.groups_of_d: {"target": "label"},
+        data.mnist: {"path": "no such folder", "split": "train"},
+        data.read_idx: {"path": "no such file"},
+        data.sinusoid: {"n": 5, "cycles": 1.5, "low": -1.0, "high": 1.0},
+        data.support_of_d: {"d": 3},
+        data.teacher: {"key": KEY, "n": 4, "d": 3, "hidden": 2, "margin": 0.0},
+        data.two_axis: {"key": KEY, "n": 4, "d": 3},
+    },
+    "kernels": {
+        jm.k1: {"x": X, "z": Z},
+        jm.k2: {"x": X, "z": Z},
+        jm.relu_nngp: {"x": X, "z": Z, "depth": 2, "weight_variance": 2.0},
+        jm.relu_ntk: {"x": X, "z": Z, "depth": 2, "weight_variance": 2.0},
+        jm.two_layer_ntk: {"x": X, "z": Z, "r_w": 1.0, "r_u": 1.0},
+        jm.empirical_ntk: {"apply": jm.two_layer, "params": NET, "x": X, "z": Z},
+        jm.kernel_matvec: {"kernel": jm.k1, "x": X, "v": BETA[:4], "z": Z, "block_size": 2},
+        jm.kernel_predict: {"cross_gram": jm.k1(Z, X), "beta": BETA},
+        jm.fit_interpolant: {"gram": GRAM, "y": Y},
+        jm.fit_ridge: {"gram": GRAM, "y": Y, "ridge": 0.1},
+        jm.fit_svm: {"gram": GRAM, "y": Y, "c": 1.0},
+        jm.fit_kernel_logistic: {"gram": GRAM, "y": Y, "lam": 0.1},
+        jm.fit_ridge_matrix_free: {
+            "kernel": jm.k1, "x": X, "y": Y, "ridge": 0.1, "num_landmarks": 3, "tol": 1e-3,
+            "max_iterations": 20, "block_size": 3,
+        },
+    },
+    "margins": {
+        margins.sample_margins: {"scores": LOGITS, "y": CLASSES},
+        margins.normalized_margin: {"apply": jm.two_layer, "params": NET, "x": X, "y": Y},
+        margins.margin_distribution: {"apply": jm.two_layer, "params": NET, "x": X, "y": Y},
+        margins.l1_svm: {"features": SEPARABLE[0], "y": SEPARABLE[1]},
+        margins.max_margin: {"x": SEPARABLE[0], "y": SEPARABLE[1], "tol": 1e-3},
+        margins.min_norm_interpolant: {"x": SEPARABLE[0], "y": SEPARABLE[1], "tol": 1e-3},
+        margins.margin_path: {
+            "apply": jm.two_layer, "params": NET, "x": X, "y": Y, "lams": [0.1], "num_steps": 2,
+        },
+        margins.rademacher_bound: {
+            "n": 100, "depth": 2, "radius": 1.0, "layer_norms": jnp.array([1.0, 2.0]),
+        },
+        margins.rademacher_complexity: {"key": KEY, "x": X, "num_draws": 2},
+        margins.margin_bound: {"margin": 0.2, **BOUND},
+        margins.margin_loss_bound: {
+            "margins": (Y + 2) / 10, "depth": 2, "radius": 1.0, "delta": 0.1, "gamma": 0.2,
+        },
+        margins.guaranteed_margin: {"lam": 1e-4, **MARGIN},
+        margins.regularization_for_margin: MARGIN,
+        margins.log_theorem_regularization: {**MARGIN, "c": 0.5},
+    },
+    "mean_field": {
+        mean_field.energy: {"problem": PROBLEM, "measure": MEASURE},
+        mean_field.first_variation: {"problem": PROBLEM, "measure": MEASURE, "theta": THETA},
+        mean_field.velocity: {"problem": PROBLEM, "measure": MEASURE, "theta": THETA},
+        mean_field.second_moment: {"measure": MEASURE},
+        mean_field.as_network: {"measure": MEASURE, "k": 1},
+        mean_field.from_network: {"params": NET},
+        mean_field.two_layer_problem: {"x": X, "y": Y, "loss": "logistic", "lam": 0.1},
+        mean_field.certify: {"problem": PROBLEM, "measure": MEASURE},
+        mean_field.check_two_homogeneous: {"key": KEY, "problem": PROBLEM, "dim": 4},
+        mean_field.global_optimum: {"problem": PROBLEM, "start": MEASURE, "tol": 1e-3},
+        mean_field.perturbed_flow: {"problem": PROBLEM, "step_size": 0.01, "noise": 0.1},
+        mean_field.wasserstein_flow: {"problem": PROBLEM, "step_size": 0.01},
+        mean_field.regularity: {"problem": SMOOTH, "dim": 4, "level": 1.0},
+        mean_field.theoretical_rate: {"problem": SMOOTH, "measure": MEASURE, "epsilon": 0.1},
+        mean_field.run_flow: {
+            "key": KEY, "flow": FLOW, "state": STATE, "num_steps": 2, "record": 1,
+        },
+        mean_field.resumable_run: {
+            "path": "no such folder/run", "key": KEY, "flow": FLOW, "state": STATE, "num_steps": 2,
+        },
+    },
+    "lower_bound": {
+        lower_bound.tilde: {"kernel": jm.two_layer_ntk},
+        lower_bound.taylor_kernel: {"z": PARITIES, "z2": PARITIES[:3], "r_w": 1.0, "r_u": 1.0},
+        lower_bound.taylor_error: {"z": PARITIES, "z2": PARITIES[:3], "r_w": 1.0, "r_u": 1.0},
+        lower_bound.taylor_coefficients: {"d": 4, "r_w": 1.0, "r_u": 1.0},
+        lower_bound.parity_gram: {"z": PARITIES, "z2": PARITIES[:3], "size": 2},
+        lower_bound.fourier_coefficients: {"power": 2, "dim": 4},
+        lower_bound.quadratic_constant: {"z": PARITIES},
+        lower_bound.quadratic_form: {
+            "z": PARITIES, "beta": BETA, "coefficients": jnp.arange(6, dtype=jnp.float32),
+        },
+        lower_bound.cross_moment: {"z": PARITIES, "beta": BETA, "p": 1, "q": 2},
+        lower_bound.f_tilde: SPANNED,
+        lower_bound.paired_sum: {**SPANNED, "label": 1},
+        lower_bound.deviation: SPANNED,
+        lower_bound.paired_error_bound: SPANNED,
+        lower_bound.least_squares_limit: {"ratio": 0.3},
+        lower_bound.best_in_span: {"x": HYPERCUBE[:3]},
+        lower_bound.held_out_error: {
+            "key": KEY, "x": HYPERCUBE[:3], "beta": BETA[:3], "num_test": 10,
+        },
+    },
+    "sphere": {
+        sphere.maximum: {"x": X, "dual": BETA},
+        sphere.maxima: {"x": X, "dual": BETA, "count": 2},
+        sphere.sample_sphere: {"key": KEY, "m": 2, "dim": 3},
+    },
+}  # fmt: skip
+CALLS: dict[str, tuple[Callable, dict[str, Any]]] = {
+    f"{package}.{function.__name__}": (function, arguments)
+    for package, rows in _FUNCTIONS.items()
+    for function, arguments in rows.items()
+}
