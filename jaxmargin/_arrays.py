@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
 
@@ -19,7 +20,7 @@ def as_array(name: str, value: Any) -> Array | np.ndarray:
         ValueError: lists of different lengths.
     """
     if isinstance(value, jax.Array | np.ndarray) and not isinstance(value, np.ma.MaskedArray):
-        array = value
+        array: Any = value
     else:
         array = _converted(name, value)
     if not _holds_numbers(array.dtype):
@@ -64,7 +65,7 @@ def require_key(name: str, key: Any) -> PRNGKeyArray:
 def _holds_numbers(dtype: Any) -> bool:
     if jnp.issubdtype(dtype, jnp.floating):
         return jnp.finfo(dtype).bits >= 16
-    return jnp.issubdtype(dtype, jnp.integer) or dtype == bool
+    return jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.bool_)
 
 
 def _converted(name: str, value: Any) -> np.ndarray | Array:
@@ -77,7 +78,7 @@ def _converted(name: str, value: Any) -> np.ndarray | Array:
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:  # lists that are ragged, or of tracers
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value)):
             return jnp.asarray(value)
         raise ValueError(
             f"{name} must be a rectangular array of numbers, but its parts have different shapes"

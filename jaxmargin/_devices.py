@@ -1,8 +1,10 @@
-"""Meshes of devices for work that is shared out along one axis."""
+"""The devices and threads that work is shared out to."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import jax
+import threadpoolctl
 from jax.sharding import AxisType, Mesh
 
 from jaxmargin._checks import require_count
@@ -24,3 +26,11 @@ def sharing_mesh(axis: str, count: int) -> Mesh:
     devices = jax.devices()
     shares = next(k for k in range(len(devices), 0, -1) if count % k == 0)
     return device_mesh(axis, devices[:shares])
+
+
+def one_blas_thread() -> AbstractContextManager:
+    """A context in which the BLAS of NumPy and SciPy runs on one thread; XLA is not affected.
+
+    Where many products are small, the threads would wait for one another.
+    """
+    return threadpoolctl.threadpool_limits(1, "blas")

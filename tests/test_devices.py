@@ -1,12 +1,13 @@
-"""Meshes: which devices share the work."""
+"""Which devices share the work, and how many threads BLAS has."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import threadpoolctl
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxmargin._devices import device_mesh, sharing_mesh
+from jaxmargin._devices import device_mesh, one_blas_thread, sharing_mesh
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,16 @@ def test_products_of_a_sharded_array_are_allowed():
 def test_no_devices():
     with pytest.raises(ValueError, match="the number of devices must be at least 1, got 0"):
         device_mesh("rows", [])
+
+
+def threads() -> list[int]:
+    np.linalg.norm(np.eye(2) @ np.eye(2))  # BLAS is loaded
+    pools = threadpoolctl.threadpool_info()
+    return [pool["num_threads"] for pool in pools if pool["user_api"] == "blas"]
+
+
+def test_blas_has_one_thread_inside_of_the_context():
+    before = threads()
+    with one_blas_thread():
+        assert set(threads()) == {1}
+    assert threads() == before

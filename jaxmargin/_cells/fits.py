@@ -1,7 +1,8 @@
 """What the outputs of a network are to fit, as the interior point of `program` sees it.
 
-A `Risk` is a convex function with two derivatives. `Margins` asks for margins of at least 1, and
-`Targets` for given outputs; both cost nothing where they hold, and everything elsewhere.
+A `Risk` is a convex function with two derivatives. `Margins` asks for margins of at least 1, which
+cost nothing where they hold, and everything elsewhere. `Targets` asks for given outputs in the same
+way, or has the squared distance to them as its risk.
 
 Outputs are flat, (N,) = (n k,): one row of k outputs for each of n samples. The dual (N,) of a fit
 is minus the force with which it pulls the outputs. Everything is float64 NumPy.
@@ -202,25 +203,38 @@ class Margins:
 
 
 class Targets:
-    """Outputs that equal their targets, by a proximal method of multipliers.
+    """Outputs that equal their targets y, or nearly: R(a) = rest + |a - y|^2 / (2 give).
+
+    A proximal method of multipliers. The multiplier is a variable of its own, since a - y has few
+    digits where a price is so low that outputs and targets nearly agree.
 
     Args:
-        targets: (N,) flat.
+        targets: y, (N,) flat.
+        give: >= 0; 0 asks for equality.
+        rest: what R is beside.
     """
 
-    def __init__(self, targets: np.ndarray):
-        self.targets = targets
+    def __init__(self, targets: np.ndarray, give: float = 0.0, rest: float = 0.0):
+        self.targets, self.give, self.rest = targets, give, rest
         self.multiplier = np.zeros_like(targets)
         self._softness = 1.0
 
     def start(self, outputs: np.ndarray, cost: float, mu: float) -> None:
-        """Multipliers of 0."""
+        """The slope of R, or multipliers of 0 for equality; none larger than those of a dual."""
+        size = np.linalg.norm(self.targets)
         self.multiplier = np.zeros_like(self.targets)
-        self._softness = _SOFTNESS * float(self.targets @ self.targets) / cost
+        self._softness = _SOFTNESS * float(size**2) / cost
+        if self.give:
+            slope = (outputs - self.targets) / self.give
+            most = 2 * (self.value(outputs) + cost) / max(size, np.finfo(float).tiny)
+            length = max(float(np.linalg.norm(slope)), np.finfo(float).tiny)
+            self.multiplier = slope * min(1.0, most / length)
 
     def value(self, outputs: np.ndarray) -> float:
-        """Nothing."""
-        return 0.0
+        """R; for equality nothing."""
+        if not self.give:
+            return 0.0
+        return self.rest + float(np.sum((outputs - self.targets) ** 2)) / (2 * self.give)
 
     def dual(self, outputs: np.ndarray) -> np.ndarray:
         """The multipliers."""
@@ -228,8 +242,9 @@ class Targets:
 
     def model(self, outputs: np.ndarray, mu: float) -> tuple[np.ndarray, np.ndarray]:
         """The augmented Lagrangian."""
-        self._target = self.multiplier + (outputs - self.targets) / self._softness
-        return self._target, np.full(len(outputs), self._softness**-0.5)
+        missed, soft = outputs - self.targets, self.give + self._softness
+        self._target = (missed + self._softness * self.multiplier) / soft
+        return self._target, np.full(len(outputs), soft**-0.5)
 
     def reach(self, change: np.ndarray) -> tuple[float, float]:
         """Any step will do."""
@@ -237,7 +252,7 @@ class Targets:
 
     def advance(self, change: np.ndarray, primal: float, turn: float) -> None:
         """Move the multipliers."""
-        step = self._target + change / self._softness - self.multiplier
+        step = self._target + change / (self.give + self._softness) - self.multiplier
         self.multiplier = self.multiplier + turn * step
 
     def complementarity(self) -> tuple[float, int]:
@@ -246,10 +261,13 @@ class Targets:
 
     def residual(self, outputs: np.ndarray) -> float:
         """What it takes to mend the outputs."""
-        return float(np.abs(self.multiplier) @ np.abs(outputs - self.targets))
+        missed = outputs - self.targets - self.give * self.multiplier
+        return float(np.abs(self.multiplier) @ np.abs(missed))
 
     def total(self, outputs: np.ndarray, cost: float) -> float:
-        """The cost, and what it takes to mend the outputs; infinite if they are not near."""
+        """R and the cost; for equality, what it takes to mend the outputs, infinite if far."""
+        if self.give:
+            return self.value(outputs) + cost
         missed = np.abs(outputs - self.targets).max()
         near = missed <= _FITTED * np.abs(self.targets).max()
         return cost + self.residual(outputs) if near else np.inf

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
-from scipy.optimize import linprog
 
 from jaxmargin._sphere_search import spread
 from jaxmargin.experiments.harness.experiment import Tick
+from jaxmargin.margins.minimum_norm import min_norm_interpolant
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.optimum import global_optimum
 from jaxmargin.mean_field.two_layer import two_layer_problem
@@ -26,9 +26,6 @@ from jaxmargin.networks.norms import sum_of_squares
 from jaxmargin.networks.training import train
 
 STARTS = 32  # particles to global_optimum from
-EXTRA = 256  # directions of further units, with which an interpolant makes up for the misfit
-TAIL = (1e-4, 1e-5, 1e-6, 1e-7)  # lambdas below those asked for, towards the limit
-ASKED_TOL, TAIL_TOL = 1e-6, 1e-5  # relative gaps; at the smallest lambdas slopes lose digits
 
 
 class Path(NamedTuple):
@@ -130,9 +127,7 @@ class Optimum(NamedTuple):
 
 
 def optimum(x: Float[Array, "n d"], y: Float[Array, " n"], lams: Sequence[float]) -> Optimum:
-    """The optimum over all widths, found in float64 down the lambdas and on to 1e-7.
-
-    At each lambda ||Theta*||^2 >= L_lam(Theta_lam) / lam, which is certified from below.
+    """The optimum over all widths, found in float64 down the lambdas; and its limit (eq. B.14).
 
     Args:
         x: inputs.
@@ -142,36 +137,19 @@ def optimum(x: Float[Array, "n d"], y: Float[Array, " n"], lams: Sequence[float]
     Returns:
         The path at `lams`, and the bounds on its limit.
     """
-    (n, d), asked = x.shape, len(lams)
+    (n, d) = x.shape
     measure = Measure(spread(STARTS, d + 1, x.dtype), jnp.full(STARTS, 1 / STARTS))
-    norms, certificates = [], []
-    lams = [*lams, *(lam for lam in TAIL if lam < min(lams))]
+    objectives, norms = [], []
+    exact_x, exact_y = (np.asarray(part, np.float64) for part in (x, y))
     for lam in lams:
         with jax.enable_x64(True):
-            exact_x, exact_y = (jnp.asarray(part, jnp.float64) for part in (x, y))
             # The mean loss with lam, times n, is the sum of the losses with n lam.
-            problem = two_layer_problem(exact_x, exact_y, "squared", lam=n * lam)
+            samples = jnp.asarray(exact_x), jnp.asarray(exact_y)
+            problem = two_layer_problem(*samples, "squared", lam=n * lam)
             start = Measure(*(jnp.asarray(part, jnp.float64) for part in measure))
-        tol = ASKED_TOL if len(norms) < asked else TAIL_TOL
-        measure, certificate, _ = global_optimum(problem, start=start, tol=tol)
+        measure, certificate, _ = global_optimum(problem, start=start)
         norms.append(measure.mass @ np.sum(measure.theta**2, axis=1))
-        certificates.append(certificate)
-    objectives = np.array([float(one.energy) / n for one in certificates])
-    bounds = [float(one.energy - one.estimated_gap) for one in certificates]
-    lower = np.array(bounds) / n / lams
-    upper = _interpolant_norm(x, y, np.asarray(measure.theta)[:, 1:])
-    limit = Bracket(float(lower.max()), upper, all(one.state == "exact" for one in certificates))
-    return Optimum(Path(objectives[:asked], np.array(norms[:asked])), limit)
-
-
-def _interpolant_norm(x: Array, y: Array, u: np.ndarray) -> float:
-    """The least ||Theta||_2^2 of an interpolant whose units have the directions u or EXTRA others.
-
-    It is a linear program, since a unit c [u . x]_+ with |u| = 1 costs 2 |c|.
-    """
-    u = np.concatenate([u, spread(EXTRA, x.shape[1], x.dtype)])
-    features = np.maximum(np.asarray(x) @ (u / np.linalg.norm(u, axis=1, keepdims=True)).T, 0)
-    signed = np.concatenate([features, -features], axis=1)
-    cost = np.full(signed.shape[1], 2.0)
-    found = linprog(cost, A_eq=signed, b_eq=np.asarray(y, np.float64))
-    return float(found.fun) if found.success else np.inf  # no interpolant among these directions
+        objectives.append(float(certificate.energy) / n)
+    found = min_norm_interpolant(exact_x, exact_y)
+    limit = Bracket(found.estimate, found.norm_squared, found.state == "exact")
+    return Optimum(Path(np.array(objectives), np.array(norms)), limit)

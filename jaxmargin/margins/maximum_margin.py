@@ -16,7 +16,7 @@ from jaxmargin._cells.fits import Margins
 from jaxmargin._cells.limits import Limits, limits_from_now
 from jaxmargin._cells.units import Units
 from jaxmargin._checks import require_callable
-from jaxmargin._threads import one_blas_thread
+from jaxmargin._devices import one_blas_thread
 from jaxmargin.errors import ConvergenceError
 from jaxmargin.margins._finite_game import solve_program
 from jaxmargin.margins._inputs import (

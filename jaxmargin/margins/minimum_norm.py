@@ -12,7 +12,7 @@ from jaxmargin._cells.fits import Targets
 from jaxmargin._cells.limits import Limits, limits_from_now
 from jaxmargin._cells.units import Units
 from jaxmargin._checks import require_callable
-from jaxmargin._threads import one_blas_thread
+from jaxmargin._devices import one_blas_thread
 from jaxmargin.errors import ConvergenceError
 from jaxmargin.margins._inputs import check_rows, check_starts, rounding_of
 from jaxmargin.margins._rounds_to_bound import Reached, first_network, rounds_to_bound

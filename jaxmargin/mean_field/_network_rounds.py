@@ -4,8 +4,9 @@ This joins a mean-field problem to `jaxmargin._cells`. The samples are scaled to
 and samples of zeros, where every network is 0, are left out.
 """
 
+import math
 from collections.abc import Callable, Generator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,16 +14,19 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxmargin._cells.first import first_units
-from jaxmargin._cells.fits import Risk
-from jaxmargin._cells.rounds import rounds
+from jaxmargin._cells.fits import Fit, Risk, Targets
+from jaxmargin._cells.rounds import Round, rounds
 from jaxmargin._cells.slide import slide
 from jaxmargin._cells.units import Units
 from jaxmargin.mean_field._violation import bound_of_dual
 from jaxmargin.mean_field.certificates import certify
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
+from jaxmargin.mean_field.risks import MeanRisk, SquaredRisk
 
 _POLISH = 200  # steps of the descents between rounds
+_FAR, _STRIDE = 1e6, 100.0  # of prices below that at which 0 is optimal, and of their steps
+_NEAR, _MOST_ROUNDS = 1e-2, 8  # gap, relative to the value, and rounds at a price on the way
 _MOST = 256  # units of a given measure to begin with, the heaviest
 
 
@@ -63,14 +67,13 @@ def network_rounds(
     rows = np.any(x != 0, axis=1)
     scale = float(np.linalg.norm(x / np.abs(x).max(), axis=1).max() * np.abs(x).max())
     scaled, price = x[rows] / scale, 2 * lam / scale
-    risk, both = _risk(problem, shape, rows)
+    fit, both = _fit(problem, shape, rows)
     resting = np.asarray(_value_and_slope(problem, np.zeros(shape))[1])
-    k = int(np.prod(shape[1:]))
-    if np.any(np.asarray(measure.weights) > 0):
-        first = _given_units(k, measure, scale)
-    else:
-        first = first_units(scaled, resting[rows].reshape(-1, k))
-    start = slide(scaled, both, price, *first)
+    first = _given_units(int(np.prod(shape[1:])), measure, scale)
+    if not len(first[0]):
+        first = first_units(scaled, resting[rows].reshape(len(scaled), -1))
+    prices = _prices(price, float(found.violations[0]))
+    start = slide(scaled, both, prices[0], *first)
 
     def spread(dual: np.ndarray) -> np.ndarray:
         """The dual on all samples; on those of zeros, the slope of R at their outputs."""
@@ -85,13 +88,34 @@ def network_rounds(
         root = np.sqrt(units.length)[:, None]
         return slide(scaled, both, price, root * units.w, units.v / root, steps=_POLISH)
 
-    search = rounds(scaled, risk, price, start, bound=bound, tol=tol, polish=polish)
+    for higher in prices[:-1]:
+        start = _nearly(rounds(scaled, fit, higher, start, bound=bound, tol=_NEAR))
+    search = rounds(scaled, fit, price, start, bound=bound, tol=tol, polish=polish)
     directions = None
     while True:
         now = search.send(directions)
         reached = _measure(now.units, scale), now.value, now.value - now.bound
         sent = yield Reached(*reached, spread(now.dual))
         directions = None if sent is None else sent[:, -x.shape[1] :]
+
+
+def _prices(price: float, ratio: float) -> list[float]:
+    """The price last, and before it higher ones, from which the optimum is followed down.
+
+    A network that nearly interpolates has more cells than a descent from nothing meets.
+    """
+    steps = math.ceil(math.log(ratio / _FAR) / math.log(_STRIDE)) if ratio > _FAR else 0
+    return [price * _STRIDE**step for step in range(steps, -1, -1)]
+
+
+def _nearly(path: Generator[Round, Any, None]) -> Units:
+    """Units of a gap that is small enough on the way, or those after several rounds."""
+    now = next(path)
+    for _ in range(_MOST_ROUNDS):
+        if now.value - now.bound <= _NEAR * now.value:
+            break
+        now = next(path)
+    return now.units
 
 
 def _measure(units: Units, scale: float) -> Measure:
@@ -111,8 +135,8 @@ def _given_units(k: int, measure: Measure, scale: float) -> tuple[np.ndarray, np
     return units[:, :k], units[:, k:]
 
 
-def _risk(problem: MeanField, shape: tuple[int, ...], rows: np.ndarray) -> tuple[Risk, Callable]:
-    """R of the flat outputs on the given rows; the outputs on the others are 0."""
+def _fit(problem: MeanField, shape: tuple[int, ...], rows: np.ndarray) -> tuple[Fit, Callable]:
+    """R of the flat outputs on the given rows, and as (value, slope); the others have outputs 0."""
     full = np.zeros(shape)
 
     def outputs(flat: np.ndarray) -> np.ndarray:
@@ -132,7 +156,21 @@ def _risk(problem: MeanField, shape: tuple[int, ...], rows: np.ndarray) -> tuple
     def curvature(flat: np.ndarray) -> np.ndarray:
         return _sparse(np.asarray(_curvature(problem, outputs(flat))), rows, shape)
 
-    return Risk(value, slope, curvature), both
+    found = _squared(problem.loss)
+    if found is None:
+        return Risk(value, slope, curvature), both
+    y, give = found
+    rest = float(np.sum(y[~rows] ** 2)) / (2 * give)
+    return Targets(y[rows].ravel(), give, rest), both
+
+
+def _squared(loss: Callable) -> tuple[np.ndarray, float] | None:
+    """The targets y and c of R(a) = |a - y|^2 / (2 c), if that is what the loss is."""
+    if isinstance(loss, SquaredRisk):
+        return np.asarray(loss.y), 0.5
+    if isinstance(loss, MeanRisk) and isinstance(loss.total, SquaredRisk):
+        return np.asarray(loss.total.y), len(loss.total.y) / 2
+    return None
 
 
 @jax.jit

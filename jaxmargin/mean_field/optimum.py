@@ -24,8 +24,8 @@ from jaxtyping import Array, Float, Int
 from jaxmargin._arithmetic import as_float64
 from jaxmargin._cells.limits import Limits, limits_from_now
 from jaxmargin._checks import require_callable, require_concrete
+from jaxmargin._devices import one_blas_thread
 from jaxmargin._nonnegative import nonnegative_fit
-from jaxmargin._threads import one_blas_thread
 from jaxmargin.errors import ConvergenceError
 from jaxmargin.mean_field._network_rounds import Reached, network_rounds
 from jaxmargin.mean_field._particles import check_measure

@@ -57,6 +57,26 @@ def test_targets_are_reached_at_the_least_length(seed: int):
     assert -found.dual @ y == pytest.approx(found.value, rel=1e-6)  # strong duality
 
 
+@pytest.mark.parametrize("give", [0.5, 1e-12])
+def test_squares_have_one_optimum_as_a_risk_and_as_targets_that_give(give: float):
+    """As a risk their slope is (a - y) / give, which has no digits left where give is tiny."""
+    program, v, y = draw(0)
+    fit = Targets(y, give, rest=3.0)
+    found = solve(program, fit, 0.1 * v, 1e-9)
+    assert found.converged
+    if give == 0.5:
+        risk = Risk(
+            lambda a: 3 + float((a - y) @ (a - y)), lambda a: 2 * (a - y), lambda a: 2 + 0 * a
+        )
+        plain = solve(program, risk, 0.1 * v, 1e-9)
+        assert found.value == pytest.approx(plain.value, rel=1e-8)
+        np.testing.assert_allclose(found.dual, plain.dual, atol=1e-4)
+        np.testing.assert_allclose(found.dual, (found.outputs - y) / give, atol=1e-6)
+    else:
+        assert found.value - 3 == pytest.approx(by_cvxpy(program, y, equal=True), rel=1e-6)
+        assert -found.dual @ y == pytest.approx(found.value - 3, rel=1e-6)
+
+
 def test_margins_of_classes_are_differences_of_outputs():
     axes = np.eye(3)
     fit = Margins(np.stack([axes[0] - axes[1:], axes[2] - axes[:2]]))
@@ -77,6 +97,7 @@ def test_what_a_network_is_worth():
     targets = Targets(np.array([1.0, -2.0]))
     assert targets.total(np.array([1.0, -2.0]), 6.0) == 6.0
     assert targets.total(np.array([1.0, -2.1]), 6.0) == np.inf
+    assert Targets(np.array([1.0]), give=0.5, rest=2.0).total(np.array([3.0]), 6.0) == 12.0
     risk = Risk(lambda a: float(a @ a), lambda a: 2 * a, lambda a: np.full(len(a), 2.0))
     assert risk.total(np.array([1.0, 2.0]), 6.0) == 11.0
 

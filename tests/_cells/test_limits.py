@@ -34,7 +34,7 @@ def test_they_begin_now():
     limits = limits_from_now(1e-3, 7, 2.0, 1.0)
     assert before + 2 <= limits.deadline <= time.monotonic() + 2
     assert limits == Limits(1e-3, 7, limits.deadline, 1.0)
-    with pytest.raises(ValueError, match="tol must be below 1, the whole of the value, got 1.0"):
+    with pytest.raises(ValueError, match="tol must be below 1, the whole of the value"):
         limits_from_now(1.0, 7, None, 0.0)
     with pytest.raises(ValueError, match="time_limit must be a finite number > 0, got -1"):
         limits_from_now(1e-3, 7, -1.0, 1.0)

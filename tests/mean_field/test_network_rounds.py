@@ -71,3 +71,33 @@ def test_a_loss_of_the_user_that_joins_the_samples_is_solved():
         found = jm.global_optimum(problem, start=start).certificate
     assert found.state == "exact"
     assert found.gap <= 1e-6 * found.energy
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_a_sample_of_zeros_only_adds_its_square(reduction: str):
+    x, y = samples()
+    x[3] = 0
+    kept, n = np.arange(8) != 3, 8 if reduction == "mean" else 1
+    with jax.enable_x64(True):
+        whole = jm.two_layer_problem(
+            jnp.asarray(x), jnp.asarray(2 * y), "squared", lam=0.1 / n, reduction=reduction
+        )
+        part = jm.two_layer_problem(
+            jnp.asarray(x[kept]), jnp.asarray(2 * y[kept]), "squared", lam=0.1
+        )
+        energies = [float(jm.global_optimum(of).certificate.energy) for of in (whole, part)]
+    assert n * energies[0] == pytest.approx(energies[1] + 4, rel=1e-6)
+
+
+@pytest.mark.parametrize("lam", [1e-9, 1e-13])
+def test_a_vanishing_lam_finds_the_interpolant_of_least_norm(lam: float):
+    """L = lam |Theta|^2 up to a part of the order lam: what equality constraints give."""
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(6, 2)), rng.normal(size=6)
+    with jax.enable_x64(True):
+        problem = jm.two_layer_problem(jnp.asarray(x), jnp.asarray(y), "squared", lam=lam)
+        found = jm.global_optimum(problem)
+    assert found.certificate.state == "exact"
+    assert found.certificate.gap <= 1e-6 * found.certificate.energy
+    least = jm.min_norm_interpolant(x, y).norm_squared
+    assert float(found.certificate.energy) / lam == pytest.approx(least, rel=2e-6)
