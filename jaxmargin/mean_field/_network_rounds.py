@@ -6,6 +6,7 @@ and samples of zeros, where every network is 0, are left out.
 
 import math
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -84,19 +85,28 @@ def network_rounds(
     def bound(dual: np.ndarray, ratio: float) -> float:
         return bound_of_dual(problem, spread(dual), max(ratio, 1e-300))
 
-    def polish(units: Units) -> Units:
-        root = np.sqrt(units.length)[:, None]
-        return slide(scaled, both, price, root * units.w, units.v / root, steps=_POLISH)
-
     for higher in prices[:-1]:
         start = _nearly(rounds(scaled, fit, higher, start, bound=bound, tol=_NEAR))
-    search = rounds(scaled, fit, price, start, bound=bound, tol=tol, polish=polish)
+    search = rounds(
+        scaled,
+        fit,
+        price,
+        start,
+        bound=bound,
+        tol=tol,
+        polish=partial(_polished, scaled, both, price),
+    )
     directions = None
     while True:
         now = search.send(directions)
         reached = _measure(now.units, scale), now.value, now.value - now.bound
         sent = yield Reached(*reached, spread(now.dual))
         directions = None if sent is None else sent[:, -x.shape[1] :]
+
+
+def _polished(x: np.ndarray, risk: Callable, price: float, units: Units) -> Units:
+    root = np.sqrt(units.length)[:, None]
+    return slide(x, risk, price, root * units.w, units.v / root, steps=_POLISH)
 
 
 def _prices(price: float, ratio: float) -> list[float]:
