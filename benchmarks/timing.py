@@ -59,6 +59,14 @@ def interleaved(candidates: Mapping[str, Callable[[], Any]], repeats: int = 9) -
     Returns:
         Name to median seconds.
     """
+    taken = interleaved_samples(candidates, repeats)
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def interleaved_samples(
+    candidates: Mapping[str, Callable[[], Any]], repeats: int
+) -> dict[str, list[float]]:
+    """The seconds of all runs, of which `interleaved` takes the medians."""
     for run in candidates.values():
         jax.block_until_ready(run())
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
@@ -70,4 +78,4 @@ def interleaved(candidates: Mapping[str, Callable[[], Any]], repeats: int = 9) -
             result = jax.block_until_ready(candidates[name]())
             seconds[name].append(time.perf_counter() - start)
             del result  # not while the clock runs: returning its memory takes a while too
-    return {name: statistics.median(taken) for name, taken in seconds.items()}
+    return seconds

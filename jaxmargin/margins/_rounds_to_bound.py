@@ -20,7 +20,7 @@ from jaxmargin._sphere.unit_maximum import unit_maximum
 
 _NEW, _APART = 16, 1e-3  # directions that refute a bound, and the least angle between them
 _STRONGER = 10.0  # by which a penalty grows until the network nearly satisfies the constraints
-_STAGES = 4
+_STAGES, _STEPS = 4, 100  # descents, and the most of their steps
 
 Misfit = Callable[[np.ndarray], tuple[float, np.ndarray]]
 """`misfit(outputs) -> (value, slope)` of flat outputs, 0 where the constraints hold."""
@@ -123,14 +123,15 @@ def first_network(
     slope = misfit(np.zeros(len(x) * k))[1].reshape(-1, k)
     w, u = first_units(x, slope, starts)
     strength = _STRONGER / np.linalg.norm(np.maximum(u @ x.T, 0) @ slope, axis=1).max()
-    units = slide(x, _times(strength, misfit), 1.0, w, u)
+    units = slide(x, _times(strength, misfit), 1.0, w, u, steps=_STEPS)
     near = satisfied(units.outputs(x).ravel())
     for _ in range(_STAGES):
         if near.all():
             break
         root = np.sqrt(units.length)[:, None]
         strength *= _STRONGER
-        units = slide(x, _times(strength, misfit), 1.0, root * units.w, units.v / root)
+        u = units.v / root
+        units = slide(x, _times(strength, misfit), 1.0, root * units.w, u, steps=_STEPS)
         near = satisfied(units.outputs(x).ravel())
     far = np.flatnonzero(~near) if scales else np.arange(len(x))
     return together(units, spikes(x, slope, float(np.mean(units.length)), far))

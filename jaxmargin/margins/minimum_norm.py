@@ -21,6 +21,7 @@ from jaxmargin.networks.models import TwoLayer
 
 _NEAR = 0.1  # relative distance to the targets at which the first network will do
 _CORRECTIONS = 3
+_DEARER = 1e-7  # share of the cost that fewer units may cost more
 _TINY = np.finfo(float).tiny
 
 
@@ -230,14 +231,18 @@ def _result(
 
 def _interpolating(x: np.ndarray, y: np.ndarray, units: Units) -> Units:
     """As few of the units as a vertex has, moved a little so that they fit the targets."""
+    units = _mended(x, y, units)
     directions = units.v / units.length[:, None]
     columns = np.maximum(x @ directions.T, 0) * units.w[:, 0]
-    found = scipy.optimize.linprog(
-        np.ones(len(directions)), A_eq=columns, b_eq=y, method="highs-ds",
-        options={"primal_feasibility_tolerance": 1e-10},
-    )  # fmt: skip
-    if found.success and found.fun <= float(units.length.sum()) * (1 + 1e-9):
-        units = units._replace(v=found.x[:, None] * directions).where(found.x > 0)
+    ones = np.ones(len(directions))
+    found = scipy.optimize.linprog(ones, A_eq=columns, b_eq=y, method="highs-ds")
+    if not found.success or found.fun > float(units.length.sum()) * (1 + _DEARER):
+        return units
+    return _mended(x, y, units._replace(v=found.x[:, None] * directions).where(found.x > 0))
+
+
+def _mended(x: np.ndarray, y: np.ndarray, units: Units) -> Units:
+    """The units, moved to where they fit the targets: first their lengths, then the units."""
     columns = np.maximum(x @ (units.v / units.length[:, None]).T, 0) * units.w[:, 0]
     for _ in range(_CORRECTIONS):
         missed = y - columns @ units.length
