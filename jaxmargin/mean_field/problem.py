@@ -60,12 +60,8 @@ class MeanField:
     def __post_init__(self):
         for name in ("phi", "loss", "potential"):
             value = getattr(self, name)
-            if callable(value) and not _is_pytree(value):
+            if callable(value) and jax.tree_util.all_leaves([value]):
                 object.__setattr__(self, name, _without_leaves(value))
-
-
-def _is_pytree(value: Any) -> bool:
-    return not jax.tree_util.treedef_is_leaf(jax.tree.structure(value))
 
 
 def _without_leaves(function: Callable) -> Callable:
