@@ -23,6 +23,7 @@ from jaxmargin._checks import (
     require_positive,
     require_signs,
 )
+from jaxmargin.mean_field._particles import check_measure
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
 from jaxmargin.mean_field.risks import (
@@ -291,42 +292,43 @@ def _check_float_targets(x: Array, y: Array) -> None:
         raise TypeError(f"x and y must hold floats of one dtype, got {x.dtype} and {y.dtype}")
 
 
-def as_network(measure: Measure, *, k: int | None = None) -> TwoLayer:
+def as_network(problem: MeanField, measure: Measure) -> TwoLayer:
     """The network with the outputs int Phi drho, whose unit j is sqrt(mass_j) theta_j.
 
     Args:
-        measure: particles (m, d + 1), or (m, d + k), with masses (m,).
-        k: number of outputs; None for a scalar network.
+        problem: from `two_layer_problem`; it tells how many entries of a particle are weights w.
+        measure: particles (m, d + 1), or (m, d + k) where there are k outputs, with masses (m,).
 
     Returns:
         `TwoLayer(u=(m, d), w=(m,) or (m, k))`. Its ||Theta||_F^2 is the measure's second moment.
 
     Raises:
-        ValueError: particles too short to hold w and u, or k < 1.
-        TypeError: k is not an integer.
+        ValueError: particles that do not fit the problem, or there is none; NaN, or a negative
+            mass.
+        TypeError: a problem that `two_layer_problem` did not make; particles and masses that are
+            not floats of one dtype.
 
     Example:
-        >>> network = as_network(Measure(jnp.array([[2.0, 3.0]]), jnp.array([0.25])))
+        >>> problem = two_layer_problem(jnp.eye(1), jnp.ones(1), "squared", lam=0.1)
+        >>> network = as_network(problem, Measure(jnp.array([[2.0, 3.0]]), jnp.array([0.25])))
         >>> network.w.tolist(), network.u.tolist()
         ([1.0], [[1.5]])
 
     Reference:
         Wei, Lee, Liu, Ma (2019), example 3.2.
     """
-    theta, mass = measure.checked()
-    if k is not None:
-        require_count("k", k)
-    outputs = k or 1
-    if theta.shape[1] <= outputs:
-        raise ValueError(
-            f"measure.theta must be (m, d + {outputs}) = (w, u) with d >= 1, got {theta.shape}"
+    phi = problem.phi
+    if not isinstance(phi, TwoLayerFeatures | SmoothTwoLayerFeatures):
+        raise TypeError(
+            "problem must be one that two_layer_problem makes: only its particles are known to be "
+            "(w, u)"
         )
+    theta, mass = check_measure(problem, measure)
     # A particle without mass is a unit whose weights are 0. The derivative of the root is infinite
     # there; `safe_power` takes 0.
     root = jax.vmap(safe_power, (0, None))(mass, 0.5)
-    units = root[:, None] * theta
-    w = units[:, 0] if k is None else units[:, :k]
-    return TwoLayer(u=units[:, outputs:], w=w)
+    w, u = _split_unit(root[:, None] * theta, phi.x)
+    return TwoLayer(u=u, w=w)
 
 
 def from_network(params: TwoLayer) -> Measure:
