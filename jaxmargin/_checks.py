@@ -44,6 +44,19 @@ def _require_finite_array(name: str, array: np.ndarray) -> None:
         )
 
 
+def require_enabled(**trees: Any) -> None:
+    """Raise TypeError if a JAX array has a dtype of 64 bits that is not enabled here."""
+    for (name, *path), leaf in jax.tree_util.tree_leaves_with_path(trees):
+        if isinstance(leaf, Array) and not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            here = jax.dtypes.canonicalize_dtype(leaf.dtype)
+            where = f"{name.key}{jax.tree_util.keystr(tuple(path))}"
+            if here != leaf.dtype:
+                raise TypeError(
+                    f"{where} holds {leaf.dtype}, which is not enabled here: call inside "
+                    f"jax.enable_x64(True), or cast it to {here}"
+                )
+
+
 def require_positive(name: str, value: float | Array, *, zero: bool = False) -> None:
     """Raise unless a concrete number is finite and > 0 (>= 0 with `zero`)."""
     if not is_concrete(value):

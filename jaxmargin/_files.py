@@ -1,19 +1,51 @@
 """Files that are written whole or not at all, and archives of arrays."""
 
 import contextlib
+import glob
 import os
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
+_SUFFIX = ".tmp"
+_OLD = 600  # seconds after which a temporary that nothing has written to was left behind
+
+
+def require_writable(path: Path) -> None:
+    """Raise unless a file may be written there.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        PermissionError: the folder, or the file in it, may not be written.
+        IsADirectoryError: it is a folder itself.
+    """
+    path = path.resolve()  # a link stays, and what it names is written
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}: make it first")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give the name of a file")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{path.parent} may not be written to: choose another folder")
+
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary neighbour that becomes `path` when the block ends well, and vanishes if not."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """A temporary neighbour that becomes `path` when the block ends well, and vanishes if not.
+
+    Where `path` is a link, it stays one, and what it names is written. Temporaries that a killed
+    process left behind there are removed.
+    """
+    path = path.resolve()
+    prefix = f".{path.name}."
+    for left in path.parent.glob(f"{glob.escape(prefix)}*{_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _OLD:
+                left.unlink()
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=_SUFFIX)
     os.close(handle)
     temporary = Path(name)
     try:

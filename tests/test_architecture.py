@@ -146,7 +146,7 @@ FINE = [
     ("lower_bound.taylor", "from jaxmargin.data.synthetic import embed"),
     ("margins.path", "import jax\nfrom jaxmargin import sphere\n_x = 1"),
     ("margins.path", "def margin_path():\n    from scipy import stats"),
-    ("data.images", "def mnist():\n    import pooch"),
+    ("data.images", "def idx():\n    import pooch"),
     ("__init__", "from jaxmargin import data\nfrom jaxmargin.data import two_axis"),
     ("__main__", "def f():\n    from jaxmargin.experiments import x\n    print(x)"),
     ("experiments.harness.plots", "import rich\nfrom jaxmargin import __version__\nprint(1)"),

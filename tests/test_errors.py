@@ -1,6 +1,8 @@
 """Errors carry what a driver had reached, also to another process."""
 
 import pickle
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -31,3 +33,15 @@ def test_an_error_survives_pickling(error: ValueError):
     assert loaded.__dict__.keys() == error.__dict__.keys()
     for name, value in error.__dict__.items():
         np.testing.assert_equal(getattr(loaded, name), value)
+
+
+def diverge(step: int) -> None:
+    raise jm.DivergenceError("the flow diverged", step=step, trial=1, result=(np.arange(3),))
+
+
+def test_a_process_of_a_pool_ends_with_its_error():
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        error = pool.submit(diverge, 7).exception(timeout=120)
+    assert isinstance(error, jm.DivergenceError)
+    assert (error.step, error.trial) == (7, 1)
+    np.testing.assert_array_equal(error.result[0], np.arange(3))

@@ -1,11 +1,12 @@
 """Files that are written whole or not at all, and archives of arrays."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from jaxmargin._files import load_arrays, save_arrays, written_whole
+from jaxmargin._files import load_arrays, require_writable, save_arrays, written_whole
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path):
@@ -24,6 +25,40 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path):
         interrupted()
     assert path.read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_and_what_it_names_is_written(tmp_path: Path):
+    there = tmp_path / "there"
+    there.mkdir()
+    link = tmp_path / "link.npz"
+    link.symlink_to(there / "arrays.npz")
+    for value in range(2):
+        save_arrays(link, {"a": np.array(value)})
+        assert link.is_symlink()
+        assert load_arrays(there / "arrays.npz")["a"] == value
+    assert [path.name for path in there.iterdir()] == ["arrays.npz"]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(tmp_path: Path):
+    path = tmp_path / "arrays.npz"
+
+    with written_whole(path) as old, written_whole(path) as young:
+        os.utime(old, (0, 0))
+        save_arrays(path, {"a": np.zeros(2)})
+        assert not old.exists()
+        assert young.exists()
+        old.touch()
+
+
+def test_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    require_writable(tmp_path / "new")
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*absent for new: make it"):
+        require_writable(tmp_path / "absent" / "new")
+    with pytest.raises(IsADirectoryError, match="is a folder: give the name of a file"):
+        require_writable(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(PermissionError, match="may not be written to: choose another folder"):
+        require_writable(tmp_path / "new")
 
 
 def test_arrays_come_back_bit_by_bit(tmp_path: Path):

@@ -1,5 +1,6 @@
 """Which steps a driver records."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ from jaxmargin._records import recorded_steps
         ([], [0, 7]),
         (np.int64(6), [0, 6, 7]),
         (np.array([4]), [0, 4, 7]),
+        (jnp.array([4]), [0, 4, 7]),
     ],
     ids=str,
 )
@@ -36,6 +38,10 @@ def test_the_steps_of_a_run_of_seven(record, steps: list[int]):
         (7, True, TypeError, "record must be an integer, got True"),
         (7, [8], ValueError, r"record must hold steps from 0 to num_steps = 7, got \[8\]"),
         (7, [-1], ValueError, "each step of record must be at least 0"),
+        (7, None, TypeError, "record must be an integer or a list of steps, got None"),
+        (7, "3", TypeError, "record must be an integer or a list of steps, got '3'"),
+        (2**31, 2**31, ValueError, "num_steps must be at most 2147483647, .* got 2147483648"),
+        (10**9, 1, ValueError, "asks for 1,000,000,000 records of 1,000,000,000 steps"),
         (7, [0.5], TypeError, "each step of record must be an integer"),
     ],
 )

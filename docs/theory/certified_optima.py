@@ -80,7 +80,7 @@ def main(*, n: int = 40) -> Figure:
     with jax.enable_x64(True):
         problem = jm.two_layer_problem(jnp.asarray(x), jnp.asarray(y), "logistic", lam=LAM)
         found = jm.global_optimum(problem, tol=1e-8)
-        network = jm.as_network(found.measure)
+        network = jm.as_network(problem, found.measure)
     heavy = np.abs(network.w) > 1e-3 * np.abs(network.w).max()
     network = jm.TwoLayer(u=network.u[heavy], w=network.w[heavy])
     print(f"{len(network.w)} units", found.certificate)

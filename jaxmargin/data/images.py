@@ -1,9 +1,10 @@
-"""Images: MNIST from its files, and the small digits of scikit-learn."""
+"""Images: MNIST and its family from their files, and the small digits of scikit-learn."""
 
 import gzip
 import math
+import re
 import zlib
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-_MNIST_FILES = {
-    "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
-    "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
-}
+_NAME = re.compile(r"(?:(?P<name>.*)-)?(?P<split>\w+)-(?P<kind>images|labels)-idx\d-(?:ubyte|int)")
+_SPLITS = {"train": ("train",), "test": ("t10k", "test")}
+_DEPTHS = ("*", "*/*", "*/*/*")  # below the folder; torchvision has MNIST/raw
+_SHOWN = 8  # names that a message lists
+
 _MNIST_MD5 = {
     "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
@@ -22,41 +24,60 @@ _MNIST_MD5 = {
     "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
 }
 _MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+_TYPES = {8: "u1", 9: "i1", 11: "i2", 12: "i4", 13: "f4", 14: "f8"}  # of IDX, big-endian
 
 
-def mnist(
-    path: str | Path | None = None, *, split: Literal["train", "test"] = "train"
+def idx(
+    folder: str | Path | None = None,
+    *,
+    split: Literal["train", "test"] = "train",
+    name: str = "",
+    classes: Sequence[int] | None = None,
 ) -> tuple[Float[Array, "n d"], Int[Array, " n"]]:
-    """MNIST images as vectors in [0, 1]^784, from a folder or downloaded once and verified.
+    """Images of MNIST and its family as vectors in [0, 1]^d, from IDX files.
+
+    The family is MNIST, Fashion-MNIST, KMNIST, QMNIST and EMNIST, by the names of their official
+    files, with dots or dashes, compressed or not. They may lie up to two folders below the given
+    one, as torchvision keeps them.
 
     Args:
-        path: folder with the original IDX files (gzip or unpacked); None downloads them to the
-            user's cache and checks their MD5 sums (needs `jaxmargin[experiments]`).
-        split: "train" (60,000 images in the official file) or "test" (10,000).
+        folder: where the files are, "~" included. None downloads MNIST to the user's cache and
+            checks its MD5 sums (needs `jaxmargin[experiments]`).
+        split: "train" or "test" (files called t10k or test).
+        name: a part of the name of the set, where the folder holds several: "letters" for
+            emnist-letters, "Fashion" for FashionMNIST/raw.
+        classes: the labels in the files, in the order in which they become 0, ..., k - 1. The
+            letters of EMNIST have classes=range(1, 27). None takes labels that count from 0.
 
     Returns:
-        x (n, 784) and integer labels (n,) in [0, 10).
+        x (n, d) and integer labels (n,) in [0, k). Images of EMNIST are transposed, as its files
+        have them.
 
     Raises:
         FileNotFoundError: the folder lacks a file, or nothing could be downloaded.
-        ValueError: unknown split, or a file that is not IDX or is cut off.
+        ValueError: unknown split; several sets, or none, of this name; a file that is not IDX or is
+            cut off; labels that do not count from 0, or are not among the classes.
 
     Example:
-        >>> mnist("no/such/folder")
+        >>> idx("no/such/folder")
         Traceback (most recent call last):
-        FileNotFoundError: no/such/folder has no train-images-idx3-ubyte.gz ...
+        FileNotFoundError: there is no folder no/such/folder: ...
 
     Reference:
-        LeCun, Cortes, Burges (1998), the MNIST database.
+        LeCun, Cortes, Burges (1998), the MNIST database. Xiao, Rasul, Vollgraf (2017),
+        Fashion-MNIST. Clanuwat et al. (2018), KMNIST. Yadav, Bottou (2019), QMNIST. Cohen et al.
+        (2017), EMNIST.
     """
-    if split not in _MNIST_FILES:
+    if split not in list(_SPLITS):
         raise ValueError(f'split must be "train" or "test", got {split!r}')
-    locate = _download_mnist if path is None else partial(_find_idx, Path(path))
-    images, labels = (read_idx(locate(name)) for name in _MNIST_FILES[split])
-    if images.ndim != 3 or labels.ndim != 1:
+    files = _downloaded(split) if folder is None else _found(Path(folder).expanduser(), split, name)
+    images, labels = (_first_readable(files[kind]) for kind in ("images", "labels"))
+    if labels.ndim == 2:  # QMNIST tells more of each image than its class
+        labels = labels[:, 0]
+    if images.ndim != 3 or labels.ndim != 1 or images.dtype != np.uint8:
         raise ValueError(
             f"the {split} files hold arrays of shapes {images.shape} and {labels.shape}, not "
-            "images (n, rows, columns) and labels (n,): fetch both again"
+            "images (n, rows, columns) of bytes and labels (n,): fetch both again"
         )
     if len(images) != len(labels):
         raise ValueError(
@@ -64,17 +85,83 @@ def mnist(
             "fetch both again"
         )
     x = images.reshape(len(images), -1).astype(np.float32) / 255
-    return jnp.asarray(x), jnp.asarray(labels.astype(np.int32))
+    return jnp.asarray(x), jnp.asarray(_numbered(labels, classes), jnp.int32)
 
 
-def _find_idx(folder: Path, name: str) -> Path:
-    for candidate in (folder / name, folder / name.removesuffix(".gz")):
-        if candidate.is_file():
-            return candidate
+def _numbered(labels: np.ndarray, classes: Sequence[int] | None) -> np.ndarray:
+    """The labels as numbers of their classes."""
+    present = np.unique(labels)
+    if classes is None:
+        if len(present) and present[0] != 0:
+            raise ValueError(
+                f"labels count from {present[0]} to {present[-1]} and not from 0: give classes, "
+                f"such as classes=range({present[0]}, {present[-1] + 1})"
+            )
+        return labels
+    known = np.array(list(classes))
+    if known.ndim != 1 or not np.issubdtype(known.dtype, np.integer):
+        raise ValueError(f"classes must be a list of integers, got {classes!r}")
+    if len(np.unique(known)) < len(known):
+        raise ValueError(f"classes must differ from one another, got {classes!r}")
+    unknown = np.setdiff1d(present, known)
+    if len(unknown):
+        raise ValueError(f"classes must hold all labels of the files, but {unknown[0]} is not in")
+    order = np.argsort(known)
+    return order[np.searchsorted(known[order], labels)]
+
+
+def _found(folder: Path, split: str, name: str) -> dict[str, list[Path]]:
+    """The files of images and of labels, of which there may be several forms."""
+    if not folder.is_dir():
+        what = f"{folder} is a file" if folder.exists() else f"there is no folder {folder}"
+        raise FileNotFoundError(
+            f"{what}: give the folder with the IDX files, or none to download MNIST"
+        )
+    for depth in _DEPTHS:
+        sets: dict[str, dict[str, list[Path]]] = {}
+        for path in sorted(folder.glob(depth)):
+            match = _NAME.fullmatch(path.name.lower().removesuffix(".gz").replace(".", "-"))
+            if match and match["split"] in _SPLITS[split] and path.is_file():
+                label = (path.parent.relative_to(folder) / (match["name"] or "")).as_posix()
+                sets.setdefault(label, {}).setdefault(match["kind"], []).append(path)
+        whole = {
+            label: files
+            for label, files in sets.items()
+            if len(files) == 2 and name.lower() in label.lower()
+        }
+        if len(whole) > 1:
+            raise ValueError(
+                f"{folder} holds several sets, {', '.join(whole)}: give the name of one, such as "
+                f"name={next(iter(whole))!r}"
+            )
+        if whole:
+            return next(iter(whole.values()))
+    held = sorted(path.name for path in folder.iterdir())
+    more = ", ..." if len(held) > _SHOWN else ""
     raise FileNotFoundError(
-        f"{folder} has no {name} (nor {name.removesuffix('.gz')}): give the folder with "
-        "MNIST's four IDX files, or no path to download them"
+        f"{folder} has no {_SPLITS[split][0]}-images-idx3-ubyte with its labels"
+        f"{f' of a set {name!r}' if name else ''}, compressed or not; it holds "
+        f"{', '.join(held[:_SHOWN]) or 'nothing'}{more}"
     )
+
+
+def _first_readable(files: list[Path]) -> np.ndarray:
+    """The array of the first form that can be read; the first error if there is none."""
+    errors = []
+    for path in files:
+        try:
+            return read_idx(path)
+        except ValueError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def _downloaded(split: str) -> dict[str, list[Path]]:
+    start = _SPLITS[split][0]
+    return {
+        kind: [_download_mnist(f"{start}-{kind}-idx{ndim}-ubyte.gz")]
+        for kind, ndim in (("images", 3), ("labels", 1))
+    }
 
 
 def _download_mnist(name: str) -> Path:
@@ -83,7 +170,7 @@ def _download_mnist(name: str) -> Path:
         from requests.exceptions import RequestException
     except ImportError as error:
         raise FileNotFoundError(
-            "MNIST needs a folder with its four IDX files, or pip install "
+            "MNIST needs a folder with its IDX files, or pip install "
             "'jaxmargin[experiments]' to download them"
         ) from error
     registry = pooch.create(
@@ -94,21 +181,21 @@ def _download_mnist(name: str) -> Path:
     except (RequestException, OSError) as error:
         raise FileNotFoundError(
             f"could not download {name} from {_MNIST_URL} ({type(error).__name__}): give the "
-            "folder with MNIST's four IDX files"
+            "folder with its IDX files"
         ) from error
 
 
 def read_idx(path: str | Path) -> np.ndarray:
-    """Read an IDX file of unsigned bytes, gzip or plain.
+    """Read an IDX file, gzip or plain; its first bytes tell which.
 
     Args:
-        path: the file; gzip if its name ends in .gz.
+        path: the file.
 
     Returns:
-        uint8 array of the shape that the header gives.
+        Array of the shape and the type that the header gives, in the byte order of this machine.
 
     Raises:
-        ValueError: not an IDX file of bytes, or shorter or longer than its header says.
+        ValueError: not an IDX file, or shorter or longer than its header says.
 
     Example:
         >>> import tempfile
@@ -120,21 +207,26 @@ def read_idx(path: str | Path) -> np.ndarray:
     Reference:
         LeCun, Cortes, Burges (1998), the IDX file format.
     """
-    path = Path(path)
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is not a whole gzip file: fetch it again") from error
-    if content[:3] != b"\x00\x00\x08" or len(content) < 4 + 4 * content[3]:
-        raise ValueError(f"{path} is not an IDX file of unsigned bytes")
-    ndim = content[3]
+    path = Path(path).expanduser()
+    content = path.read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise ValueError(f"{path} is not a whole gzip file: fetch it again") from error
+    known = content[:2] == b"\0\0" and len(content) >= 4 and content[2] in _TYPES
+    if not known or len(content) < 4 + 4 * content[3]:
+        raise ValueError(f"{path} is not an IDX file")
+    kind, ndim = np.dtype(_TYPES[content[2]]), content[3]
     shape = tuple(np.frombuffer(content, ">u4", ndim, offset=4).tolist())
-    values = np.frombuffer(content, np.uint8, offset=4 + 4 * ndim)
-    if values.size != math.prod(shape):
+    stored = len(content) - 4 - 4 * ndim
+    if stored != math.prod(shape) * kind.itemsize:
         raise ValueError(
-            f"{path} says it holds {shape} bytes but holds {values.size}: fetch it again"
+            f"{path} says it holds {shape} numbers of {kind.itemsize} bytes but holds {stored} "
+            "bytes: fetch it again"
         )
-    return values.reshape(shape)
+    values = np.frombuffer(content, kind.newbyteorder(">"), offset=4 + 4 * ndim)
+    return values.astype(kind).reshape(shape)
 
 
 def digits() -> tuple[Float[Array, "n d"], Int[Array, " n"]]:

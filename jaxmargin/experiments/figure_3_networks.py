@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from jaxmargin.data.images import digits, mnist
+from jaxmargin.data.images import digits, idx
 from jaxmargin.experiments.harness import plots
 from jaxmargin.experiments.harness.experiment import Context, Series, Tick, setting
 from jaxmargin.experiments.harness.grid import (
@@ -151,7 +151,7 @@ def run(settings: Settings, context: Context) -> Series:
 def _draw_images(settings: Settings) -> Samples:
     """MNIST from the folder, or scikit-learn's digits with a quarter of them for testing."""
     if settings.mnist:
-        train_set, test_set = (mnist(settings.mnist, split=s) for s in ("train", "test"))
+        train_set, test_set = (idx(settings.mnist, split=s) for s in ("train", "test"))
     else:
         x, y = digits()
         order = jax.random.permutation(jax.random.key(settings.seed), len(x))

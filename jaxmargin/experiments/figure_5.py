@@ -145,7 +145,7 @@ def _optima(exponents: list[int], settings: Settings, tick: Tick) -> Series:
             problem = two_layer_problem(x, y, "logistic", lam=2.0**-e * len(y))
             best, certificate, _ = global_optimum(problem, start=measure)
             measure = jax.tree.map(jnp.asarray, best)
-            margins.append(float(normalized_margin(two_layer, as_network(measure), x, y)))
+            margins.append(float(normalized_margin(two_layer, as_network(problem, measure), x, y)))
             gaps.append(float(certificate.gap / certificate.energy))
             tick()
     return {

@@ -19,6 +19,8 @@ from jaxmargin.errors import ConvergenceError
 
 NOTHING = 1e-12  # a margin or a weight below it counts as 0, for rows of length <= 1
 
+_SWEEPS = 3  # of the scaling of rows and columns
+_AGREEMENT = 1e-5  # relative, of a margin with the bound of its dual
 _ACCURACIES = (1e-10, 1e-9, 1e-8, 1e-7)  # of the linear program; HiGHS may miss the first
 
 
@@ -51,6 +53,60 @@ def solve_program(rows: np.ndarray, scale: float) -> Program:
     weights = weights / total if total > 0 else weights
     dual = np.maximum(-prices[:n], 0)
     return Program(weights, dual / dual.sum(), float((weights @ rows).min()))
+
+
+class Scaled(NamedTuple):
+    """A table rows_ji = feature_j table_ji sample_i, whose rows and columns have entries near 1.
+
+    Whether its value is positive does not depend on the two scales, which are powers of two.
+    """
+
+    table: np.ndarray
+    feature: np.ndarray
+    sample: np.ndarray
+
+
+def scaled(rows: np.ndarray) -> Scaled:
+    """The rows (k, n) as such a table, by turns for its rows and its columns."""
+    table, feature, sample = rows, np.ones(len(rows)), np.ones(rows.shape[1])
+    for _ in range(_SWEEPS):
+        of_features = _power_above(np.abs(table).max(axis=1))
+        table = table / of_features[:, None]
+        of_samples = _power_above(np.abs(table).max(axis=0))
+        table = table / of_samples
+        feature, sample = feature * of_features, sample * of_samples
+    return Scaled(table, feature, sample)
+
+
+def _power_above(sizes: np.ndarray) -> np.ndarray:
+    return np.exp2(np.ceil(np.log2(np.where(sizes > 0, sizes, 1))))
+
+
+def solve_scaled(rows: np.ndarray, by: Scaled) -> Program:
+    """The program over rows of a positive value, which may be tiny, with features of many sizes.
+
+    It is solved as min |c|_1 where all margins are >= 1, in the units of the table.
+
+    Raises:
+        ConvergenceError: the sizes are too different for float64.
+    """
+    k = len(rows)
+    needed, price = 1 / by.sample, 1 / by.feature
+    table = np.concatenate([-by.table.T, by.table.T], axis=1)
+    cost = np.concatenate([price, price]) / price.max()
+    solution, prices = _highs(cost, table, -needed / needed.max())
+    weights = (solution[:k] - solution[k:]) * price
+    weights = weights / max(np.abs(weights).sum(), np.finfo(float).tiny)
+    dual = np.maximum(-prices, 0) * needed
+    dual = dual / max(dual.sum(), np.finfo(float).tiny)
+    found = Program(weights, dual, float((weights @ rows).min()))
+    bound = np.abs(rows @ dual).max()  # no weights have a larger margin
+    if not bound * (1 - _AGREEMENT) <= found.margin:
+        raise ConvergenceError(
+            f"HiGHS found a margin of {found.margin:.3g} and a bound of {bound:.3g}: the features "
+            "have too many sizes for float64, scale each of them to a largest entry near 1"
+        )
+    return found
 
 
 def _highs(cost: np.ndarray, table: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,9 +4,9 @@ import numpy as np
 import scipy  # its parts load on first use
 
 from jaxmargin._checks import require_floats
-from jaxmargin.margins._finite_game import NOTHING, solve_program
+from jaxmargin.margins._finite_game import NOTHING, Scaled, scaled, solve_program
 
-ROUNDING = 1e-9  # a margin below it, relative to the largest feature, counts as none
+_ROUNDING = 1e-9  # a margin below it counts as none, where features and samples have sizes near 1
 
 _ROUGH = 1e-5  # of the largest target, which targets may be apart that should agree
 _SHOWN = 8  # samples that a message lists
@@ -14,13 +14,38 @@ _SHOWN = 8  # samples that a message lists
 
 def require_distinct_features(phi: np.ndarray, y: np.ndarray) -> None:
     """Raise ValueError if two equal rows of phi have opposite labels."""
-    pair = _first_opposite_pair(phi, y, 0.0)
-    if pair is not None:
-        i, j = pair
+    _, first, group = np.unique(phi + 0.0, axis=0, return_index=True, return_inverse=True)
+    first = first[group.ravel()]  # of the samples with this row
+    others = np.flatnonzero(y != y[first])
+    if len(others):
+        i, j = min(zip(first[others], others, strict=True))
         raise ValueError(
             f"features cannot be separated: rows {i} and {j} are equal and have labels {y[i]:+g} "
             f"and {y[j]:+g}: relabel or drop one"
         )
+
+
+def require_separable_features(rows: np.ndarray) -> Scaled:
+    """The rows y_i phi_ij (p, n), scaled; ValueError if no w makes all margins > 0.
+
+    Neither the size of a feature nor that of a sample matters for that.
+    """
+    by, margin, p = _scaled_margin(rows)
+    if margin > _ROUNDING:
+        return by
+    raise ValueError(
+        f"features cannot be separated: with each feature and each sample scaled to size 1, the "
+        f"margin is {margin:.2g}, as the convex combination of y_i phi_i over {listed_samples(p)} "
+        "is 0 up to rounding: add features, or relabel or drop one of these samples"
+    )
+
+
+def _scaled_margin(rows: np.ndarray) -> tuple[Scaled, float, np.ndarray]:
+    """The scaled table, its margin, and the weights of the unscaled samples that show it."""
+    by = scaled(rows)
+    found = solve_program(by.table, 1.0)
+    p = found.dual / by.sample
+    return by, found.margin, p / p.sum()
 
 
 def require_separable(
@@ -53,7 +78,7 @@ def require_separable(
             f"no network separates x and y: samples {i} and {j} lie on one ray from 0 and have "
             f"labels {_shown(labels[i])} and {_shown(labels[j])}: relabel or drop one"
         )
-    _require_separable_lines(x, differences, unit, length, rounding)
+    _require_separable_lines(differences, unit, length, rounding)
 
 
 def _shown(label: float | np.integer) -> str:
@@ -62,27 +87,28 @@ def _shown(label: float | np.integer) -> str:
 
 def lines_of(unit: np.ndarray, rounding: float) -> tuple[np.ndarray, np.ndarray]:
     """Which samples have one opposite to them, and (m, m) which of these lie on one line."""
-    opposite = scipy.spatial.distance.cdist(unit, -unit) <= rounding
-    involved = np.flatnonzero(opposite.any(axis=1))
-    same = scipy.spatial.distance.cdist(unit[involved], unit[involved]) <= rounding
-    return involved, opposite[involved][:, involved] | same
+    met = scipy.spatial.KDTree(unit).query_ball_point(-unit, rounding, return_length=True)
+    involved = np.flatnonzero(met)
+    some = unit[involved]
+    distance = scipy.spatial.distance.cdist
+    return involved, (distance(some, -some) <= rounding) | (distance(some, some) <= rounding)
 
 
 def _require_separable_lines(
-    x: np.ndarray, differences: np.ndarray, unit: np.ndarray, length: np.ndarray, rounding: float
+    differences: np.ndarray, unit: np.ndarray, length: np.ndarray, rounding: float
 ) -> None:
     """The rest of `require_separable`, for samples of which some lie opposite to one another."""
     involved, line = lines_of(unit, rounding)
     if not len(involved):
         return
-    lengths = line * (length[involved] / length.max())
-    first = lengths[np.unique(line.argmax(axis=1))]  # a row for each line
-    features = np.concatenate([first, x[involved].T / length.max()])
+    first = line[np.unique(line.argmax(axis=1))].astype(float)  # a row for each line
+    features = np.concatenate([first, unit[involved].T])
     rows = np.einsum("fn,nck->fknc", features, differences[involved])
-    found = solve_program(rows.reshape(-1, rows.shape[2] * rows.shape[3]), 1.0)
-    if found.margin > ROUNDING:
+    _, margin, p = _scaled_margin(rows.reshape(-1, rows.shape[2] * rows.shape[3]))
+    if margin > _ROUNDING:
         return
-    weights = found.dual.reshape(len(involved), -1).sum(axis=1)
+    weights = p.reshape(len(involved), -1).sum(axis=1) / length[involved]
+    weights = weights / weights.sum()
     raise ValueError(
         "no network separates x and y: sum_i p_i y_i relu(u . x_i) is 0 for every u, with p on "
         f"{listed_samples(weights, involved)}: relabel or drop one of them, or give x a bias by "
@@ -114,11 +140,10 @@ def require_interpolable(x: np.ndarray, y: np.ndarray, rounding: float) -> np.nd
     if not len(used):
         return y
     unit, slope = x[used] / length[used, None], y[used] / length[used]
-    close = np.triu(scipy.spatial.distance.cdist(unit, unit) <= rounding, 1)
-    differ = np.abs(slope[:, None] - slope) > _ROUGH * np.abs(slope).max()
-    pairs = np.argwhere(close & differ)
-    if len(pairs):
-        i, j = used[pairs[0]]
+    close = scipy.spatial.KDTree(unit).query_pairs(rounding, output_type="ndarray")
+    differ = np.abs(slope[close[:, 0]] - slope[close[:, 1]]) > _ROUGH * np.abs(slope).max()
+    if differ.any():
+        i, j = used[list(min(map(tuple, close[differ])))]
         raise ValueError(
             f"no network fits y: samples {i} and {j} lie on one ray from 0, on which a network is "
             f"linear, and their targets {y[i]:g} and {y[j]:g} are not proportional to their "
@@ -151,9 +176,11 @@ def _require_fitting_lines(
 
 def _first_opposite_pair(rows: np.ndarray, y: np.ndarray, limit: float) -> tuple[int, int] | None:
     """The first two samples of different labels whose rows are at most `limit` apart."""
-    distance = scipy.spatial.distance.cdist(rows, rows)
-    near = np.argwhere(np.where(y[:, None] == y, np.inf, distance) <= limit)
-    return (int(near[0][0]), int(near[0][1])) if len(near) else None
+    _, kept = np.unique(np.column_stack([rows, y]), axis=0, return_index=True)
+    kept = np.sort(kept)  # of equal rows with one label, the first is enough
+    near = kept[scipy.spatial.KDTree(rows[kept]).query_pairs(limit, output_type="ndarray")]
+    pairs = near[y[near[:, 0]] != y[near[:, 1]]]
+    return min(((int(i), int(j)) for i, j in np.sort(pairs, axis=1)), default=None)
 
 
 def listed_samples(p: np.ndarray, names: np.ndarray | None = None) -> str:

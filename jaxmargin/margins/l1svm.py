@@ -5,11 +5,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmargin.margins._finite_game import solve_program
+from jaxmargin.margins._finite_game import solve_program, solve_scaled
 from jaxmargin.margins._inputs import check_rows, check_signs
-from jaxmargin.margins._separability import ROUNDING, listed_samples, require_distinct_features
+from jaxmargin.margins._separability import (
+    require_distinct_features,
+    require_separable_features,
+)
 
-_SMALL = 1e-3  # a margin below it is solved for again, in units of itself
+_SMALL = 1e-3  # of the largest feature, a margin below which is solved for again with other units
 
 
 class L1SVM(NamedTuple):
@@ -46,7 +49,8 @@ def l1_svm(features: Float[Array | np.ndarray, "n p"], y: Float[Array | np.ndarr
             combination of y_i phi_i vanishes, or two equal rows with different labels). Or there
             is one class only, a label that is not -1 or +1, a NaN, or a shape that does not fit.
         TypeError: features that are not floats; called under `jit`.
-        ConvergenceError: HiGHS did not solve the program at any of its tolerances.
+        ConvergenceError: HiGHS did not solve the program at any of its tolerances, or the features
+            have more sizes than float64 can hold.
 
     Example:
         >>> found = l1_svm(np.array([[2.0, 1.0], [1.0, -2.0]]), np.array([1.0, -1.0]))
@@ -60,15 +64,9 @@ def l1_svm(features: Float[Array | np.ndarray, "n p"], y: Float[Array | np.ndarr
     phi, signs = check_rows("l1_svm", "features", features, y)
     signs = check_signs(signs)
     require_distinct_features(phi, signs)
-    scale = np.abs(phi).max()
-    rows = phi.T / max(scale, np.finfo(float).tiny) * signs
+    largest = max(np.abs(phi).max(), np.finfo(float).tiny)
+    rows = phi.T / largest * signs
     found = solve_program(rows, 1.0)
-    if not found.margin > ROUNDING:
-        raise ValueError(
-            f"features cannot be separated: the margin is {found.margin:.2g} of the largest "
-            f"feature, as the convex combination of y_i phi_i over {listed_samples(found.dual)} is "
-            "0 up to rounding: add features, or relabel or drop one of these samples"
-        )
     if found.margin < _SMALL:
-        found = solve_program(rows, found.margin)
-    return L1SVM(float(scale * found.margin), found.weights, found.dual)
+        found = solve_scaled(rows, require_separable_features(rows))
+    return L1SVM(float(largest * found.margin), found.weights, found.dual)

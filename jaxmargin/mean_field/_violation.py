@@ -210,16 +210,18 @@ def best_bound(
     -R*(s r) is concave in s. So its maximum lies between the neighbours of the best of some points.
     """
     points = np.concatenate([[0.0], np.minimum(np.ldexp(1.0, _POWERS), most)])
-    highest, at = -np.inf, 0.0
+    highest, at, floor = -np.inf, 0.0, -np.inf
     for _ in range(_ZOOMS):
         values = np.asarray(_multiples(problem, dual, points))
+        if points[0] == 0:  # -R*(0) is the infimum of R, and no product of the dual is rounded
+            floor = float(values[0]) - _ROUNDING * abs(float(values[0]))
         best = int(np.nan_to_num(values, nan=-np.inf).argmax())
         if values[best] > highest:
             highest, at = float(values[best]), float(points[best])
         ends = points[max(best - 1, 0)], points[min(best + 1, len(points) - 1)]
         points = np.linspace(*ends, _GRID)
     size = at * float(jnp.sum(jnp.abs(outputs * dual))) + abs(highest)
-    return min(highest - _ROUNDING * size, float(energy))
+    return min(max(highest - _ROUNDING * size, floor), float(energy))
 
 
 def bound_of_dual(problem: MeanField, dual: np.ndarray, ratio: float) -> float:

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxmargin._arithmetic import as_float64
-from jaxmargin._checks import require_concrete, require_count, require_positive
+from jaxmargin._checks import require_concrete, require_count, require_finite, require_positive
 from jaxmargin.mean_field._particles import check_measure, integrate, regularizer
 from jaxmargin.mean_field._violation import (
     State,
@@ -156,10 +156,10 @@ def certify(
     require_count("num_directions", num_directions)
     require_positive("budget", budget, zero=True)
     require_concrete("certify", problem, measure, starts)
-    measure = check_measure(problem, measure)
-    if starts is not None:
-        starts = check_starts(jnp.asarray(starts), measure)
-    with jax.enable_x64(True):
+    with jax.enable_x64(True):  # arrays of NumPy keep float64
+        measure = check_measure(problem, measure)
+        if starts is not None:
+            starts = check_starts(jnp.asarray(starts), measure)
         problem, measure, starts = jax.tree.map(as_float64, (problem, measure, starts))
         return _certificate(problem, measure, dual, starts, num_directions, budget)
 
@@ -177,6 +177,7 @@ def _certificate(
     dual = slope if dual is None else jnp.asarray(dual, slope.dtype)
     if dual.shape != slope.shape:
         raise ValueError(f"dual must be {slope.shape} as the outputs, got {dual.shape}")
+    require_finite("dual", dual)
     found = most_violating(problem, measure, dual, starts, count, budget)
     bound = best_bound(problem, outputs, dual, 1 / max(found.bound, _LEAST), energy)
     estimate = bound

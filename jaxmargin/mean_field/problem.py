@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxmargin._checks import require_callable, require_count
+from jaxmargin._checks import require_callable, require_concrete, require_count
 from jaxmargin._sphere_search import uniform_directions
 from jaxmargin.mean_field._particles import integrate, regularizer, variation_of_dual
 from jaxmargin.mean_field.measure import Features, Measure
@@ -60,12 +60,8 @@ class MeanField:
     def __post_init__(self):
         for name in ("phi", "loss", "potential"):
             value = getattr(self, name)
-            if callable(value) and not _is_pytree(value):
+            if callable(value) and jax.tree_util.all_leaves([value]):
                 object.__setattr__(self, name, _without_leaves(value))
-
-
-def _is_pytree(value: Any) -> bool:
-    return not jax.tree_util.treedef_is_leaf(jax.tree.structure(value))
 
 
 def _without_leaves(function: Callable) -> Callable:
@@ -223,7 +219,7 @@ def check_two_homogeneous(key: PRNGKeyArray, problem: MeanField, dim: int) -> No
     Raises:
         ValueError: a function is not 2-homogeneous (the message tells by how much it grew), the
             potential is not positive, or dim is below 1.
-        TypeError: dim is not an integer.
+        TypeError: dim is not an integer; called under `jit`.
 
     Example:
         >>> cubic = MeanField(phi=lambda t: t**3, loss=jnp.sum, potential=lambda t: jnp.sum(t**2))
@@ -235,6 +231,7 @@ def check_two_homogeneous(key: PRNGKeyArray, problem: MeanField, dim: int) -> No
     Reference:
         Wei, Lee, Liu, Ma (2019), section 3.
     """
+    require_concrete("check_two_homogeneous", key, problem)
     require_count("dim", dim)
     dtype = jnp.result_type(float)
     for leaf in jax.tree.leaves(problem):  # float32 data stays float32 where float64 is enabled

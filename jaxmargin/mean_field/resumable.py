@@ -1,7 +1,8 @@
 """Long runs of a flow, saved as they go, so that a new process can go on where one was ended."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from jaxtyping import PRNGKeyArray, PyTree
 
-from jaxmargin._checks import require_callable, require_count
-from jaxmargin._files import load_arrays, save_arrays
+from jaxmargin._checks import require_callable, require_count, require_enabled
+from jaxmargin._files import load_arrays, require_writable, save_arrays
 from jaxmargin._records import recorded_steps
-from jaxmargin._schedules import check_schedules, sums_of_schedules
+from jaxmargin._schedules import Rates, check_schedules, sums_of_schedules
 from jaxmargin.errors import DivergenceError
 from jaxmargin.mean_field.flow import Flow, FlowState
 from jaxmargin.mean_field.measure import Measure
@@ -39,7 +41,12 @@ def resumable_run(
     If the process is killed at any moment, the same call goes on from the last save, and its result
     is the same to the last bit as that of a call that was never interrupted. The file stays when
     the run has ended. The same call then only reads it, and a call with more steps goes on from
-    there. Schedules of the flow must be those of the file up to where it is, and may differ later.
+    there.
+
+    A file of another run is refused: one of another key, start, problem, step size, noise, scheme,
+    safeguard, number of devices, or of other metrics. Functions are compared as JAX traces them,
+    with all that they close over, so that a new version of JAX may tell them apart. Schedules must
+    be those of the file up to where it is, and may differ later, as num_steps and stop may.
 
     With several processes (`jax.distributed`), all of them make the call. The first one writes the
     file, and all of them read it.
@@ -62,12 +69,16 @@ def resumable_run(
         `FlowRun(state, history)` of the whole run.
 
     Raises:
-        ValueError: `path` holds another run or a longer one, or is no such archive; a count is out
-            of range, or a schedule's value is at one of the steps of the whole run.
+        ValueError: `path` holds another run, of which the error tells the difference, or a longer
+            one, or is no such archive; a count is out of range, or a schedule's value is at one of
+            the steps of the whole run.
         FileNotFoundError: the folder of `path` does not exist.
+        PermissionError: it may not be written to.
+        IsADirectoryError: `path` is a folder itself.
         DivergenceError: as `run_flow` raises it; its `result` has the history of the whole run. The
             last save stays in the file.
-        TypeError: a count is not an integer, or metrics, stop or on_record is not a function.
+        TypeError: a count is not an integer, or metrics, stop or on_record is not a function; flow
+            or state holds 64 bits where they are not enabled.
 
     Example:
         >>> import tempfile
@@ -88,14 +99,14 @@ def resumable_run(
         Wei, Lee, Liu, Ma (2019), Theorem E.21.
     """
     path = Path(path)
-    steps = recorded_steps(num_steps, record)
+    steps = recorded_steps(num_steps, record, int(state.step))
     require_count("save_every", save_every)
-    if on_record is not None:
-        require_callable("on_record", on_record, "on_record(step, record)")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}: make it first")
+    require_callable("metrics", metrics, "metrics(measure)", optional=True)
+    require_callable("on_record", on_record, "on_record(step, record)", optional=True)
+    require_enabled(flow=flow, state=state)
+    require_writable(path)
     check_schedules(flow, int(state.step), num_steps, trials=False)  # not only of the next piece
-    saved = _Saved(path, _identity(flow, key, state), int(state.step), steps, flow)
+    saved = _Saved(path, _identity(flow, key, state, metrics), int(state.step), steps, flow)
     run = saved.load(state, metrics) if path.exists() else None
     told = None if on_record is None else _Told(on_record)
     if told is not None and run is not None:
@@ -109,6 +120,7 @@ def resumable_run(
                 key, flow, state if run is None else run.state, num_steps=end - begin,
                 record=[int(step) - begin for step in steps if begin <= step <= end],
                 metrics=metrics, stop=stop, on_record=told,
+                lowest=np.inf if run is None else run.history.lowest[-1],
             )  # fmt: skip
         except DivergenceError as error:
             error.result = saved.on_grid(_joined(run, error.result))
@@ -141,20 +153,65 @@ def _joined(run: FlowRun | None, more: FlowRun) -> FlowRun:
     """Both, without the first record of the second, which is the last of the first."""
     if run is None:
         return more
-    lowest = jnp.minimum(more.history.lowest, run.history.lowest[-1])
-    rest = jax.tree.map(lambda leaf: leaf[1:], more.history._replace(lowest=lowest))
+    rest = jax.tree.map(lambda leaf: leaf[1:], more.history)
     history = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), run.history, rest)
     return FlowRun(more.state, history)
 
 
-def _identity(flow: Flow, key: PRNGKeyArray, state: FlowState) -> str:
-    """A digest of all numbers that a run depends on."""
+def _identity(
+    flow: Flow, key: PRNGKeyArray, state: FlowState, metrics: Callable | None
+) -> dict[str, str]:
+    """A digest of each part of what the numbers and the records of a run depend on."""
+    step = jax.tree.map(
+        _without_schedules,
+        flow.step,
+        is_leaf=lambda part: isinstance(part, Rates),
+    )
+    return {
+        "key": _digest([jax.random.key_data(key)]),
+        "start": _digest(jax.tree.leaves(state)),
+        "data, step size, noise or lam": _digest(jax.tree.leaves(step)),
+        "features, loss, scheme, safeguard or devices": _digest(
+            _traced(lambda step, key, state: step(key, state), step, key, state)
+        ),
+        "metrics": _digest(() if metrics is None else _traced(metrics, state.measure)),
+    }
+
+
+def _without_schedules(part: Any) -> Any:
+    if not isinstance(part, Rates):
+        return part
+    return Rates(*(jnp.asarray(jnp.nan, float) if callable(rate) else rate for rate in part))
+
+
+def _digest(parts: Iterable[Any]) -> str:
     digest = hashlib.sha256()
-    for leaf in jax.tree.leaves((flow, jax.random.key_data(key), state)):
-        array = _on_host(leaf)
+    for part in parts:
+        array = _on_host(part)
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _traced(function: Callable, *arguments: Any) -> Iterator[Any]:
+    """What JAX traces of a function: its text without addresses, and all its constants."""
+    traced = jax.make_jaxpr(function)(*arguments)
+    yield re.sub(r"0x[0-9a-f]+", "", str(traced))
+    yield from _constants(traced)
+
+
+def _constants(part: Any) -> Iterator[Any]:
+    """The arrays that a program closes over, and its literals, at any depth."""
+    if isinstance(part, ClosedJaxpr):
+        yield from part.consts
+        yield from _constants(part.jaxpr)
+    elif isinstance(part, Jaxpr):
+        for equation in part.eqns:
+            yield from (of.val for of in equation.invars if isinstance(of, Literal))
+            yield from _constants(list(equation.params.values()))
+    elif isinstance(part, list | tuple):
+        for one in part:
+            yield from _constants(one)
 
 
 def _on_host(leaf: Any) -> np.ndarray:
@@ -168,15 +225,15 @@ class _Saved(NamedTuple):
 
     Attributes:
         path: the file.
-        identity: a digest of all numbers that the run depends on.
+        identity: a digest of each part of what the run depends on.
         first: the step at which the run starts.
         steps: (s,) steps after the first at which it is recorded.
-        flow: what runs. Its schedules are no numbers, and thus not in the identity: the file holds
+        flow: what runs. Its schedules may differ later, and are not in the identity: the file holds
             their sums between the records, so far.
     """
 
     path: Path
-    identity: str
+    identity: dict[str, str]
     first: int
     steps: np.ndarray
     flow: Flow
@@ -187,7 +244,7 @@ class _Saved(NamedTuple):
             named = {f"leaf_{i}": leaf for i, leaf in enumerate(leaves)}
             sums = sums_of_schedules(self.flow, np.asarray(run.history.step))
             named |= {} if sums is None else {"schedules": sums}
-            save_arrays(self.path, {"identity": np.array(self.identity), **named})
+            save_arrays(self.path, {"identity": np.array(list(self.identity.values())), **named})
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices(f"saved {self.path}")
 
@@ -195,31 +252,38 @@ class _Saved(NamedTuple):
         """The run so far, its state placed on the devices as the start is."""
         try:
             stored = load_arrays(self.path)
-            found = str(stored.pop("identity"))
+            digests = stored.pop("identity").tolist()
             sums = stored.pop("schedules", None)
             leaves = [stored[f"leaf_{i}"] for i in range(len(stored))]
-        except (KeyError, ValueError) as error:
+            own = self.identity.items()
+            other = [part for (part, of), its in zip(own, digests, strict=True) if of != its]
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{self.path} is not an archive of a run: choose another path"
             ) from error
+        self._refuse(other)
         names = None if metrics is None else jax.eval_shape(metrics, start.measure)
         number: Any = 0
-        shape = jax.tree.structure(FlowRun(start, FlowHistory(number, number, number, names)))
-        same = found == self.identity and shape.num_leaves == len(leaves)
-        if same and sums is not None:
-            step = jax.tree.unflatten(shape, leaves).history.step
-            again = sums_of_schedules(self.flow, step)
-            same = again is not None and np.allclose(sums, again, rtol=1e-5, atol=0)
-        if not same:
-            raise ValueError(
-                f"{self.path} holds another run (other data, key, start, step size, noise or "
-                "metrics): choose another path, or remove it"
-            )
-        state, history = jax.tree.unflatten(shape, leaves)
+        like = FlowRun(start, FlowHistory(number, number, number, names))
+        state, history = jax.tree.unflatten(jax.tree.structure(like), leaves)
+        self._refuse(["schedules"] if self._other_schedules(history.step, sums) else [])
         placed = jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), state, start)
         run = FlowRun(placed, jax.tree.map(jnp.asarray, history))
         self._check_steps(np.asarray(history.step) - self.first)
         return run
+
+    def _refuse(self, other: list[str]) -> None:
+        if other:
+            raise ValueError(
+                f"{self.path} holds another run, with other {' and other '.join(other)}: choose "
+                "another path, or remove it"
+            )
+
+    def _other_schedules(self, steps: np.ndarray, sums: np.ndarray | None) -> bool:
+        again = sums_of_schedules(self.flow, steps)
+        if sums is None or again is None:
+            return sums is not again
+        return not np.allclose(sums, again, rtol=1e-5, atol=0)
 
     def _check_steps(self, stored: np.ndarray) -> None:
         last = self.steps[-1]
@@ -238,8 +302,8 @@ class _Saved(NamedTuple):
     def next_piece(self, run: FlowRun | None, save_every: int) -> tuple[int, int]:
         """Where the run is, and the record up to which it goes before it is saved again."""
         begin = 0 if run is None else int(run.state.step) - self.first
-        due = (begin // save_every + 1) * save_every
-        return begin, int(self.steps[min(np.searchsorted(self.steps, due), len(self.steps) - 1)])
+        due = min((begin // save_every + 1) * save_every, int(self.steps[-1]))
+        return begin, int(self.steps[np.searchsorted(self.steps, due)])
 
     def on_grid(self, run: FlowRun) -> FlowRun:
         """The run without the records that are there only because an earlier call ended there."""

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from jaxmargin._checks import require_callable
+from jaxmargin._checks import require_callable, require_enabled
 from jaxmargin._devices import sharing_mesh
 from jaxmargin._records import recorded_steps
 from jaxmargin._schedules import check_schedules
@@ -59,12 +59,14 @@ def run_flow(
     metrics: Callable[[Measure], PyTree] | None = None,
     stop: Callable[[FlowHistory], Array] | None = None,
     trials: bool = False,
+    lowest: float | Float[Array, " t"] = np.inf,
     on_record: Callable[[int, FlowHistory], None] | None = None,
 ) -> FlowRun:
     """Run a flow: one compiled loop that records now and then.
 
     Step t draws from `fold_in(key, t)`, where t is the state's own count of steps. Schedules of the
-    flow are functions of the same count. A run in two halves is therefore the same as one run.
+    flow are functions of the same count. A run in two halves is therefore the same as one run, if
+    the second half is given the `lowest` energy of the first.
 
     With `trials`, t independent runs are made at once: each device takes an equal share of them,
     and advances its share together. Each trial may have its own problem, step size and noise.
@@ -82,6 +84,8 @@ def run_flow(
             Trials have records in common, and cannot stop.
         trials: whether every array of flow and state has a leading trial axis t. The particles of
             one flow must then not be shared out to devices themselves.
+        lowest: the lowest energy before this run, `history.lowest[-1]` of the run that it goes on;
+            with trials, one number or t of them.
         on_record: `on_record(step, record)` is called on the host at each record (of each trial),
             with the step and a `FlowHistory` of NumPy scalars and arrays. For a progress bar.
 
@@ -93,10 +97,11 @@ def run_flow(
             the step, the trial and the size of the particles there; its `result` is the `FlowRun`
             up to there. Trials that went well are in it to their end; one that diverged stays where
             it was.
-        ValueError: num_steps or record is out of range; the value of a schedule is out of range at
-            one of the num_steps steps, which the error names; an array lacks the trial axis, trials
-            are not at the same step, or stop is given with trials.
-        TypeError: a count is not an integer, or metrics, stop or on_record is not a function.
+        ValueError: num_steps or record is out of range, or lowest has another shape; the value of a
+            schedule is out of range at one of the num_steps steps, which the error names; an array
+            lacks the trial axis, trials are not at the same step, or stop is given with trials.
+        TypeError: a count is not an integer, or metrics, stop or on_record is not a function; flow
+            or state holds 64 bits where they are not enabled.
 
     Example:
         >>> from jaxmargin import two_layer_problem, perturbed_flow, sample_sphere
@@ -120,22 +125,25 @@ def run_flow(
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem E.21.
     """
-    steps = recorded_steps(num_steps, record)
+    require_enabled(flow=flow, state=state)
+    steps = recorded_steps(num_steps, record, int(np.max(state.step)))
     for name, function, signature in (
         ("metrics", metrics, "metrics(measure)"),
         ("stop", stop, "stop(record)"),
         ("on_record", on_record, "on_record(step, record)"),
     ):
-        if function is not None:
-            require_callable(name, function, signature)
+        require_callable(name, function, signature, optional=True)
     plan, counts = _Plan(metrics, stop, on_record, trials), jnp.asarray(np.diff(steps))
     _check_trial_axis(flow, state, trials)
+    before = _lowest_before(lowest, state)
     check_schedules(flow, int(np.max(state.step)), num_steps, trials=trials)
     if trials:
         keys = _trial_keys(key, plan, len(state.step))
-        found = _run_trials(plan, sharing_mesh("trials", len(keys)), counts, flow, keys, state)
+        found = _run_trials(
+            plan, sharing_mesh("trials", len(keys)), counts, flow, keys, state, before
+        )
     else:
-        found = _run(plan, counts, flow, key, state)
+        found = _run(plan, counts, flow, key, state, before)
     if on_record is not None:
         jax.effects_barrier()  # its last calls, before anyone closes the progress bar
     end, records, later = found
@@ -205,7 +213,7 @@ def _advance(flow: Flow, key: PRNGKeyArray, carry: _Carry) -> _Carry:
 
 @partial(jax.jit, static_argnums=0)
 def _run(
-    plan: _Plan, counts: Array, flow: Flow, key: PRNGKeyArray, state: FlowState
+    plan: _Plan, counts: Array, flow: Flow, key: PRNGKeyArray, state: FlowState, lowest: Array
 ) -> tuple[_Carry, FlowHistory, Array]:
     """The end, the records, and how many of them after the first belong to the run."""
     advance, observe = plan.over_trials(_advance), plan.over_trials(plan.observe)
@@ -231,7 +239,7 @@ def _run(
 
     shape = state.step.shape
     none = jnp.zeros(shape, bool)
-    start = _Carry(state, jnp.full(shape, jnp.inf, state.step_size.dtype), none, none)
+    start = _Carry(state, lowest, none, none)
     start, first = observe(flow, start)
     plan.report(~none, first)
     end, (rest, due) = jax.lax.scan(segment, start, counts)
@@ -243,18 +251,24 @@ def _run(
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _run_trials(
-    plan: _Plan, mesh: Mesh, counts: Array, flow: Flow, keys: PRNGKeyArray, states: FlowState
+    plan: _Plan,
+    mesh: Mesh,
+    counts: Array,
+    flow: Flow,
+    keys: PRNGKeyArray,
+    states: FlowState,
+    lowest: Array,
 ) -> tuple[_Carry, FlowHistory, Array]:
     """Independent runs over the leading axis, in equal shares on the devices."""
     own = PartitionSpec(*mesh.axis_names)
     share = jax.shard_map(
         partial(_run, plan),
         mesh=mesh,
-        in_specs=(PartitionSpec(), own, own, own),
+        in_specs=(PartitionSpec(), own, own, own, own),
         out_specs=own,
         check_vma=False,
     )
-    return share(counts, flow, keys, states)
+    return share(counts, flow, keys, states, lowest)
 
 
 def _check_trial_axis(flow: Flow, state: FlowState, trials: bool) -> None:
@@ -278,6 +292,14 @@ def _check_trial_axis(flow: Flow, state: FlowState, trials: bool) -> None:
             f"the states of all trials must be at the same step, got {different.tolist()}: "
             "start them together"
         )
+
+
+def _lowest_before(lowest: float | Array, state: FlowState) -> Array:
+    before, shape = np.asarray(lowest), jnp.shape(state.step)
+    if before.shape not in ((), shape) or not jnp.issubdtype(before.dtype, np.number):
+        each = f"one number or t = {shape[0]} of them" if shape else "a number"
+        raise ValueError(f"lowest must be {each}, got {lowest!r}")
+    return jnp.asarray(np.broadcast_to(before, shape), state.step_size.dtype)
 
 
 def _trial_keys(key: PRNGKeyArray, plan: _Plan, count: int) -> PRNGKeyArray:

@@ -31,7 +31,13 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from jaxmargin._checks import require_count, require_finite, require_positive
+from jaxmargin._arithmetic import as_float64
+from jaxmargin._checks import (
+    require_concrete,
+    require_count,
+    require_finite,
+    require_positive,
+)
 from jaxmargin.mean_field._particles import check_measure
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField, energy
@@ -41,6 +47,8 @@ from jaxmargin.mean_field.two_layer import SquaredNorm
 _SMALLEST = 2.0**-1022  # positive float64
 _ROUNDING_UP = 1 + 1e-12  # keeps bounds computed in float64 upper bounds
 _TOLERANCE = 1e-6  # of log(sigma)
+_LARGEST = 1e150  # constant, whose square is finite
+_MOST_GAP = 1e7  # of log(sigma), below the noise that is too much
 
 
 class Regularity(NamedTuple):
@@ -243,8 +251,10 @@ def theoretical_rate(
 
     Raises:
         ValueError: epsilon so large that nothing is to be shown, or not positive; a noise that is
-            not positive or that the proof does not allow; constants below 0, or b_V = 0.
-        TypeError: a problem whose constants are not known, where none are given.
+            not positive or that the proof does not allow; constants below 0 or too large, b_V = 0,
+            or a level that the start exceeds.
+        TypeError: a problem whose constants are not known, where none are given; constants that are
+            no `Regularity`; called under `jit`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -257,9 +267,12 @@ def theoretical_rate(
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem E.4 and its proof.
     """
-    measure = check_measure(problem, measure)
+    require_concrete("theoretical_rate", problem, measure, epsilon, noise)
+    check_measure(problem, measure)
     require_positive("epsilon", epsilon)
-    start = float(energy(problem, measure))
+    with jax.enable_x64(True):  # float32 would overflow at particles of 1e20
+        start = float(energy(*jax.tree.map(as_float64, (problem, measure))))
+    require_positive("L[rho_0]", start)
     if 2 * epsilon >= start:
         raise ValueError(
             f"epsilon must be below L[rho_0] / 2 = {start / 2:g}, got {epsilon}: the start is "
@@ -268,7 +281,7 @@ def theoretical_rate(
     dim = measure.theta.shape[1]
     if constants is None:
         constants = regularity(problem, dim, level=2 * start)
-    _check_constants(constants)
+    _check_constants(constants, start)
     proof = _Proof(constants, start, float(epsilon), dim)
     if noise is not None:
         require_positive("noise", noise)
@@ -282,12 +295,19 @@ def theoretical_rate(
     return proof.report(log_noise, found)
 
 
-def _check_constants(constants: Regularity) -> None:
+def _check_constants(constants: Regularity, start: float) -> None:
+    if not isinstance(constants, Regularity):
+        raise TypeError(f"constants must be a Regularity, got {constants!r}")
     require_count("constants.k", constants.k)
     for name in ("M_R", "C_R", "B_Phi", "M_Phi", "M_V"):
         require_positive(f"constants.{name}", getattr(constants, name), zero=True)
     for name in ("b_V", "B_V"):
         require_positive(f"constants.{name}", getattr(constants, name))
+    if not constants.level > start:
+        raise ValueError(
+            f"constants.level must be above L[rho_0] = {start:.4g}, got {constants.level}: "
+            "M_R must hold where the flow is"
+        )
 
 
 class _Decrease(NamedTuple):
@@ -308,8 +328,13 @@ class _Proof:
         k, M_R, C_R, B_Phi, M_Phi, self.b_V, B_V, M_V, *_ = constants
         self.constants, self.start, self.epsilon, self.dim = constants, start, epsilon, dim
         self.B_L = M_R * B_Phi + B_V
-        self.c1 = max(k * C_R * B_Phi**2, k * C_R * B_Phi * M_Phi, self.B_L)
+        self.c1 = max(k * C_R * B_Phi * B_Phi, k * C_R * B_Phi * M_Phi, self.B_L)
         self.c2 = max(k**0.5 * M_R * M_Phi + M_V, _SMALLEST)
+        if not max(self.c1, self.c2, start / self.b_V) < _LARGEST:
+            raise ValueError(
+                "constants must be numbers that float64 can multiply, got "
+                f"{constants} at L[rho_0] = {start:.4g}: scale the data or the particles down"
+            )
 
     def decrease(self, log_noise: float, drift: float) -> _Decrease | None:
         """The proof where sigma t B_L <= drift; None if L need not fall."""
@@ -369,6 +394,11 @@ class _Proof:
         gap = 1.0
         while excess(high - gap) > 0:
             gap *= 2
+            if gap > _MOST_GAP:
+                raise ValueError(
+                    "constants allow no noise: the proof holds at none of the numbers that were "
+                    f"tried, down to exp(-{gap:.0e})"
+                )
         bracket = (high - gap, high)
         found = root_scalar(excess, method="brentq", bracket=bracket, xtol=_TOLERANCE).root
         while excess(found) > 0:  # rounding blurs the border a little

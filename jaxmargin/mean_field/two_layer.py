@@ -6,7 +6,7 @@ A particle is one hidden unit with its weights, theta = (w, u_1, ..., u_d), or
 
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Shaped
 
 from jaxmargin._arithmetic import safe_power
 from jaxmargin._checks import (
+    is_concrete,
     require_class_labels,
     require_classes,
     require_count,
@@ -23,6 +24,7 @@ from jaxmargin._checks import (
     require_positive,
     require_signs,
 )
+from jaxmargin.mean_field._particles import check_measure
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
 from jaxmargin.mean_field.risks import (
@@ -224,7 +226,7 @@ def two_layer_problem(
         Wei, Lee, Liu, Ma (2019), example 3.2; appendices B.3 and C.1 for the other losses.
     """
     for name, value, known in (("loss", loss, _RISKS), ("reduction", reduction, _REDUCTIONS)):
-        if value not in known:
+        if value not in list(known):
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     if (loss == "cross_entropy") != (k is not None):
         raise ValueError(f'k is the number of classes of "cross_entropy", got k={k} with {loss!r}')
@@ -232,11 +234,25 @@ def two_layer_problem(
     risk = _REDUCTIONS[reduction](_RISKS[loss](x, y, k))
     require_positive("lam", lam)
     require_positive("smoothing", smoothing, zero=True)
+    _require_of_dtype(x.dtype, lam=lam, smoothing=smoothing)
     if isinstance(smoothing, float | int) and smoothing == 0:
         phi = TwoLayerFeatures(x)
     else:
         phi = SmoothTwoLayerFeatures(x, jnp.asarray(smoothing, x.dtype))
     return MeanField(phi, risk, SquaredNorm(jnp.asarray(lam, x.dtype)))
+
+
+def _require_of_dtype(dtype: Any, **values: _Strength) -> None:
+    """Raise ValueError where a number becomes 0 or inf in the dtype of the samples."""
+    for name, value in values.items():
+        if is_concrete(value) and value != 0:
+            with np.errstate(over="ignore", under="ignore"):
+                stored = float(np.asarray(value).astype(dtype))
+            if stored == 0 or not math.isfinite(stored):
+                raise ValueError(
+                    f"{name} = {float(value):g} is {stored:g} in {dtype}, the dtype of x: scale "
+                    "the data, or take x and y in float64"
+                )
 
 
 def _logistic_risk(x: Array, y: Array, _: None) -> LogisticRisk:
@@ -291,42 +307,43 @@ def _check_float_targets(x: Array, y: Array) -> None:
         raise TypeError(f"x and y must hold floats of one dtype, got {x.dtype} and {y.dtype}")
 
 
-def as_network(measure: Measure, *, k: int | None = None) -> TwoLayer:
+def as_network(problem: MeanField, measure: Measure) -> TwoLayer:
     """The network with the outputs int Phi drho, whose unit j is sqrt(mass_j) theta_j.
 
     Args:
-        measure: particles (m, d + 1), or (m, d + k), with masses (m,).
-        k: number of outputs; None for a scalar network.
+        problem: from `two_layer_problem`; it tells how many entries of a particle are weights w.
+        measure: particles (m, d + 1), or (m, d + k) where there are k outputs, with masses (m,).
 
     Returns:
         `TwoLayer(u=(m, d), w=(m,) or (m, k))`. Its ||Theta||_F^2 is the measure's second moment.
 
     Raises:
-        ValueError: particles too short to hold w and u, or k < 1.
-        TypeError: k is not an integer.
+        ValueError: particles that do not fit the problem, or there is none; NaN, or a negative
+            mass.
+        TypeError: a problem that `two_layer_problem` did not make; particles and masses that are
+            not floats of one dtype.
 
     Example:
-        >>> network = as_network(Measure(jnp.array([[2.0, 3.0]]), jnp.array([0.25])))
+        >>> problem = two_layer_problem(jnp.eye(1), jnp.ones(1), "squared", lam=0.1)
+        >>> network = as_network(problem, Measure(jnp.array([[2.0, 3.0]]), jnp.array([0.25])))
         >>> network.w.tolist(), network.u.tolist()
         ([1.0], [[1.5]])
 
     Reference:
         Wei, Lee, Liu, Ma (2019), example 3.2.
     """
-    theta, mass = measure.checked()
-    if k is not None:
-        require_count("k", k)
-    outputs = k or 1
-    if theta.shape[1] <= outputs:
-        raise ValueError(
-            f"measure.theta must be (m, d + {outputs}) = (w, u) with d >= 1, got {theta.shape}"
+    phi = problem.phi
+    if not isinstance(phi, TwoLayerFeatures | SmoothTwoLayerFeatures):
+        raise TypeError(
+            "problem must be one that two_layer_problem makes: only its particles are known to be "
+            "(w, u)"
         )
+    theta, mass = check_measure(problem, measure)
     # A particle without mass is a unit whose weights are 0. The derivative of the root is infinite
     # there; `safe_power` takes 0.
     root = jax.vmap(safe_power, (0, None))(mass, 0.5)
-    units = root[:, None] * theta
-    w = units[:, 0] if k is None else units[:, :k]
-    return TwoLayer(u=units[:, outputs:], w=w)
+    w, u = _split_unit(root[:, None] * theta, phi.x)
+    return TwoLayer(u=u, w=w)
 
 
 def from_network(params: TwoLayer) -> Measure:

@@ -19,7 +19,7 @@ CONTRACTS = [
 DRIVERS = {
     "data.digits",
     "data.groups_of_d",
-    "data.mnist",
+    "data.idx",
     "data.read_idx",
     "data.sinusoid",
     "data.support_of_d",

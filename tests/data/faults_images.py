@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from unittest import mock
 
 from jaxmargin import data
@@ -14,11 +15,15 @@ def without(module: str, call: Callable) -> None:
 
 
 FAULTS: list[Fault] = [
-    Fault("mnist", wrong(data.mnist, "/no/such"), FileNotFoundError,
-          r"/no/such has no train-images.* give the folder with MNIST's four IDX files"),
-    Fault("mnist", wrong(data.mnist, split="valid"), ValueError,
+    Fault("idx", wrong(data.idx, "/no/such"), FileNotFoundError,
+          "there is no folder /no/such: give the folder with the IDX files, or none to download"),
+    Fault("idx", wrong(data.idx, __file__), FileNotFoundError,
+          "faults_images.py is a file: give the folder with the IDX files"),
+    Fault("idx", wrong(data.idx, Path(__file__).parent), FileNotFoundError,
+          "has no train-images-idx3-ubyte with its labels, .*; it holds __init__.py"),
+    Fault("idx", wrong(data.idx, split="valid"), ValueError,
           'split must be "train" or "test", got \'valid\''),
-    Fault("read_idx", wrong(data.read_idx, __file__), ValueError, "is not an IDX file of un"),
+    Fault("read_idx", wrong(data.read_idx, __file__), ValueError, "is not an IDX file"),
     Fault("digits", wrong(without, "sklearn.datasets", data.digits), ImportError,
           "the digits come with scikit-learn: pip install"),
 ]  # fmt: skip

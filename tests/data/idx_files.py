@@ -1,4 +1,4 @@
-"""Small files in the formats of MNIST."""
+"""Small files in the formats of MNIST and its family."""
 
 import gzip
 from pathlib import Path
@@ -11,9 +11,14 @@ MNIST_NAMES = {
 }
 
 
+KINDS = {1: (8, ">u1"), 2: (11, ">i2"), 4: (12, ">i4")}
+
+
 def idx_bytes(array: np.ndarray) -> bytes:
+    """Of bytes, or of integers of two or four bytes where the array holds such."""
     shape = np.asarray(array.shape, ">u4").tobytes()
-    return bytes([0, 0, 8, array.ndim]) + shape + array.astype(np.uint8).tobytes()
+    kind = KINDS[array.dtype.itemsize if array.dtype.kind == "i" else 1]
+    return bytes([0, 0, kind[0], array.ndim]) + shape + array.astype(kind[1]).tobytes()
 
 
 def write_mnist(folder: Path, images: np.ndarray, labels: np.ndarray) -> Path:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,14 +22,14 @@ MD5 = {  # of the files of the official distribution
     "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
 }
-IMAGES = np.arange(12).reshape(3, 2, 2) * 20
-LABELS = np.array([7, 0, 9])
+IMAGES = (np.arange(12).reshape(3, 2, 2) * 20).astype(np.uint8)
+LABELS = np.array([7, 0, 9], np.uint8)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_mnist_from_a_folder(tmp_path: Path, split):
     for folder in (write_mnist(tmp_path, IMAGES, LABELS), str(tmp_path)):
-        x, labels = data.mnist(folder, split=split)
+        x, labels = data.idx(folder, split=split)
         np.testing.assert_allclose(x, IMAGES.reshape(3, 4) / 255, rtol=1e-6)
         np.testing.assert_array_equal(labels, LABELS)
         assert (x.dtype, labels.dtype) == (jnp.float32, jnp.int32)
@@ -45,19 +46,122 @@ def test_idx_files_round_trip(tmp_path: Path, shape: tuple[int, ...]):
         np.testing.assert_array_equal(read, array)
 
 
+@pytest.mark.parametrize("kind", ["i1", ">i2", "<i4", "f4", "f8"])
+def test_idx_files_of_all_types_are_read(tmp_path: Path, kind: str):
+    array = np.array([[-3, 0, 2], [100, 7, -120]], kind)
+    code = {"i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}[array.dtype.str[1:]]
+    stored = array.astype(array.dtype.newbyteorder(">")).tobytes()
+    (tmp_path / "a").write_bytes(bytes([0, 0, code, 2, 0, 0, 0, 2, 0, 0, 0, 3]) + stored)
+    read = data.read_idx(tmp_path / "a")
+    assert read.dtype == np.dtype(kind).newbyteorder("=")
+    np.testing.assert_array_equal(read, array)
+
+
+def write(folder: Path, files: dict[str, np.ndarray | bytes]) -> Path:
+    """Files by name; arrays as IDX, compressed where the name says so."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, np.ndarray):
+            content = idx_bytes(content)
+            content = gzip.compress(content) if name.endswith(".gz") else content
+        path.write_bytes(content)
+    return folder
+
+
+QMNIST_LABELS = np.stack([LABELS, LABELS + 1], axis=1).astype(np.int32)
+FAMILY: dict[str, dict[str, np.ndarray | bytes]] = {
+    "names with dots": {"train-images.idx3-ubyte": IMAGES, "train-labels.idx1-ubyte": LABELS},
+    "gzip without its ending": {
+        "train-images-idx3-ubyte": gzip.compress(idx_bytes(IMAGES)),
+        "train-labels-idx1-ubyte": LABELS,
+    },
+    "an ending without gzip": {
+        "train-images-idx3-ubyte.gz": idx_bytes(IMAGES),
+        "train-labels-idx1-ubyte.GZ": gzip.compress(idx_bytes(LABELS)),
+    },
+    "a damaged copy beside a good one": {
+        "train-images-idx3-ubyte.gz": b"\x1f\x8bdamaged",
+        "train-images-idx3-ubyte": IMAGES,
+        "train-images.idx3-ubyte": b"damaged",
+        "train-labels-idx1-ubyte.gz": LABELS,
+    },
+    "torchvision": {
+        "FashionMNIST/raw/train-images-idx3-ubyte": IMAGES,
+        "FashionMNIST/raw/train-labels-idx1-ubyte": LABELS,
+    },
+    "QMNIST": {
+        "qmnist-train-images-idx3-ubyte.gz": IMAGES,
+        "qmnist-train-labels-idx2-int.gz": QMNIST_LABELS,
+    },
+}
+
+
+@pytest.mark.parametrize("files", FAMILY.values(), ids=FAMILY.keys())
+def test_the_family_as_it_comes(tmp_path: Path, files):
+    x, labels = data.idx(write(tmp_path, files))
+    np.testing.assert_allclose(x, IMAGES.reshape(3, 4) / 255, rtol=1e-6)
+    np.testing.assert_array_equal(labels, LABELS)
+    with pytest.raises(
+        FileNotFoundError, match=f"t10k-images.* it holds {min(os.listdir(tmp_path))}"
+    ):
+        data.idx(tmp_path, split="test")
+
+
+def test_a_set_of_several_is_chosen_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, factor in (("letters", 1), ("balanced", 2)):
+        write(tmp_path / "data", {
+            f"emnist-{name}-test-images-idx3-ubyte.gz": IMAGES // factor,
+            f"emnist-{name}-test-labels-idx1-ubyte.gz": LABELS,
+        })  # fmt: skip
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ValueError, match="several sets, emnist-balanced, emnist-letters: give the"):
+        data.idx("~/data", split="test")
+    x, _ = data.idx("~/data", split="test", name="balanced")
+    np.testing.assert_allclose(x[-1, -1], 220 / 2 / 255, rtol=1e-6)
+    with pytest.raises(FileNotFoundError, match="with its labels of a set 'digits'"):
+        data.idx("~/data", split="test", name="digits")
+
+
+def test_classes_are_numbered_as_they_are_given(tmp_path: Path):
+    letters = np.array([26, 1, 2], np.uint8)
+    names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
+    write(tmp_path, dict(zip(names, (IMAGES, letters), strict=True)))
+    with pytest.raises(ValueError, match=r"from 1 to 26 and not from 0: .* classes=range\(1, 27\)"):
+        data.idx(tmp_path)
+    assert data.idx(tmp_path, classes=range(1, 27))[1].tolist() == [25, 0, 1]
+    assert data.idx(tmp_path, classes=[2, 26, 1])[1].tolist() == [1, 2, 0]
+    for classes, message in (
+        ([1, 2], "classes must hold all labels of the files, but 26 is not in"),
+        ([1, 2, 2, 26], "classes must differ from one another"),
+        (["a"], "classes must be a list of integers"),
+    ):
+        wrong: Any = classes
+        with pytest.raises(ValueError, match=message):
+            data.idx(tmp_path, classes=wrong)
+
+
 WHOLE = idx_bytes(IMAGES)
 ZIPPED = gzip.compress(WHOLE)
 BROKEN_FILES = {
-    "cut off": ("a", WHOLE[:-1], r"says it holds \(3, 2, 2\) bytes but holds 11: fetch it again"),
-    "trailing bytes": ("a", WHOLE + b"\0", "but holds 13: fetch it again"),
+    "cut off": (
+        "a",
+        WHOLE[:-1],
+        r"holds \(3, 2, 2\) numbers of 1 bytes but holds 11 bytes: fetch",
+    ),
+    "trailing bytes": ("a", WHOLE + b"\0", "but holds 13 bytes: fetch it again"),
     "cut off in the header": ("a", WHOLE[:9], "is not an IDX file"),
     "empty": ("a", b"", "is not an IDX file"),
-    "floats": ("a", b"\x00\x00\x0d" + WHOLE[3:], "is not an IDX file of unsigned bytes"),
+    "bytes said to be floats": (
+        "a",
+        b"\x00\x00\x0d" + WHOLE[3:],
+        "of 4 bytes but holds 12 bytes",
+    ),
+    "an unknown type": ("a", b"\x00\x00\x07" + WHOLE[3:], "is not an IDX file"),
     "a web page": ("a", b"<html>404 Not Found</html>", "is not an IDX file"),
     "cut off gzip": ("a.gz", ZIPPED[:-9], "is not a whole gzip file: fetch it again"),
     "damaged gzip": ("a.gz", ZIPPED[:10] + b"\xff" + ZIPPED[11:], "is not a whole gzip file"),
     "gzip with a tail": ("a.gz", ZIPPED + b"tail", "is not a whole gzip file"),
-    "not gzip": ("a.gz", WHOLE, "is not a whole gzip file"),
 }
 
 
@@ -75,13 +179,13 @@ def test_broken_idx_files(tmp_path: Path, name: str, content: bytes, message: st
     ("images", "labels", "message"),
     [
         (IMAGES, LABELS[:2], "hold 3 images but 2 labels: fetch both again"),
-        (IMAGES, IMAGES, r"not images \(n, rows, columns\) and labels \(n,\)"),
-        (LABELS, LABELS, r"not images \(n, rows, columns\) and labels \(n,\)"),
+        (IMAGES, IMAGES, r"not images \(n, rows, columns\) of bytes and labels \(n,\)"),
+        (LABELS, LABELS, r"not images \(n, rows, columns\) of bytes and labels \(n,\)"),
     ],
 )
 def test_mnist_files_that_do_not_belong_together(tmp_path: Path, images, labels, message: str):
     with pytest.raises(ValueError, match=message):
-        data.mnist(write_mnist(tmp_path, images, labels))
+        data.idx(write_mnist(tmp_path, images, labels))
 
 
 def test_mnist_without_a_network(monkeypatch: pytest.MonkeyPatch):
@@ -90,7 +194,7 @@ def test_mnist_without_a_network(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(pooch.Pooch, "fetch", refuse)
     with pytest.raises(FileNotFoundError, match=r"could not download .* give the folder") as caught:
-        data.mnist()
+        data.idx()
     assert "\n" not in str(caught.value)
 
 
@@ -106,14 +210,14 @@ def test_mnist_downloads_each_file_once_with_its_checksum(
         return str(tmp_path / name)
 
     monkeypatch.setattr(pooch.Pooch, "fetch", fetch)
-    assert data.mnist()[0].shape == (3, 4)
+    assert data.idx()[0].shape == (3, 4)
     assert asked == {name: f"md5:{MD5[name]}" for name in MNIST_NAMES["train"]}
 
 
 @pytest.mark.parametrize(
     ("module", "load", "error"),
     [
-        ("pooch", data.mnist, FileNotFoundError),
+        ("pooch", data.idx, FileNotFoundError),
         ("sklearn.datasets", data.digits, ImportError),
     ],
 )
@@ -133,11 +237,11 @@ def test_the_real_mnist():
     for name in MNIST_NAMES["test"]:
         content = (Path(MNIST_FOLDER) / name).read_bytes()
         assert hashlib.md5(content).hexdigest() == MD5[name]
-    x, labels = data.mnist(MNIST_FOLDER, split="test")
+    x, labels = data.idx(MNIST_FOLDER, split="test")
     assert x.shape == (10_000, 784)
     assert (float(x.min()), float(x.max())) == (0.0, 1.0)
     np.testing.assert_array_equal(np.bincount(labels), TEST_LABELS)
-    x, labels = data.mnist(MNIST_FOLDER, split="train")
+    x, labels = data.idx(MNIST_FOLDER, split="train")
     assert x.shape == (len(labels), 784)
     assert set(np.unique(labels)) == set(range(10))
 

@@ -45,7 +45,7 @@ def test_a_small_run_reads_the_folder_of_the_environment(folder: Path, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--mnist", "no/such/folder"], "no/such/folder has no"),
+        (["--mnist", "no/such/folder"], "there is no folder no/such/folder"),
         (["--mnist-batch", "2000"], "mnist_batch must be at most the 1348 images, got 2000"),
         (["--widths", "8,0"], "widths must be at least 1"),
     ],

@@ -1,5 +1,7 @@
 """The l1-SVM on given features, against other solvers and its optimality conditions."""
 
+from fractions import Fraction
+from operator import mul
 from typing import Any
 
 import cvxpy as cp
@@ -60,3 +62,31 @@ def test_l1_svm_resolves_a_small_margin():
     """max_w min(w_1 + e w_2, -w_1 + e w_2) = e."""
     found = jm.l1_svm(np.array([[1.0, 1e-7], [1.0, -1e-7]]), np.array([1.0, -1.0]))
     assert found.margin == pytest.approx(1e-7, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("features", "margin"),
+    [
+        ([[1.0, 1e-9], [1.0, -1e-9]], 1e-9),
+        ([[1.0, 1e-13], [1.0, -1e-13]], 1e-13),
+        ([[1.0, 0.0], [0.0, 1e-13]], 1e-13 / (1 + 1e-13)),
+        ([[1e-300, 0.0], [0.0, 1e-300]], 5e-301),
+    ],
+)
+def test_l1_svm_separates_whatever_the_sizes_of_features_and_samples(features, margin: float):
+    found = jm.l1_svm(np.array(features), np.array([1.0, -1.0]))
+    assert found.margin == pytest.approx(margin, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_l1_svm_meets_its_bound_where_sizes_differ_by_a_billion(seed: int):
+    """No weights have a larger margin than max_j |sum_i q_i y_i phi_ij|, in exact arithmetic."""
+    rng = np.random.default_rng(seed)
+    y = np.where(rng.permutation(6) % 2, 1.0, -1.0)
+    features = rng.normal(size=(6, 8)) * 10 ** rng.uniform(-9, 0, size=8)
+    found = jm.l1_svm(features, y)
+    signed = [[Fraction(float(value)) for value in row] for row in features * y[:, None]]
+    q = [Fraction(float(value)) for value in found.dual]
+    bound = max(abs(sum(map(mul, q, column))) for column in zip(*signed, strict=True)) / sum(q)
+    assert 0 < found.margin <= float(bound) * (1 + 1e-12)
+    assert float(bound) <= found.margin * (1 + 1e-6)

@@ -1,6 +1,7 @@
 """Labels that no network separates are found and named; all others pass."""
 
 import itertools
+import tracemalloc
 from contextlib import nullcontext
 
 import numpy as np
@@ -87,6 +88,26 @@ def test_equal_features_of_one_label_pass():
     require_distinct_features(phi, np.array([1.0, 1.0, -1.0]))
     with pytest.raises(ValueError, match="rows 1 and 2 are equal"):
         require_distinct_features(phi[[2, 0, 1]], np.array([1.0, 1.0, -1.0]))
+
+
+def test_equal_rows_are_found_in_memory_of_the_order_of_the_rows():
+    rng = np.random.default_rng(0)
+    phi = rng.normal(size=(20_000, 2))
+    y = np.where(np.arange(20_000) % 2, 1.0, -1.0)
+    tracemalloc.start()
+    require_distinct_features(phi, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50 * phi.nbytes  # a table of all pairs has 10,000 times as much
+    phi[[7, 9, 19_998]] = 0.0, -0.0
+    with pytest.raises(ValueError, match=r"rows 7 and 19998 are equal and have labels \+1 and -1"):
+        require_distinct_features(phi, y)
+
+
+def test_opposite_samples_of_very_different_lengths_are_separable():
+    """f = |x| a + b x is free on both rays, however short one sample is."""
+    y = np.array([1.0, -1.0])
+    require_separable(np.array([[1.0], [-1e-12]]), y, differences_of(y), ROUNDING)
 
 
 def test_a_message_lists_the_heaviest_samples():

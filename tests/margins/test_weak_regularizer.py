@@ -163,7 +163,7 @@ def solve(seed: int, share: float, n: int = 8) -> Solved:
         start = jm.Measure(jm.sample_sphere(jax.random.key(seed), 32, 3), jnp.full(32, 1 / 32))
         best, certificate, _ = jm.global_optimum(problem, start=start)
         assert certificate.state == "exact"
-        u, w = (np.asarray(leaf) for leaf in jm.as_network(best))
+        u, w = (np.asarray(leaf) for leaf in jm.as_network(problem, best))
     return Solved(x, y, lam, u, w, float(certificate.energy) / n, star)
 
 

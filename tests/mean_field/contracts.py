@@ -58,7 +58,7 @@ CONTRACTS = [
     _of_measure("first_variation", "logistic", lambda rho, p, at: jm.first_variation(p, rho, at)),
     _of_measure("velocity", "smooth cross-entropy", lambda rho, p, at: jm.velocity(p, rho, at)),
     _of_measure("second_moment", "logistic", lambda rho, p, at: jm.second_moment(rho)),
-    _of_measure("as_network", "logistic", lambda rho, p, at: jm.as_network(rho)),
+    _of_measure("as_network", "logistic", lambda rho, p, at: jm.as_network(p, rho)),
     Contract(
         "mean_field.from_network",
         jm.from_network,

@@ -40,6 +40,8 @@ FAULTS: list[Fault] = [
           "budget must be a number, got '1'"),
     Fault("certify", wrong(jm.certify, PROBLEM, PARTICLES, dual=jnp.ones(5)), ValueError,
           r"dual must be \(6,\) as the outputs, got \(5,\)"),
+    Fault("certify", wrong(jm.certify, PROBLEM, PARTICLES, dual=NAN * jnp.ones(6)), ValueError,
+          "dual must be finite, but 6 of 6"),
     Fault("certify", lambda: jax.jit(jm.certify)(PROBLEM, PARTICLES), TypeError,
           "certify takes concrete numbers: call it outside jit"),
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 
 import jaxmargin as jm
@@ -68,6 +69,9 @@ FAULTS: list[Fault] = [
     Fault("energy", wrong(jm.energy, THREE_CLASSES,
           PARTICLES._replace(theta=jnp.ones((5, 5)))), ValueError,
           r"have shape \(6, 2\), and not \(6, 3\)"),
+    Fault("check_two_homogeneous", lambda: jax.jit(
+              lambda key: jm.mean_field.check_two_homogeneous(key, PROBLEM, 4))(KEY), TypeError,
+          "check_two_homogeneous takes concrete numbers: call it outside jit"),
     Fault("check_two_homogeneous", homogeneity_in(4.0), TypeError,
           "dim must be an integer, got 4.0"),
     Fault("check_two_homogeneous", homogeneity_in(0), ValueError, "dim must be at least 1, got 0"),

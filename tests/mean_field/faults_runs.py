@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +45,15 @@ def run_scheduled(*, trials: bool = False, resumed: bool = False, **rates: Any) 
     jm.run_flow(KEY, flow, state, num_steps=12, trials=trials)
 
 
+def wide(drive: Callable = jm.run_flow) -> None:
+    """A run whose flow and state were made where float64 is enabled, and which is not there."""
+    with jax.enable_x64(True):
+        x, y = jnp.asarray(X[:, :2], float), jnp.asarray(SIGNS, float)
+        flow = jm.wasserstein_flow(jm.two_layer_problem(x, y, "logistic", lam=0.1), step_size=0.1)
+        state = flow.init(jm.Measure(jnp.asarray(X, float), jnp.ones(6)))
+    drive(KEY, flow, state, num_steps=2)
+
+
 def then(first: float, later: float) -> Callable:
     """A schedule whose values change after 9 steps."""
     return lambda count: jnp.where(count < 9, first, later)
@@ -60,11 +70,18 @@ def run_trials(*, key=KEY, steps=(0, 0), spared: str = "", **changed: Any) -> No
 
 
 def run_resumably(
-    *, content: bytes | None = None, missing: str = "", first: dict | None = None, **changed: Any
+    *,
+    content: bytes | None = None,
+    missing: str = "",
+    folder: bool = False,
+    first: dict | None = None,
+    **changed: Any,
 ) -> None:
     """A resumable run without fault but for what is changed; after a `first` one, if given."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, missing, "flow.npz")
+    with tempfile.TemporaryDirectory() as home:
+        path = Path(home, missing, "flow.npz")
+        if folder:
+            path.mkdir()
         if content is not None:
             path.write_bytes(content)
         for settings in [changed] if first is None else [first, changed]:
@@ -102,6 +119,18 @@ FAULTS: list[Fault] = [
           r"step_size \* noise must be at most 1, got 0.5 \* 2.5 at step 9: it is the share"),
     Fault("run_flow", scheduled(trials=True, noise=then(1.0, 11.0)), ValueError,
           r"step_size \* noise must be at most 1, got 0.1 \* 11 at step 9"),
+    Fault("run_flow", running(num_steps=3 * 10**9, record=10**9), ValueError,
+          "num_steps must be at most 2147483647, .* a number of 32 bits, got 3000000000"),
+    Fault("run_flow", running(num_steps=2 * 10**9), ValueError,
+          "asks for 20,000,000 records of 2,000,000,000 steps, .*: record less often"),
+    Fault("run_flow", running(record=None), TypeError,
+          "record must be an integer or a list of steps, got None"),
+    Fault("run_flow", running(lowest=jnp.ones(2)), ValueError, "lowest must be a number, got"),
+    Fault("run_flow", running(lowest="low"), ValueError, "lowest must be a number, got 'low'"),
+    Fault("run_flow", trying(lowest=jnp.ones(3)), ValueError,
+          "lowest must be one number or t = 2 of them"),
+    Fault("run_flow", wide, TypeError,
+          r"flow.*holds float64, which is not enabled here: call inside jax.enable_x64\(True\)"),
     Fault("run_flow", running(trials=True), ValueError,
           r"state.step must be \(t,\) for t >= 1 trials, got shape \(\)"),
     Fault("run_flow", trying(trials=False), ValueError,
@@ -117,6 +146,8 @@ FAULTS: list[Fault] = [
     Fault("resumable_run", resuming(num_steps=0), ValueError,
           "num_steps must be at least 1, got 0"),
     Fault("resumable_run", resuming(record=0), ValueError, "record must be at least 1, got 0"),
+    Fault("resumable_run", resuming(num_steps=10**12, record=10**10), ValueError,
+          "num_steps must be at most 2147483647"),
     Fault("resumable_run", resuming(save_every=0), ValueError,
           "save_every must be at least 1, got 0"),
     Fault("resumable_run", resuming(save_every=0.5), TypeError, "save_every must be an integer"),
@@ -126,10 +157,16 @@ FAULTS: list[Fault] = [
           r"on_record must be a function on_record\(step, record\), got int"),
     Fault("resumable_run", resuming(missing="absent"), FileNotFoundError,
           "there is no folder .*absent for flow.npz: make it first"),
+    Fault("resumable_run", patch("os.access", lambda *_: False)(resuming()), PermissionError,
+          "may not be written to: choose another folder"),
+    Fault("resumable_run", resuming(folder=True), IsADirectoryError,
+          "flow.npz is a folder: give the name of a file"),
+    Fault("resumable_run", wrong(wide, partial(jm.resumable_run, "flow.npz")), TypeError,
+          "flow.*holds float64, which is not enabled"),
     Fault("resumable_run", resuming(content=b"text"), ValueError,
           "flow.npz is not an archive of a run: choose another path"),
     Fault("resumable_run", resuming(first={"step_size": 0.2}), ValueError,
-          "flow.npz holds another run .*: choose another path, or remove it"),
+          "flow.npz holds another run, with other start and other data, step size, noise or lam"),
     Fault("resumable_run", resuming(first={"num_steps": 6}), ValueError,
           "flow.npz holds a run of 6 steps, more than num_steps = 4: ask for as many, or choose"),
     Fault("resumable_run", resuming(first={"record": 3}), ValueError,

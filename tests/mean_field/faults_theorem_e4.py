@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 import jaxmargin as jm
@@ -53,6 +54,19 @@ FAULTS: list[Fault] = [
           "constants.b_V must be .* > 0, got 0"),
     Fault("theoretical_rate", rate(constants=Regularity(6, 1, -1, 1, 1, 1, 1, 1)), ValueError,
           "constants.C_R must be .* >= 0, got -1"),
+    *(
+        Fault("theoretical_rate", rate(constants=Regularity(6, 1, 1, 1, 1, 1, 1, 1, level=level)),
+              ValueError, f"constants.level must be above .*, got {level}: M_R must hold where")
+        for level in (-1.0, NAN, 0.01)
+    ),
+    Fault("theoretical_rate", rate(constants=Regularity(6, 1, 1, 1e200, 1, 1, 1, 1)), ValueError,
+          "constants must be numbers that float64 can multiply, .*: scale the data"),
+    Fault("theoretical_rate", rate(constants=(6, 1, 1)), TypeError,
+          r"constants must be a Regularity, got \(6, 1, 1\)"),
+    Fault("theoretical_rate", rate(measure=START._replace(theta=NAN * START.theta)), ValueError,
+          "measure.theta must be finite"),
+    Fault("theoretical_rate", lambda: jax.jit(lambda start: _rate(measure=start).tau)(START),
+          TypeError, "theoretical_rate takes concrete numbers: call it outside jit"),
     Fault("theoretical_rate", rate(problem=OWN), TypeError,
           "problem must be one that two_layer_problem makes"),
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from functools import partial
 import jax.numpy as jnp
 
 import jaxmargin as jm
-from tests.fault import CLASSES, NAN, PARTICLES, SCALAR_NET, SIGNS, Fault, X, wrong
+from tests.fault import CLASSES, NAN, PARTICLES, PROBLEM, SCALAR_NET, SIGNS, Fault, X, wrong
 
 NAME = "two_layer_problem"
 make = partial(wrong, jm.two_layer_problem)
@@ -15,18 +15,24 @@ squared = partial(wrong, partial(jm.two_layer_problem, loss="squared", lam=0.1))
 
 FAULTS: list[Fault] = [
     *(
-        Fault("as_network", wrong(jm.as_network, measure), error, match)
+        Fault("as_network", wrong(jm.as_network, PROBLEM, measure), error, match)
         for measure, error, match in [
             (PARTICLES._replace(mass=jnp.ones(4)), ValueError,
              r"measure must hold theta \(m, D\) and mass \(m,\) .* got \(5, 4\) and \(4,\)"),
             (PARTICLES._replace(mass=jnp.ones(5, int)), TypeError,
              "measure must hold floats of one dtype, got float32 and int32"),
+            (PARTICLES._replace(mass=-PARTICLES.mass), ValueError,
+             "measure.mass must be >= 0, got -1: a sign belongs into theta"),
+            (PARTICLES._replace(theta=NAN * PARTICLES.theta), ValueError,
+             "measure.theta must be finite"),
+            (PARTICLES._replace(theta=jnp.ones((5, 6))), ValueError,
+             r"outputs of the particles have shape \(6, 3\), and not \(6,\)"),
+            (PARTICLES._replace(theta=jnp.ones((5, 3))), ValueError,
+             r"theta must be \(..., d \+ k\) = \(w, u\) with d = 3 features"),
         ]
     ),
-    Fault("as_network", wrong(jm.as_network, PARTICLES, k=4), ValueError,
-          r"measure.theta must be \(m, d \+ 4\) = \(w, u\) with d >= 1, got \(5, 4\)"),
-    Fault("as_network", wrong(jm.as_network, PARTICLES, k=0), ValueError, "k must be at least 1"),
-    Fault("as_network", wrong(jm.as_network, PARTICLES, k=1.0), TypeError, "k must be an integer"),
+    Fault("as_network", wrong(jm.as_network, jm.MeanField(jnp.square, jnp.sum, jnp.sum), PARTICLES),
+          TypeError, "problem must be one that two_layer_problem makes"),
     Fault("from_network", wrong(jm.from_network, SCALAR_NET._replace(w=jnp.ones(5))), ValueError,
           r"for one m >= 1, got \(4, 3\) and \(5,\)"),
     Fault("from_network", wrong(jm.from_network, jm.TwoLayer(jnp.ones((0, 3)), jnp.ones(0))),
@@ -51,6 +57,11 @@ FAULTS: list[Fault] = [
             Fault(NAME, of(X, y, lam=1, smoothing="1"), TypeError, "smoothing must be a number"),
         ]
     ),
+    Fault(NAME, logistic(X, SIGNS, smoothing=1e39), ValueError,
+          "smoothing = 1e[+]39 is inf in float32, the dtype of x: scale the data"),
+    Fault(NAME, make(X, SIGNS, "logistic", lam=1e-50), ValueError,
+          "lam = 1e-50 is 0 in float32, the dtype of x: scale the data"),
+    Fault(NAME, make(X, SIGNS, ["logistic"], lam=0.1), ValueError, "loss must be one of"),
     Fault(NAME, make(X, SIGNS, "hinge", lam=0.1), ValueError,
           "loss must be one of logistic, cross_entropy, squared, got 'hinge'"),
     Fault(NAME, logistic(X, SIGNS, reduction="max"), ValueError,

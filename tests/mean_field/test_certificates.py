@@ -1,5 +1,7 @@
 """The duality gap bounds the distance to an exact optimum."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -298,3 +300,26 @@ def test_a_proven_bound_is_below_energies_in_many_dimensions(k: int | None):
         loose, tighter = (jm.certify(problem, measure, budget=budget) for budget in (0.0, 1.0))
     assert max(bounds) <= lowest
     assert loose.gap >= tighter.gap >= 0
+
+
+def test_a_huge_measure_has_the_bound_of_nothing():
+    """At particles of 1e30 the slope tells nothing, and 0 is below every energy all the same."""
+    problem = problem_of(2, "logistic")
+    huge = jm.certify(problem, jm.Measure(jnp.full((1, 3), 1e30), jnp.ones(1)))
+    assert float(huge.energy) > 1e59
+    assert float(huge.lower_bound) == 0
+    assert np.isfinite(huge.gap)
+
+
+def test_a_measure_of_numpy_is_certified_in_float64():
+    """The energy of the measure itself, and not of its rounding to float32."""
+    problem: Any = problem_of(2, "squared")
+    theta, mass = np.random.default_rng(0).normal(size=(3, 3)), np.full(3, 1 / 3)
+    x, y = (np.asarray(part, float) for part in (problem.phi.x, problem.loss.y))
+    lam = float(problem.potential.lam)
+    outputs = np.maximum(x @ theta[:, 1:].T, 0) @ (mass * theta[:, 0])
+    energy = np.sum((outputs - y) ** 2) + lam * np.sum(mass * np.sum(theta**2, axis=1))
+    with jax.numpy_dtype_promotion("standard"):  # as users have it
+        on_host: Any = theta, mass
+        found = jm.certify(problem, jm.Measure(*on_host))
+    assert float(found.energy) == pytest.approx(energy, rel=1e-13)

@@ -50,14 +50,14 @@ def test_the_plain_flow_is_gradient_descent_on_units(loss: str):
             return len(x) * mean(units, x, y)
 
         flow = jm.wasserstein_flow(problem, step_size=0.05)
-        state, units = flow.init(start), jm.as_network(start, k=k)
+        state, units = flow.init(start), jm.as_network(problem, start)
         descend = jax.jit(jax.value_and_grad(objective))
         for _ in range(5):
             value, slopes = descend(units)
             units = jax.tree.map(lambda a, b: a - 0.05 * b, units, slopes)
             state, info = trajectory(flow, state)
             np.testing.assert_allclose(info.energy, [value], rtol=1e-12)
-            found = jm.as_network(state.measure, k=k)
+            found = jm.as_network(problem, state.measure)
             jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-10), found, units)
         np.testing.assert_array_equal(state.measure.mass, start.mass)
 

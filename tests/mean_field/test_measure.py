@@ -9,7 +9,7 @@ import pytest
 
 import jaxmargin as jm
 from jaxmargin.mean_field.two_layer import TwoLayerFeatures
-from tests.mean_field.problems import measure
+from tests.mean_field.problems import PROBLEMS, measure
 
 RHO = measure("logistic", "float32")
 
@@ -23,7 +23,7 @@ def test_weights_are_masses_times_squared_sizes():
 
 def test_the_second_moment_of_a_network_is_its_squared_norm():
     """sum_j mass_j |theta_j|^2 is |w|^2 + |u|^2 of the units sqrt(mass_j) theta_j."""
-    network = jm.as_network(RHO)
+    network = jm.as_network(PROBLEMS["logistic"]("float32"), RHO)
     np.testing.assert_allclose(jm.norms.sum_of_squares(network), jm.second_moment(RHO), rtol=1e-6)
 
 

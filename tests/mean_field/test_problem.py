@@ -252,6 +252,16 @@ def test_features_that_are_an_object_keep_their_passes():
         close(call(problem, rho), call(function, rho))
 
 
+def test_a_problem_of_plain_functions_is_a_fixed_point_of_jax():
+    """Built again from its leaves it has the same structure, so that a loop may carry it."""
+    problem = jm.MeanField(lambda theta: theta[:1], lambda a: jnp.sum(a**2), jnp.sum)
+    again = jax.tree.map(lambda leaf: leaf, problem)
+    assert jax.tree.structure(again) == jax.tree.structure(problem)
+    assert again == problem
+    carried, _ = jax.lax.scan(lambda carry, _: (carry, None), problem, length=2)
+    assert carried == problem
+
+
 def test_problems_can_be_pickled():
     rho = measure("logistic", "float64")
     for problem in (PROBLEMS["logistic"]("float64"), own_problem(sum_of_squares)):

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -183,13 +184,93 @@ def test_another_run_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="holds a run without a record of step 30: take the"):
         call(path, record=30)
     with pytest.raises(
-        ValueError, match=r"holds another run .*: choose another path, or remove it"
+        ValueError, match=r"holds another run, with other key: choose another path, or remove it"
     ):
         call(path, key=jax.random.key(3))
-    with pytest.raises(ValueError, match="holds another run"):
+    with pytest.raises(ValueError, match="holds another run, with other metrics: choose"):
         call(path, metrics=jm.second_moment)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def own_loss(target: float, a: jax.Array) -> jax.Array:
+    return jnp.sum((a - target) ** 2)
+
+
+def own_problem(loss: Callable, closed_over: float = 1.0) -> jm.MeanField:
+    """The closure is behind a loop, where its array is a constant of an inner program."""
+    table = jnp.full(2, closed_over)
+
+    def phi(theta: jax.Array) -> jax.Array:
+        return jax.lax.fori_loop(0, 2, lambda _, total: total + table, jnp.zeros(2)) * theta[0] ** 2
+
+    return jm.MeanField(phi, loss, lambda theta: 0.1 * jnp.sum(theta**2))
+
+
+OTHER_FUNCTIONS = {
+    "loss": lambda: own_problem(jax.tree_util.Partial(own_loss, 1.0)),
+    "loss function": lambda: own_problem(
+        jax.tree_util.Partial(lambda target, a: 2 * own_loss(target, a), 0.0)
+    ),
+    "closure": lambda: own_problem(jax.tree_util.Partial(own_loss, 0.0), closed_over=2.0),
+}
+
+
+@pytest.mark.parametrize("changed", OTHER_FUNCTIONS)
+def test_a_run_of_another_problem_is_refused(tmp_path: Path, changed: str):
+    """The loss, its numbers in a `Partial`, and what a function closes over, all count."""
+
+    def run(problem: jm.MeanField) -> jm.mean_field.FlowRun:
+        flow = jm.wasserstein_flow(problem, step_size=0.01)
+        start = flow.init(jm.Measure(jnp.ones((1, 2)), jnp.ones(1)))
+        return jm.resumable_run(tmp_path / "flow.npz", KEY, flow, start, num_steps=2)
+
+    run(own_problem(jax.tree_util.Partial(own_loss, 0.0)))
+    run(own_problem(jax.tree_util.Partial(own_loss, 0.0)))  # the same, made anew
+    with pytest.raises(ValueError, match=r"holds another run, with other (data|features)"):
+        run(OTHER_FUNCTIONS[changed]())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"loss": "squared"},
+        {"safeguard": True},
+        {"scheme": "weighted", "reserve": 0},
+        {"metrics": lambda measure: 2 * jm.second_moment(measure)},
+    ],
+    ids=str,
+)
+def test_settings_that_are_no_numbers_count(tmp_path: Path, changed: dict):
+    def run(*, loss: Any = "logistic", metrics: Any = jm.second_moment, **options: Any) -> None:
+        problem = jm.two_layer_problem(jnp.eye(2), jnp.array([1.0, -1.0]), loss, lam=0.1)
+        flow = jm.perturbed_flow(problem, step_size=0.01, noise=0.1, **options)
+        start = flow.init(jm.Measure(jnp.ones((2, 3)), jnp.ones(2)))
+        jm.resumable_run(tmp_path / "flow.npz", KEY, flow, start, num_steps=2, metrics=metrics)
+
+    run()
+    with pytest.raises(ValueError, match=r"holds another run, with other (features|metrics)"):
+        run(**changed)
+
+
+def test_a_stop_that_reads_the_lowest_energy_is_that_of_one_run(tmp_path: Path):
+    """It ends where no energy of the last 50 steps was the lowest so far, in pieces as in one."""
+    flow = jm.perturbed_flow(flow_process.problem(), step_size=0.05, noise=1.0)
+    start = flow.init(flow_process.start())
+
+    def risen(record: jm.mean_field.FlowHistory) -> jax.Array:
+        return record.energy > 1.05 * record.lowest
+
+    whole = jm.run_flow(KEY, flow, start, num_steps=300, record=10, stop=risen)
+    told: list[float] = []
+    pieces = jm.resumable_run(
+        tmp_path / "flow.npz", KEY, flow, start,
+        num_steps=300, save_every=20, record=10, stop=risen,
+        on_record=lambda _, record: told.append(float(record.lowest)),
+    )  # fmt: skip
+    assert 40 < int(whole.state.step) < 300
+    jax.tree.map(np.testing.assert_array_equal, pieces, whole)
+    np.testing.assert_array_equal(np.array(told, "float32"), whole.history.lowest)
 
 
 def test_bad_archives_and_folders(tmp_path: Path):

@@ -25,20 +25,22 @@ def close(actual, expected, tolerance: float = 1e-12):
     np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance * scale)
 
 
-@pytest.mark.parametrize("k", [None, 1, 3])
-def test_a_measure_and_its_network_have_the_same_outputs(k: int | None):
-    rho = jm.Measure(normal(7, (k or 1) + D, dtype="float64"), jnp.linspace(0.0, 0.4, 7))
+@pytest.mark.parametrize("name", ["logistic", "squared, 2 outputs", "cross-entropy"])
+def test_a_measure_and_its_network_have_the_same_outputs(name: str):
+    """The network has one output, or as many as the problem, without being told."""
+    problem, k = PROBLEMS[name]("float64"), outputs(name)
+    rho = jm.Measure(normal(7, k + D, dtype="float64"), jnp.linspace(0.0, 0.4, 7))
     x = normal(N, D, dtype="float64", seed=4)
-    network = jm.as_network(rho, k=k)
-    total = np.zeros((N, k or 1))
+    network = jm.as_network(problem, rho)
+    total = np.zeros((N, k))
     for theta, s in zip(*map(np.asarray, rho), strict=True):
-        total += s * np.outer(np.maximum(x @ theta[k or 1 :], 0), theta[: k or 1])
-    close(jm.two_layer(network, x), total[:, 0] if k is None else total)
+        total += s * np.outer(np.maximum(x @ theta[k:], 0), theta[:k])
+    close(jm.two_layer(network, x), total[:, 0] if k == 1 else total)
     close(jm.norms.sum_of_squares(network), jm.second_moment(rho))
     again = jm.from_network(network)
     close(again.mass, np.full(7, 1 / 7))
     close(jm.second_moment(again), jm.second_moment(rho))
-    jax.tree.map(close, jm.as_network(again, k=k), network)
+    jax.tree.map(close, jm.as_network(problem, again), network)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,8 @@ def test_the_energy_is_the_objective_of_the_network(name: str, loss: Any):
 
 def test_a_unit_without_mass_has_no_infinite_derivative():
     rho = jm.Measure(jnp.ones((2, 3)), jnp.array([0.0, 0.25]))
-    slope = jax.grad(lambda rho: jnp.sum(jm.as_network(rho).w))(rho)
+    problem = jm.two_layer_problem(jnp.eye(2), jnp.ones(2), "logistic", lam=0.1)
+    slope = jax.grad(lambda rho: jnp.sum(jm.as_network(problem, rho).w))(rho)
     close(slope.mass, np.array([0.0, 1.0]))
 
 
