@@ -31,6 +31,12 @@ def own_and_others(
     return jnp.sum(jnp.where(own, scores, 0.0), axis=-1, keepdims=True), ~own
 
 
+def power_of_two(value, xp=jnp):
+    """The power of two at or below |value|, by which all floats divide exactly; 1 for 0."""
+    _, exponent = xp.frexp(value)
+    return xp.where(value == 0, 1.0, xp.ldexp(xp.ones_like(value), exponent - 1))
+
+
 def as_float64(leaf) -> Array:
     """The leaf as an array, with floats cast to float64; call it inside `jax.enable_x64(True)`."""
     leaf = jnp.asarray(leaf)

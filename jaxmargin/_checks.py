@@ -78,6 +78,17 @@ def _is_real(value: Any) -> bool:
     return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
 
 
+def require_range(name: str, sizes: np.ndarray, dtype: Any, causes: str) -> None:
+    """Raise ValueError unless results of these sizes, in float64, are 0 or within the dtype."""
+    limits = jnp.finfo(dtype)
+    outside = (sizes != 0) & ~((sizes >= float(limits.tiny)) & (sizes <= float(limits.max)))
+    if np.any(outside):
+        raise ValueError(
+            f"{name} has size {sizes[outside].flat[0]:.2g}, outside the range of {dtype} "
+            f"({float(limits.tiny):.2g} to {float(limits.max):.2g}): scale {causes}, or use float64"
+        )
+
+
 def require_count(name: str, value: int | np.integer, *, least: int = 1) -> None:
     """Raise unless `value` is an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):

@@ -8,6 +8,7 @@ import pytest
 from jaxmargin._arithmetic import (
     as_float64,
     own_and_others,
+    power_of_two,
     safe_power,
     scaled_power_sum,
     step_to_boundary,
@@ -50,3 +51,13 @@ def test_the_step_to_the_boundary(xp):
     assert step_to_boundary(value, xp.array([1.0, -4.0, -3.0]), xp) == 0.5
     assert step_to_boundary(value, xp.array([0.0, 1.0, 0.0]), xp) == np.inf
     assert step_to_boundary(xp.zeros(0), xp.zeros(0), xp) == np.inf
+
+
+@pytest.mark.parametrize("xp", [np, jnp])
+def test_powers_of_two_divide_exactly_and_leave_a_number_near_one(xp):
+    values = np.array([3e-38, -0.7, 1.0, 5.0, -3e38, 0.0], np.float32)
+    scale = power_of_two(values, xp)
+    assert (np.log2(scale) % 1 == 0).all()
+    assert scale[-1] == 1
+    ratio = np.abs(values / scale)[:-1]
+    assert ((ratio >= 1) & (ratio < 2)).all()

@@ -14,7 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import require_callable, require_count, require_finite, require_positive
+from jaxmargin._arithmetic import power_of_two
+from jaxmargin._checks import (
+    require_callable,
+    require_count,
+    require_finite,
+    require_positive,
+    require_range,
+)
 from jaxmargin._devices import device_mesh
 from jaxmargin.errors import ConvergenceError
 from jaxmargin.kernels._nystroem import LowRank, nystroem
@@ -97,8 +104,8 @@ def fit_ridge_matrix_free(
 
     Raises:
         ConvergenceError: the tolerance was not reached; its `result` is the `RidgeFit` so far.
-        ValueError: the data has NaN, shapes do not match, a number is out of range, or the kernel
-            is not symmetric and positive semidefinite.
+        ValueError: the data has NaN, shapes do not match, a number is out of range, the kernel is
+            not symmetric and positive semidefinite, or beta leaves the range of its dtype.
         TypeError: x and y do not hold floats of one dtype, kernel or on_record is not a function,
             or a setting is not a number.
 
@@ -124,10 +131,11 @@ def fit_ridge_matrix_free(
     product = SharedProduct(kernel, device_mesh(AXIS, devices), n, block_size)
     rows = product.share(x, mode="edge")
     targets = product.share(y.reshape(n, -1), mode="constant")
-    system = _System(
-        rows, jnp.asarray(ridge, x.dtype), nystroem(product, rows, _evenly_spaced(x, num_landmarks))
-    )
-    beta, residuals = _solve(product, system, targets, tol, max_iterations, on_record)
+    approximation, kernel_scale = nystroem(product, rows, _evenly_spaced(x, num_landmarks))
+    system, scale = _scaled_system(rows, ridge, approximation, kernel_scale)
+    sizes = power_of_two(jnp.max(jnp.abs(targets), axis=0, keepdims=True))
+    solution, residuals = _solve(product, system, targets / sizes, tol, max_iterations, on_record)
+    beta = _rescaled(solution, np.asarray(sizes, np.float64) / scale)
     fit = RidgeFit(
         jax.device_put(beta[:n].reshape(y.shape), y.sharding),
         RidgeHistory(np.arange(len(residuals)), np.array(residuals)),
@@ -157,14 +165,39 @@ def _evenly_spaced(x: Array, count: int) -> Array:
 
 
 class _System(NamedTuple):
-    """The arrays of (K + ridge I) beta = y, and of its preconditioner."""
+    """The arrays of (weight K / scale + ridge I) beta = y, and of its preconditioner."""
 
     x: Float[Array, "n d"]
+    scale: Float[Array, ""]  # near max_i K(x_i, x_i)
+    weight: Float[Array, ""]  # this and the ridge are at most 2, and one of them is near 1
     ridge: Float[Array, ""]
     approximation: LowRank
 
     def precondition(self, r: Array) -> Array:
-        return self.approximation.precondition(self.ridge, r)
+        return self.approximation.precondition(self.weight, self.ridge, r)
+
+
+def _scaled_system(
+    x: Array, ridge: float, approximation: LowRank, kernel_scale: Array
+) -> tuple[_System, float]:
+    """K + ridge I over a number near its size, and this number.
+
+    Inner products square what they are given: with matrix and targets near 1 none over- or
+    underflows.
+    """
+    scale = max(float(kernel_scale), float(power_of_two(float(ridge), np)))
+    weight, ridge = float(kernel_scale) / scale, float(ridge) / scale
+    weights = (jnp.asarray(value, x.dtype) for value in (weight, ridge))
+    return _System(x, kernel_scale, *weights, approximation), scale
+
+
+def _rescaled(solution: Array, factors: np.ndarray) -> Array:
+    """The solution times a factor for each column; raise if this leaves the range of its dtype."""
+    size = np.asarray(jnp.max(jnp.abs(solution), axis=0, keepdims=True), np.float64) * factors
+    require_range("beta", size, solution.dtype, "y, the kernel or ridge")
+    half = power_of_two(np.sqrt(factors), np)  # a factor may itself leave the range
+    halves = (jnp.asarray(value, solution.dtype) for value in (half, factors / half))
+    return solution * next(halves) * next(halves)
 
 
 class _Iterate(NamedTuple):
@@ -182,7 +215,7 @@ def _restart(system: _System, beta: Array, residual: Array) -> _Iterate:
 
 @partial(jax.jit, static_argnums=0)
 def _multiply(product: SharedProduct, system: _System, v: Array) -> Array:
-    return product(system.x, v) + system.ridge * v
+    return system.weight * (product(system.x, v) / system.scale) + system.ridge * v
 
 
 @jax.jit

@@ -67,6 +67,42 @@ def test_outputs_do_not_wait_for_each_other():
     assert nothing.history.step.tolist() == [0]
 
 
+SCALES = [1e-30, 1e-18, 1e18, 1e30]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_beta_is_linear_in_y(scale: float):
+    """Norms and inner products square the size of y, which would over- or underflow in float32."""
+    x, y = samples("float32")
+    both = fit(x, jnp.stack([y, scale * y], axis=1)).beta
+    np.testing.assert_allclose(both[:, 0], fit(x, y).beta, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(both[:, 1] / scale, both[:, 0], rtol=1e-4, atol=1e-4)
+
+
+def scaled_kernel(x, z=None):
+    """As `two_layer_ntk`, but for the first feature, which is a scale."""
+    return x[0, 0] * two_layer_ntk(x[:, 1:], None if z is None else z[:, 1:])
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_beta_is_of_degree_minus_one_in_kernel_and_ridge(scale: float):
+    x, y = samples("float32")
+    wide = jnp.concatenate([jnp.full((N, 1), scale, x.dtype), x], axis=1)
+    found = fit(wide, y, kernel=scaled_kernel, ridge=RIDGE * scale)
+    np.testing.assert_allclose(found.beta * scale, fit(x, y).beta, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("ridge", [1e25, 1e100])
+def test_a_large_ridge_leaves_y_over_it(ridge: float):
+    x, y = samples("float32")
+    y = y * 1e30 / jnp.max(jnp.abs(y))
+    if ridge > 1e38:
+        with pytest.raises(ValueError, match="beta has size 1e-70, outside the range of float32"):
+            fit(x, y, ridge=ridge)
+    else:
+        np.testing.assert_allclose(fit(x, y, ridge=ridge).beta, y / ridge, rtol=1e-6, atol=1e-12)
+
+
 def test_every_iteration_is_recorded():
     x, y = samples("float32")
     seen = []

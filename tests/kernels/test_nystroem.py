@@ -25,10 +25,11 @@ def test_it_is_the_projection_on_the_landmarks():
     with jax.enable_x64(True):
         x = inputs()
         z = x[::4]
-        basis, eigenvalues = approximation(x, z)
+        (basis, eigenvalues), scale = approximation(x, z)
         cross = np.asarray(two_layer_ntk(x, z))
         exact = cross @ np.linalg.solve(two_layer_ntk(z), cross.T)
-        np.testing.assert_allclose(basis @ (eigenvalues[:, None] * basis.T), exact, atol=1e-11)
+        found = scale * basis @ (eigenvalues[:, None] * basis.T)
+        np.testing.assert_allclose(found, exact, atol=1e-11)
         np.testing.assert_allclose(basis.T @ basis, np.eye(len(z)), atol=1e-11)
         assert bool((jnp.diff(eigenvalues) <= 0).all())
 
@@ -38,9 +39,9 @@ def test_with_every_row_a_landmark_it_preconditions_perfectly():
     with jax.enable_x64(True):
         x = inputs()
         for landmarks in (x, jnp.concatenate([x, x[:3]])):
-            found = approximation(x, landmarks)
+            found, size = approximation(x, landmarks)
             r = jnp.asarray(np.random.default_rng(1).normal(size=(N, 2)))
             matrix = two_layer_ntk(x) + RIDGE * jnp.eye(N)
-            scale = found.eigenvalues[-1] + RIDGE
-            solved = found.precondition(jnp.asarray(RIDGE), r)
+            scale = size * found.eigenvalues[-1] + RIDGE
+            solved = found.precondition(size, jnp.asarray(RIDGE), r)
             np.testing.assert_allclose(matrix @ solved, scale * r, atol=1e-9)
