@@ -87,15 +87,8 @@ def network_rounds(
 
     for higher in prices[:-1]:
         start = _nearly(rounds(scaled, fit, higher, start, bound=bound, tol=_NEAR))
-    search = rounds(
-        scaled,
-        fit,
-        price,
-        start,
-        bound=bound,
-        tol=tol,
-        polish=partial(_polished, scaled, both, price),
-    )
+    polish = partial(_polished, scaled, both, price)
+    search = rounds(scaled, fit, price, start, bound=bound, tol=tol, polish=polish)
     directions = None
     while True:
         now = search.send(directions)
