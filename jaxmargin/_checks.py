@@ -57,6 +57,30 @@ def require_enabled(**trees: Any) -> None:
                 )
 
 
+def as_array(name: str, value: Any) -> Array:
+    """The value as a JAX array; TypeError unless it holds numbers or truth values, in full rows."""
+    if not is_concrete(value):
+        return jnp.asarray(value)
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError(f"{name} must not have masked entries: fill them, or drop their rows")
+    try:
+        array = value if isinstance(value, Array) else np.asarray(value)
+    except ValueError as error:
+        raise TypeError(f"{name} must be an array, but its rows have several lengths") from error
+    if not any(jnp.issubdtype(array.dtype, kind) for kind in (np.number, np.bool_)):
+        what = array.dtype if isinstance(value, Array | np.ndarray) else type(value).__name__
+        raise TypeError(f"{name} must be an array of numbers, got {what}")
+    return jnp.asarray(array)
+
+
+def require_key(key: Any) -> None:
+    """Raise TypeError unless it is a random key, or an array of keys."""
+    dtype = getattr(key, "dtype", None)
+    old = dtype == np.uint32 and np.ndim(key) > 0
+    if dtype is None or not (old or jnp.issubdtype(dtype, jax.dtypes.prng_key)):
+        raise TypeError(f"key must be a random key, such as jax.random.key(0), got {key!r}")
+
+
 def require_positive(name: str, value: float | Array, *, zero: bool = False) -> None:
     """Raise unless a concrete number is finite and > 0 (>= 0 with `zero`)."""
     if not is_concrete(value):

@@ -1,8 +1,8 @@
 """The distribution D, teacher networks, and points on a line (eq. 2.1, section 5, appendix F)."""
 
 import itertools
-import math
 from functools import partial
+from numbers import Real
 from typing import Literal, NamedTuple
 
 import jax
@@ -10,13 +10,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from jaxmargin._checks import require_count, require_positive
+from jaxmargin._checks import (
+    as_array,
+    is_concrete,
+    require_concrete,
+    require_count,
+    require_key,
+    require_positive,
+)
 from jaxmargin.networks.models import TwoLayer, init_two_layer, two_layer
 
 _AXES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 _TARGETS = {"label": (1.0, 1.0, -1.0, -1.0), "half_space": (1.0, -1.0, -1.0, -1.0)}
 _MAX_TEACHERS = 1000  # teachers drawn before a bound on the majority class is called too tight
 _MAX_BATCHES = 1000  # batches of inputs drawn before a margin is called too large
+_MAX_ENTRIES = 2**31 - 1  # of an array, so that 32 bits count them
+_MAX_SUPPORT = 20  # features, so that a million points of D are listed
 _LEAST_BATCH = 256  # inputs a batch, so that ten batches without a hit mean something
 
 
@@ -36,8 +45,8 @@ def two_axis(key: PRNGKeyArray, n: int, d: int) -> tuple[Float[Array, "n d"], Fl
         x (n, d) with entries in {-1, 0, 1}; y (n,) in {-1, +1}.
 
     Raises:
-        ValueError: n < 1 or d < 2.
-        TypeError: n or d is not an integer.
+        ValueError: n < 1 or d < 2, or an array of more entries than 32 bits count.
+        TypeError: n or d is not an integer, or key no key.
 
     Example:
         >>> x, y = two_axis(jax.random.key(0), 4, 6)
@@ -47,14 +56,23 @@ def two_axis(key: PRNGKeyArray, n: int, d: int) -> tuple[Float[Array, "n d"], Fl
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 2.1 and Figure 1.
     """
+    require_key(key)
     require_count("n", n)
     require_count("d", d, least=2)
+    _require_entries(n, d)
     key_label, key_sign = jax.random.split(key)
     y = jax.random.rademacher(key_label, (n,), float)
     signs = jax.random.rademacher(key_sign, (n, d), float)
     positive = (y > 0)[:, None]
     on_axis = jnp.concatenate([positive, ~positive], axis=1)
     return signs.at[:, :2].multiply(on_axis.astype(signs.dtype)), y
+
+
+def _require_entries(n: int, d: int) -> None:
+    if n * d > _MAX_ENTRIES:
+        raise ValueError(
+            f"n * d must be at most {_MAX_ENTRIES:,} entries, got {n} * {d}: draw in parts"
+        )
 
 
 class TeacherSample(NamedTuple):
@@ -103,7 +121,8 @@ def teacher(
     Raises:
         ValueError: an argument out of range, a margin that no input or hardly any has, or a
             max_majority that no teacher met.
-        TypeError: a count that is not an integer, or margin not a number.
+        TypeError: a count that is not an integer, margin or max_majority not a number, or key no
+            key; called under `jit`.
 
     Example:
         >>> x, y, f = teacher(jax.random.key(0), 100, d=20, hidden=10, margin=0.01)
@@ -113,12 +132,16 @@ def teacher(
     Reference:
         Wei, Lee, Liu, Ma (2019), section 5 and appendix F.
     """
+    require_concrete("teacher", key, margin, max_majority)
+    require_key(key)
     require_count("n", n)
     require_count("d", d)
     require_count("hidden", hidden)
+    _require_entries(n, d)
     require_positive("margin", margin, zero=True)
     if inputs not in ("gaussian", "sphere"):
         raise ValueError(f'inputs must be "gaussian" or "sphere", got {inputs!r}')
+    require_positive("max_majority", max_majority)
     if not 0.5 <= max_majority <= 1:
         raise ValueError(f"max_majority must be in [0.5, 1], got {max_majority}")
     for attempt in range(_MAX_TEACHERS):
@@ -183,7 +206,7 @@ def sinusoid(
 
     Raises:
         ValueError: n < 2, cycles not positive, or an empty interval.
-        TypeError: n is not an integer, or cycles not a number.
+        TypeError: n is not an integer, or cycles or an end not a number.
 
     Example:
         >>> x, y = sinusoid(6)
@@ -196,18 +219,30 @@ def sinusoid(
     """
     require_count("n", n, least=2)
     require_positive("cycles", cycles)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"low must be below high, both finite, got {low} and {high}")
+    if is_concrete(low, high):
+        _check_ends(low, high)
     fraction = jnp.linspace(0.5 / n, 1 - 0.5 / n, n)
     y = jnp.where(jnp.sin(2 * jnp.pi * cycles * fraction) >= 0, 1.0, -1.0)
     return jnp.linspace(low, high, n)[:, None], y
+
+
+def _check_ends(low: float, high: float) -> None:
+    for name, end in (("low", low), ("high", high)):
+        if not isinstance(end, Real | Array) or np.ndim(end):
+            raise TypeError(f"{name} must be a number, got {end!r}")
+    dtype = jnp.result_type(float)
+    if not (low < high and high - low <= float(jnp.finfo(dtype).max)):
+        raise ValueError(
+            f"low must be below high, both finite and as far apart as {dtype} can hold, got {low} "
+            f"and {high}"
+        )
 
 
 def embed(z: Float[Array, "n d_minus_2"], first: float, second: float) -> Float[Array, "n d"]:
     """Put two given coordinates before each row: (a, b, z).
 
     Args:
-        z: (n, d - 2) rows.
+        z: (n, d - 2) rows; integers become floats.
         first: first coordinate a.
         second: second coordinate b.
 
@@ -215,7 +250,8 @@ def embed(z: Float[Array, "n d_minus_2"], first: float, second: float) -> Float[
         (n, d).
 
     Raises:
-        ValueError: z is not a matrix.
+        ValueError: z is not a matrix, or first or second not a number.
+        TypeError: one of them holds no numbers.
 
     Example:
         >>> embed(jnp.array([[1.0, -1.0]]), 0, -1).tolist()
@@ -224,10 +260,17 @@ def embed(z: Float[Array, "n d_minus_2"], first: float, second: float) -> Float[
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.1.
     """
+    z = as_array("z", z)
     if z.ndim != 2:
         raise ValueError(f"z must be (n, d - 2), got shape {z.shape}")
-    axes = jnp.broadcast_to(jnp.asarray([first, second], z.dtype), (z.shape[0], 2))
-    return jnp.concatenate([axes, z], axis=1)
+    if not jnp.issubdtype(z.dtype, jnp.floating):
+        z = z.astype(float)
+    pair = jnp.stack(
+        [as_array(*of).astype(z.dtype) for of in (("first", first), ("second", second))]
+    )
+    if pair.shape != (2,):
+        raise ValueError(f"first and second must be numbers, got shapes {pair.shape[1:]}")
+    return jnp.concatenate([jnp.broadcast_to(pair, (len(z), 2)), z], axis=1)
 
 
 class Groups(NamedTuple):
@@ -265,7 +308,7 @@ def groups_of_d(target: str = "label") -> Groups:
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 2.1.
     """
-    if target not in _TARGETS:
+    if target not in list(_TARGETS):
         raise ValueError(f"target must be one of {', '.join(_TARGETS)}, got {target!r}")
     return Groups(np.array(_AXES), np.array(_TARGETS[target]))
 
@@ -283,13 +326,13 @@ def support_of_d(d: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
     E|v . z| <= E|b + v . z|, it is at most |a|; in the same way it is at least -|b|.
 
     Args:
-        d: number of features, >= 3; the arrays have 2^d rows.
+        d: number of features, from 3 to 20; the arrays have 2^d rows.
 
     Returns:
         x (2^d, d) with entries in {-1, 0, 1}; y (2^d,) in {-1, +1}.
 
     Raises:
-        ValueError: d < 3.
+        ValueError: d < 3 or d > 20.
         TypeError: d is not an integer.
 
     Example:
@@ -301,6 +344,8 @@ def support_of_d(d: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
         Wei, Lee, Liu, Ma (2019), eq. 2.1; appendix B.2 for the four units.
     """
     require_count("d", d, least=3)
+    if d > _MAX_SUPPORT:
+        raise ValueError(f"d must be at most {_MAX_SUPPORT}, got {d}: the arrays have 2^d rows")
     z = jnp.array(list(itertools.product((-1.0, 1.0), repeat=d - 2)))
     x = jnp.concatenate([embed(z, *axis) for axis in _AXES])
     labels = jnp.array(_TARGETS["label"])

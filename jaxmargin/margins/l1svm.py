@@ -2,9 +2,11 @@
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxmargin._checks import as_array, require_concrete
 from jaxmargin.margins._finite_game import solve_program, solve_scaled
 from jaxmargin.margins._inputs import check_rows, check_signs
 from jaxmargin.margins._separability import (
@@ -48,7 +50,7 @@ def l1_svm(features: Float[Array | np.ndarray, "n p"], y: Float[Array | np.ndarr
         ValueError: no w separates the labels (the message names the samples whose convex
             combination of y_i phi_i vanishes, or two equal rows with different labels). Or there
             is one class only, a label that is not -1 or +1, a NaN, or a shape that does not fit.
-        TypeError: features that are not floats; called under `jit`.
+        TypeError: features that are not floats, y that holds no numbers; called under `jit`.
         ConvergenceError: HiGHS did not solve the program at any of its tolerances, or the features
             have more sizes than float64 can hold.
 
@@ -61,7 +63,10 @@ def l1_svm(features: Float[Array | np.ndarray, "n p"], y: Float[Array | np.ndarr
         Wei, Lee, Liu, Ma (2019), eq. B.15. Zhu, Rosset, Hastie, Tibshirani (2003), "1-norm support
         vector machines".
     """
-    phi, signs = check_rows("l1_svm", "features", features, y)
+    require_concrete("l1_svm", features, y)
+    with jax.enable_x64(True):  # arrays of NumPy keep float64
+        features, y = as_array("features", features), as_array("y", y)
+    phi, signs = check_rows("l1_svm", "features", np.asarray(features), np.asarray(y))
     signs = check_signs(signs)
     require_distinct_features(phi, signs)
     largest = max(np.abs(phi).max(), np.finfo(float).tiny)

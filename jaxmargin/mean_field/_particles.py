@@ -1,7 +1,7 @@
 """Particles of a measure: passes over them, block by block, checks, and how a flow renews some."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxmargin._blocks import overlapping_blocks, rows, with_rows
-from jaxmargin._checks import require_finite
+from jaxmargin._checks import require_enabled, require_finite, require_key
 from jaxmargin._sphere_search import uniform_directions
 from jaxmargin.mean_field.measure import Features, Measure
 
@@ -124,14 +124,36 @@ def variation_of_dual(problem: Problem, dual: Array, theta: Array) -> tuple[Arra
     return values + potentials, gradients + slopes
 
 
+def require_problem(problem: Problem) -> None:
+    """Raise TypeError unless it has the three functions of a `MeanField`."""
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem must be a MeanField, got {type(problem).__name__}")
+
+
+def require_run(key: PRNGKeyArray, flow: Any, state: Any) -> None:
+    """Raise TypeError unless these are the key, the flow and the state of a run, in dtypes of here.
+
+    The types are known by their fields, as they are defined on top of this module.
+    """
+    require_key(key)
+    if not (hasattr(flow, "init") and hasattr(flow, "step")):
+        raise TypeError(f"flow must be a Flow, got {type(flow).__name__}")
+    if not all(hasattr(state, name) for name in ("measure", "step", "step_size")):
+        raise TypeError(
+            f"state must be a FlowState, such as flow.init(measure), got {type(state).__name__}"
+        )
+    require_enabled(flow=flow, state=state)
+
+
 def check_measure(problem: Problem, measure: Measure) -> Measure:
     """The measure, once its concrete values are finite, its masses >= 0, and phi takes it.
 
     Raises:
         ValueError: one of these does not hold; also what phi and loss themselves raise.
-        TypeError: particles and masses are not floats of one dtype.
+        TypeError: no problem or no measure; particles and masses are not floats of one dtype.
     """
-    measure = measure.checked()
+    require_problem(problem)
+    measure = Measure.checked(measure)
     output = jax.eval_shape(problem.phi, measure.theta[0])
     for name, function, argument in (
         ("loss", problem.loss, output),

@@ -31,6 +31,7 @@ from jaxmargin.mean_field._particles import (
     check_measure,
     integrate,
     regularizer,
+    require_problem,
     variation_of_dual,
 )
 from jaxmargin.mean_field.measure import Measure
@@ -109,8 +110,8 @@ def wasserstein_flow(
             value or NaN at step 0 (`run_flow` looks at all its steps), or devices is empty. `init`
             raises it for a measure without particles, with NaN or a negative mass, or that does
             not fit the problem.
-        TypeError: step_size is not a number or a function. `init` raises it for a measure that does
-            not hold floats of the problem's dtype.
+        TypeError: problem is no `MeanField`, or step_size not a number or a function. `init` raises
+            it for a measure that does not hold floats of the problem's dtype.
 
     Example:
         >>> from jaxmargin import two_layer_problem, sample_sphere
@@ -179,7 +180,8 @@ def perturbed_flow(
             empty, or reserve is given without "weighted". `init` raises it for a measure without
             particles or without mass, with NaN or a negative mass, or that does not fit the
             problem.
-        TypeError: step_size or noise is not a number or a function, or reserve not an integer.
+        TypeError: problem is no `MeanField`, step_size or noise not a number or a function, or
+            reserve not an integer.
             `init` raises it for a measure that does not hold floats of the problem's dtype.
 
     Example:
@@ -237,6 +239,7 @@ def _flow(
     safeguard: bool,
     devices: Sequence | None,
 ) -> Flow:
+    require_problem(problem)
     mesh = None
     if devices is not None:
         mesh = device_mesh(_AXIS, devices)

@@ -5,6 +5,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxmargin._checks import as_array
+
 
 class Measure(NamedTuple):
     """Weighted particles, sum_j mass_j delta(theta_j).
@@ -27,8 +29,10 @@ class Measure(NamedTuple):
         return self.mass * jnp.sum(self.theta**2, axis=1)
 
     def checked(self) -> "Measure":
-        """The same measure as JAX arrays, after a check of its shapes and dtypes."""
-        theta, mass = jnp.asarray(self.theta), jnp.asarray(self.mass)
+        """The same measure as JAX arrays, after a check of its type, shapes and dtypes."""
+        if not isinstance(self, Measure):  # called as Measure.checked(anything)
+            raise TypeError(f"measure must be a Measure(theta, mass), got {type(self).__name__}")
+        theta, mass = as_array("measure.theta", self.theta), as_array("measure.mass", self.mass)
         if theta.ndim != 2 or 0 in theta.shape or mass.shape != theta.shape[:1]:
             raise ValueError(
                 "measure must hold theta (m, D) and mass (m,) for m >= 1 particles, "
@@ -83,7 +87,7 @@ def second_moment(measure: Measure) -> Float[Array, ""]:
 
     Raises:
         ValueError: the shapes do not fit, or there is no particle.
-        TypeError: particles and masses are not floats of one dtype.
+        TypeError: no `Measure`, or its particles and masses are not floats of one dtype.
 
     Example:
         >>> float(second_moment(Measure(jnp.ones((3, 2)), jnp.full(3, 0.5))))
@@ -92,4 +96,4 @@ def second_moment(measure: Measure) -> Float[Array, ""]:
     Reference:
         Wei, Lee, Liu, Ma (2019), section E.2, where W_t is its square root.
     """
-    return jnp.sum(measure.checked().weights)
+    return jnp.sum(Measure.checked(measure).weights)

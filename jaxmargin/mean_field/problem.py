@@ -17,9 +17,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxmargin._checks import require_callable, require_concrete, require_count
+from jaxmargin._checks import (
+    as_array,
+    require_callable,
+    require_concrete,
+    require_count,
+    require_key,
+)
 from jaxmargin._sphere_search import uniform_directions
-from jaxmargin.mean_field._particles import integrate, regularizer, variation_of_dual
+from jaxmargin.mean_field._particles import (
+    integrate,
+    regularizer,
+    require_problem,
+    variation_of_dual,
+)
 from jaxmargin.mean_field.measure import Features, Measure
 
 
@@ -109,7 +120,7 @@ def energy(problem: MeanField, measure: Measure) -> Float[Array, ""]:
 
     Raises:
         ValueError: the shapes do not fit, or there is no particle.
-        TypeError: particles and masses are not floats of one dtype.
+        TypeError: no `MeanField` or no `Measure`; particles and masses are not floats of one dtype.
 
     Example:
         >>> from jaxmargin import two_layer_problem
@@ -120,7 +131,8 @@ def energy(problem: MeanField, measure: Measure) -> Float[Array, ""]:
     Reference:
         Wei, Lee, Liu, Ma (2019), section 3.
     """
-    measure = measure.checked()
+    require_problem(problem)
+    measure = Measure.checked(measure)
     return problem.loss(integrate(problem.phi, measure)) + regularizer(problem, measure)
 
 
@@ -142,7 +154,8 @@ def first_variation(
 
     Raises:
         ValueError: the shapes do not fit, or there is no particle.
-        TypeError: particles, masses and theta are not floats of one dtype.
+        TypeError: no `MeanField` or no `Measure`; particles, masses and theta are not floats of one
+            dtype.
 
     Example:
         >>> from jaxmargin import two_layer_problem
@@ -172,7 +185,8 @@ def velocity(
 
     Raises:
         ValueError: the shapes do not fit, or there is no particle.
-        TypeError: particles, masses and theta are not floats of one dtype.
+        TypeError: no `MeanField` or no `Measure`; particles, masses and theta are not floats of one
+            dtype.
 
     Example:
         >>> from jaxmargin import two_layer_problem
@@ -188,8 +202,9 @@ def velocity(
 
 
 def _variation(problem: MeanField, measure: Measure, theta: Array) -> tuple[Array, Array]:
-    measure = measure.checked()
-    theta = jnp.asarray(theta)
+    require_problem(problem)
+    measure = Measure.checked(measure)
+    theta = as_array("theta", theta)
     if theta.ndim != 2 or theta.shape[1] != measure.theta.shape[1]:
         raise ValueError(
             f"theta must be (p, D) with D = {measure.theta.shape[1]} as the particles of measure, "
@@ -219,7 +234,7 @@ def check_two_homogeneous(key: PRNGKeyArray, problem: MeanField, dim: int) -> No
     Raises:
         ValueError: a function is not 2-homogeneous (the message tells by how much it grew), the
             potential is not positive, or dim is below 1.
-        TypeError: dim is not an integer; called under `jit`.
+        TypeError: dim is not an integer, key no key, problem no `MeanField`; called under `jit`.
 
     Example:
         >>> cubic = MeanField(phi=lambda t: t**3, loss=jnp.sum, potential=lambda t: jnp.sum(t**2))
@@ -232,6 +247,8 @@ def check_two_homogeneous(key: PRNGKeyArray, problem: MeanField, dim: int) -> No
         Wei, Lee, Liu, Ma (2019), section 3.
     """
     require_concrete("check_two_homogeneous", key, problem)
+    require_key(key)
+    require_problem(problem)
     require_count("dim", dim)
     dtype = jnp.result_type(float)
     for leaf in jax.tree.leaves(problem):  # float32 data stays float32 where float64 is enabled

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +14,12 @@ from jax.experimental import multihost_utils
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from jaxtyping import PRNGKeyArray, PyTree
 
-from jaxmargin._checks import require_callable, require_count, require_enabled
+from jaxmargin._checks import as_array, require_callable, require_count
 from jaxmargin._files import load_arrays, require_writable, save_arrays
 from jaxmargin._records import recorded_steps
 from jaxmargin._schedules import Rates, check_schedules, sums_of_schedules
 from jaxmargin.errors import DivergenceError
+from jaxmargin.mean_field._particles import require_run
 from jaxmargin.mean_field.flow import Flow, FlowState
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.runs import FlowHistory, FlowRun, run_flow
@@ -77,8 +79,9 @@ def resumable_run(
         IsADirectoryError: `path` is a folder itself.
         DivergenceError: as `run_flow` raises it; its `result` has the history of the whole run. The
             last save stays in the file.
-        TypeError: a count is not an integer, or metrics, stop or on_record is not a function; flow
-            or state holds 64 bits where they are not enabled.
+        TypeError: a count is not an integer, or metrics, stop or on_record is not a function, or
+            gives no numbers; key is no key, flow no `Flow` or state no `FlowState`, or it holds 64
+            bits where they are not enabled.
 
     Example:
         >>> import tempfile
@@ -103,7 +106,7 @@ def resumable_run(
     require_count("save_every", save_every)
     require_callable("metrics", metrics, "metrics(measure)", optional=True)
     require_callable("on_record", on_record, "on_record(step, record)", optional=True)
-    require_enabled(flow=flow, state=state)
+    require_run(key, flow, state)
     require_writable(path)
     check_schedules(flow, int(state.step), num_steps, trials=False)  # not only of the next piece
     saved = _Saved(path, _identity(flow, key, state, metrics), int(state.step), steps, flow)
@@ -162,6 +165,11 @@ def _identity(
     flow: Flow, key: PRNGKeyArray, state: FlowState, metrics: Callable | None
 ) -> dict[str, str]:
     """A digest of each part of what the numbers and the records of a run depend on."""
+
+    def observed(measure: Measure) -> PyTree:
+        found = None if metrics is None else metrics(measure)
+        return jax.tree.map(partial(as_array, "each of metrics"), found)
+
     step = jax.tree.map(
         _without_schedules,
         flow.step,
@@ -174,7 +182,7 @@ def _identity(
         "features, loss, scheme, safeguard or devices": _digest(
             _traced(lambda step, key, state: step(key, state), step, key, state)
         ),
-        "metrics": _digest(() if metrics is None else _traced(metrics, state.measure)),
+        "metrics": _digest(() if metrics is None else _traced(observed, state.measure)),
     }
 
 

@@ -11,11 +11,12 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from jaxmargin._checks import require_callable, require_enabled
+from jaxmargin._checks import as_array, require_callable
 from jaxmargin._devices import sharing_mesh
 from jaxmargin._records import recorded_steps
 from jaxmargin._schedules import check_schedules
 from jaxmargin.errors import DivergenceError
+from jaxmargin.mean_field._particles import require_run
 from jaxmargin.mean_field.flow import Flow, FlowState
 from jaxmargin.mean_field.measure import Measure
 
@@ -100,8 +101,9 @@ def run_flow(
         ValueError: num_steps or record is out of range, or lowest has another shape; the value of a
             schedule is out of range at one of the num_steps steps, which the error names; an array
             lacks the trial axis, trials are not at the same step, or stop is given with trials.
-        TypeError: a count is not an integer, or metrics, stop or on_record is not a function; flow
-            or state holds 64 bits where they are not enabled.
+        TypeError: a count is not an integer, or metrics, stop or on_record is not a function, or
+            gives no numbers; key is no key, flow no `Flow` or state no `FlowState`, or it holds 64
+            bits where they are not enabled.
 
     Example:
         >>> from jaxmargin import two_layer_problem, perturbed_flow, sample_sphere
@@ -125,7 +127,7 @@ def run_flow(
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem E.21.
     """
-    require_enabled(flow=flow, state=state)
+    require_run(key, flow, state)
     steps = recorded_steps(num_steps, record, int(np.max(state.step)))
     for name, function, signature in (
         ("metrics", metrics, "metrics(measure)"),
@@ -174,8 +176,15 @@ class _Plan:
         _, info = flow.step(jax.random.key(0), state)  # its energy alone: XLA drops the rest
         lowest = jnp.fmin(carry.lowest, info.energy)
         found = None if self.metrics is None else self.metrics(state.measure)
-        record = FlowHistory(state.step, info.energy, lowest, jax.tree.map(jnp.asarray, found))
-        stopped = jnp.array(False) if self.stop is None else jnp.asarray(self.stop(record))
+        record = FlowHistory(
+            state.step,
+            info.energy,
+            lowest,
+            jax.tree.map(partial(as_array, "each of metrics"), found),
+        )
+        stopped = as_array("stop(record)", False if self.stop is None else self.stop(record))
+        if stopped.size != 1:
+            raise TypeError(f"stop must give one truth value, got shape {stopped.shape}")
         carry = carry._replace(
             lowest=lowest, stopped=stopped.reshape(()), broken=~jnp.isfinite(info.energy)
         )

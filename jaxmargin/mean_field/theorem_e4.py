@@ -38,7 +38,7 @@ from jaxmargin._checks import (
     require_finite,
     require_positive,
 )
-from jaxmargin.mean_field._particles import check_measure
+from jaxmargin.mean_field._particles import check_measure, require_problem
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField, energy
 from jaxmargin.mean_field.risks import BoundedRisk
@@ -193,6 +193,7 @@ def regularity(problem: MeanField, dim: int, *, level: float | None = None) -> R
     Reference:
         Wei, Lee, Liu, Ma (2019), Assumptions E.1, E.2, E.3.
     """
+    require_problem(problem)
     require_count("dim", dim)
     phi, risk, potential = problem.phi, problem.loss, problem.potential
     if not (

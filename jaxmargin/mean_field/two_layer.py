@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Shaped
 
 from jaxmargin._arithmetic import safe_power
 from jaxmargin._checks import (
+    as_array,
     is_concrete,
     require_class_labels,
     require_classes,
@@ -24,7 +25,7 @@ from jaxmargin._checks import (
     require_positive,
     require_signs,
 )
-from jaxmargin.mean_field._particles import check_measure
+from jaxmargin.mean_field._particles import check_measure, require_problem
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
 from jaxmargin.mean_field.risks import (
@@ -230,7 +231,7 @@ def two_layer_problem(
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     if (loss == "cross_entropy") != (k is not None):
         raise ValueError(f'k is the number of classes of "cross_entropy", got k={k} with {loss!r}')
-    x, y = jnp.asarray(x), jnp.asarray(y)
+    x, y = as_array("x", x), as_array("y", y)
     risk = _REDUCTIONS[reduction](_RISKS[loss](x, y, k))
     require_positive("lam", lam)
     require_positive("smoothing", smoothing, zero=True)
@@ -332,6 +333,7 @@ def as_network(problem: MeanField, measure: Measure) -> TwoLayer:
     Reference:
         Wei, Lee, Liu, Ma (2019), example 3.2.
     """
+    require_problem(problem)
     phi = problem.phi
     if not isinstance(phi, TwoLayerFeatures | SmoothTwoLayerFeatures):
         raise TypeError(
@@ -359,6 +361,7 @@ def from_network(params: TwoLayer) -> Measure:
 
     Raises:
         ValueError: u and w disagree about the number of units, or there are none.
+        TypeError: no `TwoLayer`, or one that does not hold floats.
 
     Example:
         >>> network = TwoLayer(u=jnp.array([[3.0]]), w=jnp.array([2.0]))
@@ -368,7 +371,11 @@ def from_network(params: TwoLayer) -> Measure:
     Reference:
         Wei, Lee, Liu, Ma (2019), section 3.
     """
-    u, w = params
+    if not isinstance(params, TwoLayer):
+        raise TypeError(f"params must be a TwoLayer(u, w), got {type(params).__name__}")
+    u, w = as_array("params.u", params.u), as_array("params.w", params.w)
+    require_floats("params.u", u)
+    require_floats("params.w", w)
     if u.ndim != 2 or w.ndim not in (1, 2) or len(u) != len(w) or not len(u):
         raise ValueError(
             "params must hold u (m, d) and w (m,) or (m, k) for one m >= 1, "

@@ -4,11 +4,12 @@ import math
 from functools import partial
 from unittest import mock
 
+import jax
 import jax.numpy as jnp
 
 from jaxmargin import data
 from jaxmargin.data import synthetic
-from tests.fault import KEY, Fault, wrong
+from tests.fault import KEY, SIGNS, Fault, X, wrong
 
 teacher_of = partial(wrong, data.teacher, KEY)
 
@@ -35,8 +36,29 @@ FAULTS: list[Fault] = [
     Fault("sinusoid", wrong(data.sinusoid, 1), ValueError, "n must be at least 2, got 1"),
     Fault("sinusoid", wrong(data.sinusoid, 5, cycles=0.0), ValueError, "cycles must .* > 0"),
     Fault("sinusoid", wrong(data.sinusoid, 5, low=1.0), ValueError,
-          "low must be below high, both finite, got 1.0 and 1.0"),
+          "low must be below high, both finite and .*, got 1.0 and 1.0"),
     Fault("sinusoid", wrong(data.sinusoid, 5, high=math.inf), ValueError, "both finite"),
+    Fault("sinusoid", wrong(data.sinusoid, 5, high=1e39), ValueError,
+          "both finite and as far apart as float32 can hold, got -1.0 and 1e[+]39"),
+    Fault("sinusoid", wrong(data.sinusoid, 5, low=None), TypeError, "low must be a number"),
+    Fault("two_axis", wrong(data.two_axis, 3, 5, 3), TypeError,
+          r"key must be a random key, such as jax.random.key\(0\), got 3"),
+    Fault("two_axis", wrong(data.two_axis, KEY, 2**31, 3), ValueError,
+          r"n \* d must be at most 2,147,483,647 entries, got 2147483648 \* 3: draw in parts"),
+    Fault("teacher", wrong(data.teacher, None, 5, d=3, hidden=2), TypeError, "key must be a ran"),
+    Fault("teacher", teacher_of(9, d=3, hidden=2, max_majority="all"), TypeError,
+          "max_majority must be a number, got 'all'"),
+    Fault("teacher", lambda: jax.jit(lambda key: data.teacher(key, 4, d=3, hidden=2).x)(KEY),
+          TypeError, "teacher takes concrete numbers: call it outside jit, vmap and grad"),
+    Fault("support_of_d", wrong(data.support_of_d, 40), ValueError,
+          r"d must be at most 20, got 40: the arrays have 2\^d rows"),
+    Fault("embed", wrong(data.embed, "ab", 0, 1), TypeError, "z must be an array of numbers"),
+    Fault("embed", wrong(data.embed, [[1.0, 2.0], [1.0]], 0, 1), TypeError,
+          "z must be an array, but its rows have several lengths"),
+    Fault("embed", wrong(data.embed, X, None, 1), TypeError, "first must be an array of numbers"),
+    Fault("embed", wrong(data.embed, X, SIGNS, SIGNS), ValueError,
+          r"first and second must be numbers, got shapes \(6,\)"),
+    Fault("groups_of_d", wrong(data.groups_of_d, [1]), ValueError, "target must be one of label"),
     Fault("embed", wrong(data.embed, jnp.ones(3), 0, 1), ValueError,
           r"z must be \(n, d - 2\), got shape \(3,\)"),
     Fault("groups_of_d", wrong(data.groups_of_d, "sign"), ValueError,

@@ -176,3 +176,8 @@ def test_embed_puts_two_coordinates_first():
     z = np.arange(6, dtype=np.float32).reshape(3, 2)
     np.testing.assert_array_equal(data.embed(jnp.asarray(z), 2, -1)[:, 2:], z)
     np.testing.assert_array_equal(data.embed(jnp.asarray(z), 2, -1)[:, :2], [[2, -1]] * 3)
+
+
+def test_embed_of_integers_does_not_truncate():
+    found = data.embed(jnp.ones((1, 1), int), 0.5, -0.5)
+    assert found.tolist() == [[0.5, -0.5, 1.0]]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmargin as jm
-from tests.fault import NAN, SIGNS, Fault, wrong
+from tests.fault import KEY, NAN, SIGNS, Fault, wrong
 
 ROWS = jnp.asarray(np.random.default_rng(0).normal(size=(6, 3)))
 AXES = jnp.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]])
@@ -35,6 +35,14 @@ FAULTS: list[Fault] = [
             (ROWS, NAN * SIGNS, ValueError, "y must be finite"),
             (ROWS, (SIGNS + 1) / 2, ValueError, "binary labels must be -1 or [+]1, got 0"),
             (ROWS, jnp.ones(6), ValueError, r"y must have both labels, but all 6 are \+1"),
+            (None, SIGNS, TypeError, "features must be an array of numbers, got NoneType"),
+            ([[1.0], [1.0, 2.0]], SIGNS, TypeError,
+             "features must be an array, but its rows have several lengths"),
+            (np.ma.masked_less(np.asarray(ROWS), 0), SIGNS, TypeError,
+             "features must not have masked entries: fill them, or drop their rows"),
+            (ROWS, ["a", "b"] * 3, TypeError, "y must be an array of numbers, got list"),
+            (jax.random.split(KEY, (6, 3)), SIGNS, TypeError,
+             "features must be an array of numbers, got key"),
             (jnp.ones((6, 3), int), SIGNS, TypeError, "features must hold floats, got int32"),
         )
     ],

@@ -42,6 +42,12 @@ FAULTS: list[Fault] = [
           r"dual must be \(6,\) as the outputs, got \(5,\)"),
     Fault("certify", wrong(jm.certify, PROBLEM, PARTICLES, dual=NAN * jnp.ones(6)), ValueError,
           "dual must be finite, but 6 of 6"),
+    Fault("certify", wrong(jm.certify, None, PARTICLES), TypeError, "problem must be a MeanField"),
+    Fault("certify", wrong(jm.certify, PROBLEM, None), TypeError, "measure must be a Measure"),
+    Fault("certify", wrong(jm.certify, PROBLEM, PARTICLES, starts="all"), TypeError,
+          "starts must be an array of numbers, got str"),
+    Fault("certify", wrong(jm.certify, PROBLEM, PARTICLES, dual=["a"] * 6), TypeError,
+          "dual must be an array of numbers, got list"),
     Fault("certify", lambda: jax.jit(jm.certify)(PROBLEM, PARTICLES), TypeError,
           "certify takes concrete numbers: call it outside jit"),
 ]  # fmt: skip

@@ -123,6 +123,21 @@ FAULTS: list[Fault] = [
           "num_steps must be at most 2147483647, .* a number of 32 bits, got 3000000000"),
     Fault("run_flow", running(num_steps=2 * 10**9), ValueError,
           "asks for 20,000,000 records of 2,000,000,000 steps, .*: record less often"),
+    *(
+        Fault(name, call(**{"metrics": lambda _: "a"}), TypeError,
+              "each of metrics must be an array of numbers, got str")
+        for name, call in (("run_flow", running), ("resumable_run", resuming))
+    ),
+    Fault("run_flow", running(stop=lambda _: None), TypeError,
+          r"stop\(record\) must be an array of numbers, got NoneType"),
+    Fault("run_flow", running(stop=lambda _: jnp.ones(3)), TypeError,
+          r"stop must give one truth value, got shape \(3,\)"),
+    Fault("run_flow", running(key=3), TypeError, "key must be a random key, .* got 3"),
+    Fault("run_flow", wrong(jm.run_flow, KEY, None, None, num_steps=2), TypeError,
+          "flow must be a Flow, got NoneType"),
+    Fault("run_flow", wrong(jm.run_flow, KEY, jm.wasserstein_flow(MEAN_FIELD, step_size=0.1),
+                            jm.Measure(X, jnp.ones(6)), num_steps=2), TypeError,
+          r"state must be a FlowState, such as flow.init\(measure\), got Measure"),
     Fault("run_flow", running(record=None), TypeError,
           "record must be an integer or a list of steps, got None"),
     Fault("run_flow", running(lowest=jnp.ones(2)), ValueError, "lowest must be a number, got"),
