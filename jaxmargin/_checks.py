@@ -25,6 +25,60 @@ def require_concrete(function: str, *trees: Any) -> None:
         raise TypeError(f"{function} takes concrete numbers: call it outside jit, vmap and grad")
 
 
+def as_array(name: str, value: Any) -> Array | np.ndarray:
+    """Arrays, lists of numbers and data frames as an array; raise TypeError for anything else.
+
+    Arrays keep their dtype. Lists of floats get the default one.
+    """
+    kind = type(value).__name__
+    if hasattr(value, "todense"):
+        raise TypeError(f"{name} must be dense, got a sparse {kind}: pass {name}.todense()")
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be without a mask: remove or impute what is masked")
+    try:
+        array = value if isinstance(value, Array) else _from_builtin(value)
+    except (TypeError, ValueError):
+        array = np.array(None)
+    if not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool):
+        raise TypeError(f"{name} must be an array of numbers, got {kind}{_told_dtype(array)}")
+    return array
+
+
+def _from_builtin(value: Any) -> Array | np.ndarray:
+    if not isinstance(value, list | tuple | Real):
+        return np.asarray(value)
+    if any(isinstance(leaf, Array) for leaf in jax.tree.leaves(value)):
+        return jnp.asarray(value)
+    array = np.asarray(value)
+    return jnp.asarray(array) if array.dtype == np.float64 else array
+
+
+def _told_dtype(array: Array | np.ndarray) -> str:
+    return f" of {array.dtype}" if array.ndim else ""
+
+
+def label_array(name: str, value: Any) -> Array | np.ndarray:
+    """As `as_array`; text and other names of classes get an error that tells how to number them."""
+    if isinstance(value, str | Array) or hasattr(value, "todense"):
+        return as_array(name, value)
+    try:
+        names = np.asarray(value)
+    except (TypeError, ValueError):
+        return as_array(name, value)
+    if names.ndim and names.size and names.dtype.kind in "OUS":
+        raise TypeError(
+            f"{name} must hold numbers, got {listed(np.unique(names.astype(str)))}: number the "
+            f"classes by np.unique({name}, return_inverse=True)[1]"
+        )
+    return as_array(name, value)
+
+
+def listed(values: np.ndarray) -> str:
+    """Some values in a message: the first few of many."""
+    shown = [f"{v:g}" if isinstance(v, float) else repr(v) for v in values[:5].tolist()]
+    return ", ".join(shown) + (f", ... ({len(values)} values)" if len(values) > 5 else "")
+
+
 def require_finite(name: str, values: Any) -> None:
     """Raise ValueError if a concrete array, or one in a pytree, has a NaN or infinite entry."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(values):

@@ -109,12 +109,20 @@ def may_use(module: str, library: str, top: bool) -> bool:
     return library in sys.stdlib_module_names or library in allowed | lazy
 
 
+def home_of(folder: str) -> str:
+    """`kernels.` of `kernels._fits`, a private folder that only its own package may use."""
+    package, dot, below = folder.partition(".")
+    return f"{package}." if dot and is_private(below) else ""
+
+
 def may_import(module: str, name: str) -> bool:
     """Whether a module may import `jaxmargin.<...>`: a file, or a name that a file defines."""
     target = target_file(name)
     folder, _, file = target.rpartition(".")
     below = name.removeprefix(f"jaxmargin.{target}").split(".")
     own, other = package_of(module), package_of(target)
+    if not f"{module}.".startswith(home_of(folder)):
+        return False
     if is_private(file) and folder and folder != module.rpartition(".")[0]:
         return False
     if any(map(is_private, below)):
@@ -154,7 +162,7 @@ def exported_names(tree: ast.Module) -> list[str] | None:
 def public_faults(module: str, tree: ast.Module, exported: list[str]) -> Iterator[str]:
     """Of a file whose package exports these names."""
     file = file_of(module)
-    private = file.startswith("_") or module.partition(".")[0] in GROUND_FOLDERS
+    private = file.startswith("_") or any(is_private(part) for part in module.split("."))
     if private or package_of(module) == "experiments":
         return
     if "." not in module or file in exported:  # it is a namespace, with a list of its own

@@ -41,7 +41,7 @@ def test_folders_and_files_are_short():
 
 
 def test_every_module_has_tests_of_its_own():
-    """`tests/kernels/test_svm.py` are those of `jaxmargin/kernels/_svm.py`."""
+    """`tests/kernels/test_gram.py` are those of `jaxmargin/kernels/_gram.py`."""
     missing = []
     for module in FILES:
         folder, _, file = module.rpartition(".")
@@ -79,11 +79,13 @@ BROKEN = [
     ("_sphere.ascent", "from jaxmargin.networks import norms", "imports "),
     # Underscores.
     ("margins.path", "from jaxmargin.networks._private import f", "imports "),
-    ("mean_field.flow", "from jaxmargin.kernels._svm import solve_svm", "imports "),
-    ("lower_bound.taylor", "from jaxmargin.kernels._svm import solve_svm", "imports "),
-    ("experiments.figure_1", "from jaxmargin.kernels._svm import solve_svm", "imports "),
-    ("experiments.figure_1", "from jaxmargin.kernels import _svm", "imports "),
-    ("kernels.predictors", "from jaxmargin.kernels._svm import _solve", "imports "),
+    ("mean_field.flow", "from jaxmargin.kernels._gram import gram", "imports "),
+    ("lower_bound.taylor", "from jaxmargin.kernels._gram import gram", "imports "),
+    ("experiments.figure_1", "from jaxmargin.kernels._gram import gram", "imports "),
+    ("experiments.figure_1", "from jaxmargin.kernels import _gram", "imports "),
+    ("kernels.predictors", "from jaxmargin.kernels._gram import _dot", "imports "),
+    ("lower_bound.taylor", "from jaxmargin.kernels._fits.svm import solve_svm", "imports "),
+    ("experiments.figure_1", "from jaxmargin.kernels._fits.svm import solve_svm", "imports "),
     (
         "kernels.predictors",
         "from jaxmargin.kernels import closed_form\nclosed_form._f()",
@@ -118,7 +120,7 @@ BROKEN = [
     ("networks.__init__", ABOUT, "has no __all__"),
     (
         "kernels.__init__",
-        ABOUT + "from jaxmargin.kernels._svm import f\n__all__ = ['f']",
+        ABOUT + "from jaxmargin.kernels._gram import f\n__all__ = ['f']",
         "from a private file",
     ),
     (
@@ -140,7 +142,9 @@ FINE = [
     ("mean_field.certificates", "from jaxmargin._sphere.unit_maximum import unit_maximum"),
     ("_sphere.ascent", "from jaxmargin._sphere.relu_sum import scaled\ndef ascend():\n    pass"),
     ("networks.objective", "from jaxmargin.networks.losses import logistic_loss as _f"),
-    ("kernels.predictors", "from jaxmargin.kernels._svm import solve_svm"),
+    ("kernels.predictors", "from jaxmargin.kernels._gram import gram"),
+    ("kernels.predictors", "from jaxmargin.kernels._fits.svm import solve_svm"),
+    ("kernels._fits.svm", "def solve_svm():\n    pass"),
     ("kernels.predictors", "from jaxmargin.networks.models import TwoLayer\nTwoLayer._fields"),
     ("lower_bound.taylor", "from jaxmargin.kernels.closed_form import k1"),
     ("lower_bound.taylor", "from jaxmargin.data.synthetic import embed"),

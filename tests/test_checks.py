@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from jaxmargin import _checks as checks
 
@@ -21,6 +22,8 @@ PASS = {
     "positive array": partial(checks.require_positive, "x", jnp.array(2.0)),
     "zero": partial(checks.require_positive, "x", 0, zero=True),
     "within range": partial(checks.require_range, "b", np.array([0, 1e30]), "float32", "y"),
+    "a list": partial(checks.as_array, "x", [[1.0], [2.0]]),
+    "labels": partial(checks.label_array, "y", [1, 2]),
     "count": partial(checks.require_count, "x", np.int64(1)),
     "count of 0": partial(checks.require_count, "x", 0, least=0),
     "callable": partial(checks.require_callable, "f", len, "f(x)"),
@@ -47,6 +50,18 @@ def test_what_passes(guard):
 
 
 REFUSED = {
+    "sparse": (checks.as_array, ("x", csr_matrix(np.eye(2))), TypeError,
+               "x must be dense, got a sparse csr_matrix: pass x.todense()"),
+    "masked": (checks.as_array, ("x", np.ma.masked_array([1.0])), TypeError,
+               "x must be without a mask"),
+    "a dict": (checks.as_array, ("x", {}), TypeError, "x must be an array of numbers, got dict"),
+    "ragged": (checks.as_array, ("x", [[1], [1, 2]]), TypeError, "an array of numbers, got list"),
+    "objects": (checks.as_array, ("x", np.array([None])), TypeError, "got ndarray of object"),
+    "keys": (checks.as_array, ("x", jax.random.key(0)), TypeError, "got PRNGKeyArray"),
+    "text": (checks.as_array, ("x", ["a", "b"]), TypeError, "x must be an array of numbers, got l"),
+    "text labels": (checks.label_array, ("y", ["b", "a", "b"]), TypeError,
+                    "y must hold numbers, got 'a', 'b': number the classes by np.unique(y, return"),
+    "ragged labels": (checks.label_array, ("y", [[1], [1, 2]]), TypeError, "array of numbers"),
     "NaN": (checks.require_finite, ("x", jnp.array([1.0, NAN])), ValueError,
             "x must be finite, but 1 of 2 entries are not (the first is nan at index (1,))"),
     "infinite": (checks.require_finite, ("x", np.array([[INF, -INF]])), ValueError,
@@ -143,3 +158,20 @@ def test_a_driver_is_refused_under_any_transform(transform):
 def test_a_callable_is_given_back():
     assert checks.require_callable("f", len, "f(x)") is len
     assert checks.require_callable("f", None, "f(x)", optional=True) is None
+
+
+class Frame:
+    """What a data frame of another library is to NumPy."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([[1.5, 2.5]])
+
+
+def test_arrays_keep_their_dtype_and_lists_get_the_default_one():
+    assert checks.as_array("x", np.ones(2)).dtype == "float64"
+    assert checks.as_array("x", jnp.ones(2, "bfloat16")).dtype == "bfloat16"
+    assert checks.as_array("x", [1.0, 2.0]).dtype == "float32"
+    assert checks.as_array("x", [jnp.ones(2), jnp.ones(2)]).shape == (2, 2)
+    np.testing.assert_array_equal(checks.as_array("x", Frame()), [[1.5, 2.5]])
+    assert checks.label_array("y", [2**40, 1]).dtype == "int64"
+    assert checks.listed(np.arange(7.0)) == "0, 1, 2, 3, 4, ... (7 values)"

@@ -1,15 +1,20 @@
 """What the functions of this folder accept: rows, Gram matrices, targets and labels."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array
 
-from jaxmargin._checks import require_finite, require_signs
+from jaxmargin._checks import (
+    as_array,
+    is_concrete,
+    label_array,
+    listed,
+    require_finite,
+    require_floats,
+)
 
 
 def require_rows(x: Any, z: Any) -> tuple[Array, Array]:
@@ -33,19 +38,24 @@ def require_matrix(name: str, rows: Array) -> Array:
     return rows
 
 
-def check_gram(gram: Array) -> Array:
-    """Gram matrix as an array; raise unless it is one or several, concrete and symmetric."""
-    if isinstance(gram, Tracer):
-        raise TypeError(
-            "fit_* check the values of gram, so they cannot run inside jit, vmap or grad: "
-            "call them outside, with a leading axis t for many trials"
+def check_gram(gram: Any) -> Any:
+    """Gram matrix as an array; raise unless it is one or several, and symmetric.
+
+    One of float64 stays so, also where JAX has no float64.
+    """
+    gram = _as_floats("gram", gram)
+    if gram.ndim == 4:
+        raise ValueError(
+            f"gram must be (n, n) or (t, n, n), got shape {gram.shape}, a kernel of several "
+            "outputs: take one of them, gram[:, :, 0, 0], or all by "
+            "gram.transpose(0, 2, 1, 3).reshape(n * k, n * k) with y.reshape(n * k)"
         )
-    gram = jnp.asarray(gram)
     if gram.ndim not in (2, 3) or gram.shape[-1] != gram.shape[-2] or 0 in gram.shape:
         raise ValueError(f"gram must be (n, n) or (t, n, n) with n >= 1, got shape {gram.shape}")
-    if not jnp.issubdtype(gram.dtype, jnp.floating):
-        raise TypeError(f"gram must hold floats, got {gram.dtype}: cast it, say to float32")
-    asymmetry, size = (float(value) for value in _asymmetry(gram))
+    if not is_concrete(gram):
+        return gram
+    with jax.enable_x64(True), jax.ensure_compile_time_eval():
+        asymmetry, size = (float(value) for value in _asymmetry(gram))
     if not np.isfinite(asymmetry):
         require_finite("gram", gram)
     if not asymmetry <= np.sqrt(jnp.finfo(gram.dtype).eps) * size:
@@ -58,47 +68,84 @@ def check_gram(gram: Array) -> Array:
 
 @jax.jit
 def _asymmetry(gram: Array) -> tuple[Array, Array]:
+    gram = gram.astype(jnp.float64)
     return jnp.max(jnp.abs(gram - jnp.swapaxes(gram, -1, -2))), jnp.max(jnp.abs(gram))
 
 
-def check_targets(gram: Array, y: Array) -> tuple[Array, Array]:
+def _as_floats(name: str, value: Any) -> Any:
+    array = as_array(name, value)
+    require_floats(name, array)
+    return array
+
+
+def check_targets(gram: Any, y: Any) -> tuple[Any, Any]:
     """Both as arrays; raise unless y holds one target, or k of them, for each sample."""
-    gram, y = check_gram(gram), jnp.asarray(y)
+    gram, y = check_gram(gram), as_array("y", y)
     batch = gram.shape[:-1]
     if y.shape[: len(batch)] != batch or y.ndim > len(batch) + 1 or 0 in y.shape:
         raise ValueError(f"y must be {batch} or {(*batch, 'k')} to match gram, got {y.shape}")
-    if y.dtype != gram.dtype:
+    if not jnp.issubdtype(y.dtype, jnp.floating):
         raise TypeError(f"y must have the dtype of gram, {gram.dtype}, got {y.dtype}")
+    if y.dtype != gram.dtype:
+        narrower = jnp.finfo(y.dtype).bits < jnp.finfo(gram.dtype).bits
+        if isinstance(y, Array) and not (narrower and is_concrete(y)):
+            raise TypeError(f"y must have the dtype of gram, {gram.dtype}, got {y.dtype}")
+        y = np.asarray(y).astype(gram.dtype)
     require_finite("y", y)
     return gram, y
 
 
-def check_labels(gram: Array, y: Array) -> tuple[Array, Array]:
+def check_labels(gram: Any, y: Any) -> tuple[Any, Any]:
     """The Gram matrix, and the labels as -1, +1 or as one-hot rows of bools."""
-    gram, y = check_gram(gram), jnp.asarray(y)
-    if y.shape != gram.shape[:-1]:
-        raise ValueError(f"y must be {gram.shape[:-1]}, one label a sample, got {y.shape}")
-    if jnp.issubdtype(y.dtype, jnp.floating):
-        require_finite("y", y)
-        require_signs(y)
-        return gram, y
-    if not jnp.issubdtype(y.dtype, jnp.integer):
-        raise TypeError(f"y must hold floats -1, +1 or integers in [0, k), got {y.dtype}")
-    least, most = int(jnp.min(y)), int(jnp.max(y))
-    if least < 0 or most < 1:
+    gram, labels = check_gram(gram), np.asarray(label_array("y", y))
+    batch = gram.shape[:-1]
+    if labels.shape != batch:
         raise ValueError(
-            f"integer labels must be the classes 0, 1, ..., k - 1 with k >= 2, got {least} to "
-            f"{most}: labels -1, +1 must be floats"
+            f"y must be {batch}, one label a sample, got {labels.shape}"
+            + _column_hint(labels, batch)
         )
-    return gram, jax.nn.one_hot(y, most + 1, dtype=bool)
+    if jnp.issubdtype(labels.dtype, jnp.floating):
+        require_finite("y", labels)
+        _require_two_signs(labels)
+        return gram, labels
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(
+            f"y must hold floats -1, +1 or integers in [0, k), got {labels.dtype}: "
+            "2.0 * y - 1 makes floats of booleans"
+        )
+    values, classes = np.unique(labels, return_inverse=True)
+    if len(values) < 2 or values[0] != 0 or values[-1] != len(values) - 1:
+        raise ValueError(_classes_message(values))
+    return gram, np.eye(len(values), dtype=bool)[classes.reshape(batch)]
 
 
-def raise_where(
-    fault: np.ndarray | np.bool_, error: Callable[[str], ValueError], message: str
-) -> None:
-    """Raise the error if there is a fault, and name the first trial that has it."""
-    if not np.any(fault):
+def _column_hint(labels: np.ndarray, batch: tuple[int, ...]) -> str:
+    if labels.shape == (*batch, 1):
+        return ": pass y[..., 0]"
+    if labels.shape[:-1] == batch and np.isin(labels, (-1, 0, 1)).all():
+        return ": rows of one-hot labels become classes by y.argmax(axis=-1)"
+    return ""
+
+
+def _require_two_signs(labels: np.ndarray) -> None:
+    values = np.unique(labels)
+    if np.isin(values, (-1, 1)).all():
         return
-    if np.ndim(fault):
-        raise error(f"trial {int(np.argwhere(fault)[0][0])}: {message}")
-    raise error(message)
+    mending = "number the classes by np.unique(y, return_inverse=True)[1]"
+    if np.array_equal(values, [0, 1]):
+        mending = "labels 0 and 1 become -1 and +1 by 2 * y - 1"
+    elif len(values) == 2:
+        mending = f"make them so by np.where(y == {values[1]:g}, 1.0, -1.0)"
+    raise ValueError(f"binary labels must be -1 or +1, got {listed(values)}: {mending}")
+
+
+def _classes_message(values: np.ndarray) -> str:
+    mending = "number them by np.unique(y, return_inverse=True)[1]"
+    if len(values) < 2:
+        mending = "one class has nothing to be told from"
+    elif values.tolist() == [-1, 1]:
+        mending = "labels -1, +1 must be floats: y.astype(float)"
+    return (
+        "integer labels must be the classes 0, 1, ..., k - 1 with k >= 2, each of them in use, "
+        f"got {listed(values)}: {mending}"
+    )

@@ -16,7 +16,9 @@ from jaxtyping import Array, Float
 
 from jaxmargin._arithmetic import power_of_two
 from jaxmargin._checks import (
+    as_array,
     require_callable,
+    require_concrete,
     require_count,
     require_finite,
     require_positive,
@@ -122,7 +124,8 @@ def fit_ridge_matrix_free(
         Frangella, Tropp, Udell (2023), Randomized Nystroem preconditioning; Williams, Seeger
         (2001) for the landmarks.
     """
-    x, y = jnp.asarray(x), jnp.asarray(y)
+    require_concrete("fit_ridge_matrix_free", x, y, ridge)
+    x, y = jnp.asarray(as_array("x", x)), jnp.asarray(as_array("y", y))
     _check_data(x, y)
     n = len(x)
     num_landmarks = min(n, _DEFAULT_LANDMARKS) if num_landmarks is None else num_landmarks
@@ -186,9 +189,9 @@ def _scaled_system(
     underflows.
     """
     scale = max(float(kernel_scale), float(power_of_two(float(ridge), np)))
-    weight, ridge = float(kernel_scale) / scale, float(ridge) / scale
-    weights = (jnp.asarray(value, x.dtype) for value in (weight, ridge))
-    return _System(x, kernel_scale, *weights, approximation), scale
+    weight = jnp.asarray(float(kernel_scale) / scale, x.dtype)
+    share = jnp.asarray(float(ridge) / scale, x.dtype)
+    return _System(x, kernel_scale, weight, share, approximation), scale
 
 
 def _rescaled(solution: Array, factors: np.ndarray) -> Array:

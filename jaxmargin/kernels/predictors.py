@@ -6,30 +6,41 @@ tells how accurate they are. There is no intercept, so f lies in the span of the
 have a leading axis t, each of the t trials is fitted by itself: one after the other on a CPU, and
 in one batch on an accelerator.
 
-The work is done in float64 whatever the dtype of the Gram matrix, and the result has that dtype.
-If the rounding of the Gram matrix in its own dtype decides the answer, an error says so.
+The work is done in float64 whatever the dtype of the Gram matrix, and the result has that dtype. A
+float64 matrix of NumPy gives results of NumPy in float64, also where JAX has no float64. If the
+rounding of the Gram matrix in its own dtype decides the answer, an error says so.
 """
 
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float, Shaped
 
-from jaxmargin._checks import require_positive
+from jaxmargin._checks import as_array, is_concrete, require_positive
 from jaxmargin.errors import ConvergenceError
-from jaxmargin.kernels._fitting import (
+from jaxmargin.kernels._fits.logistic import solve_logistic, solve_softmax
+from jaxmargin.kernels._fits.svm import solve_svm
+from jaxmargin.kernels._fits.trials import (
     condition_number,
     for_each,
+    in_dtype,
     per_trial,
     rounding_of,
     semidefinite,
 )
-from jaxmargin.kernels._inputs import check_labels, check_targets, raise_where
-from jaxmargin.kernels._logistic import solve_logistic, solve_softmax
-from jaxmargin.kernels._svm import solve_svm
+from jaxmargin.kernels._fits.verdicts import (
+    cause_of,
+    in_range,
+    nan_where,
+    raise_where,
+    require_no_doubt,
+    require_semidefinite,
+)
+from jaxmargin.kernels._inputs import check_labels, check_targets
 
 _ACCEPTED = 1e-6  # relative duality gap or residual; the solvers stop far below
 
@@ -81,7 +92,9 @@ class LogisticFit(NamedTuple):
     residual: Float[Array, "*t"]
 
 
-def fit_interpolant(gram: Float[Array, "*t n n"], y: Float[Array, "*shape"]) -> KernelFit:
+def fit_interpolant(
+    gram: Float[Array | np.ndarray, "*t n n"], y: Float[Array | np.ndarray, "*shape"]
+) -> KernelFit:
     """The function of least norm through the data: K beta = y.
 
     Among all f with f(x_i) = y_i it has the least ||f||_K; it is the limit of `fit_ridge` for a
@@ -96,9 +109,11 @@ def fit_interpolant(gram: Float[Array, "*t n n"], y: Float[Array, "*shape"]) -> 
 
     Raises:
         ValueError: gram is not square, symmetric, finite and positive definite to the precision
-            of its dtype (the message tells its condition number), or y does not match it.
-        TypeError: gram and y do not hold floats of one dtype, or they are traced: `fit_*` check
-            values, so they cannot be inside `jit` or `vmap`.
+            of its dtype (the message tells its condition number and the likely cause), y does not
+            match it, or beta leaves the range of the dtype.
+        TypeError: gram and y do not hold floats of one dtype.
+
+    It can be differentiated, mapped and jitted. Traced values give NaN in place of an error.
 
     Example:
         >>> fit = fit_interpolant(jnp.array([[2.0, 0.0], [0.0, 4.0]]), jnp.array([1.0, 1.0]))
@@ -109,13 +124,14 @@ def fit_interpolant(gram: Float[Array, "*t n n"], y: Float[Array, "*shape"]) -> 
         Wei, Lee, Liu, Ma (2019), section 2.
     """
     gram, y = check_targets(gram, y)
-    beta, norm, condition = per_trial(_solve_ridge, gram, y, 0.0)
-    _check_condition(condition, gram, "fit_ridge with a positive ridge")
-    return KernelFit(beta, norm, jnp.asarray(condition, gram.dtype))
+    return _ridge_fit(gram, y, 0.0, "use fit_ridge with a positive ridge")
 
 
 def fit_ridge(
-    gram: Float[Array, "*t n n"], y: Float[Array, "*shape"], *, ridge: float
+    gram: Float[Array | np.ndarray, "*t n n"],
+    y: Float[Array | np.ndarray, "*shape"],
+    *,
+    ridge: float | Array,
 ) -> KernelFit:
     """Kernel ridge regression: (K + ridge I) beta = y.
 
@@ -132,9 +148,12 @@ def fit_ridge(
 
     Raises:
         ValueError: gram is not square, symmetric and finite, K + ridge I is not positive definite
-            to the precision of its dtype, ridge <= 0, or y does not match gram.
-        TypeError: gram and y do not hold floats of one dtype, they are traced, or ridge is not a
-            number.
+            to the precision of its dtype, ridge <= 0, y does not match gram, or beta leaves the
+            range of the dtype.
+        TypeError: gram and y do not hold floats of one dtype, or ridge is not a number.
+
+    It can be differentiated, mapped and jitted, in `ridge` too: `jax.vmap(lambda ridge: fit_ridge(
+    gram, y, ridge=ridge))(ridges)` fits many. Traced values give NaN in place of an error.
 
     Example:
         >>> gram = jnp.array([[2.0, 0.0], [0.0, 3.0]])
@@ -146,13 +165,15 @@ def fit_ridge(
     """
     require_positive("ridge", ridge)
     gram, y = check_targets(gram, y)
-    beta, norm, condition = per_trial(_solve_ridge, gram, y, ridge)
-    _check_condition(condition, gram, "a larger ridge")
-    return KernelFit(beta, norm, jnp.asarray(condition, gram.dtype))
+    allowed = ridge if is_concrete(ridge) else jnp.where(ridge > 0, ridge, jnp.nan)
+    return _ridge_fit(gram, y, allowed, "use a larger ridge")
 
 
 def fit_svm(
-    gram: Float[Array, "*t n n"], y: Shaped[Array, "*t n"], *, c: float | None = None
+    gram: Float[Array | np.ndarray, "*t n n"],
+    y: Shaped[Array | np.ndarray, "*t n"],
+    *,
+    c: float | None = None,
 ) -> SvmFit:
     """Support vector machine without an intercept: hard margin, or soft with a given c.
 
@@ -163,9 +184,11 @@ def fit_svm(
     score is the prediction.
 
     The duality gap is proven to be below 1e-6 of the objective. Up to degenerate ties, beta_i is
-    exactly 0 where x_i is no support vector, and exactly y_i c where x_i lies inside the margin. If
-    gram is singular, (sqrt(n) eps + n eps64) max_i K_ii is added to its diagonal, where eps is the
-    precision of its dtype and eps64 that of float64. This is no more than its rounding.
+    exactly 0 where x_i is no support vector, and exactly y_i c where x_i lies inside the margin.
+
+    Rounding may give gram negative eigenvalues. They are set to 0, and the lowest of them measures
+    the rounding e. It changes the objective by up to e |beta|^2 / 2; more than 1% is an error. Then
+    compute gram in float64, under `jax.enable_x64` or with NumPy.
 
     Args:
         gram: (n, n) positive semidefinite Gram matrix, or (t, n, n).
@@ -177,11 +200,12 @@ def fit_svm(
         gram has one.
 
     Raises:
-        ConvergenceError: the gap did not close, because gram is too ill-conditioned; the `result`
-            of the error is the `SvmFit` that was reached.
+        ConvergenceError: the gap did not close, because gram is too ill-conditioned, or the
+            rounding of gram decides the answer; the `result` of the error is the `SvmFit` that was
+            reached.
         ValueError: the labels cannot be separated (hard margin), gram is not square, symmetric,
-            finite and positive semidefinite, labels are not -1, +1 or classes, c <= 0, or y does
-            not match gram.
+            finite and positive semidefinite, labels are not -1, +1 or the classes 0 to k - 1, c <=
+            0, y does not match gram, or beta leaves the range of the dtype.
         TypeError: gram or y is of a wrong dtype or traced, or c is not a number.
 
     Example:
@@ -193,34 +217,38 @@ def fit_svm(
     Reference:
         Cortes, Vapnik (1995); solved as Mehrotra (1992). Wei, Lee, Liu, Ma (2019), section 2.
     """
+    _require_values("fit_svm", gram, y, c)
     gram, labels = check_labels(gram, y)
-    signs = jnp.where(labels, 1, -1).astype(gram.dtype) if labels.dtype == bool else labels
+    signs = np.where(labels, 1.0, -1.0) if labels.dtype == bool else labels
     rounding = rounding_of(gram)
     if c is not None:
         require_positive("c", c)
     settings = () if c is None else (c,)
-    beta, norm, quality = per_trial(_svm, gram, signs, rounding, *settings)
-    sound, gap, radius_margin = quality
-    fit = SvmFit(beta, norm, jnp.asarray(gap, gram.dtype))
-    raise_where(~sound, ValueError, _NOT_SEMIDEFINITE)
+    found = per_trial(_svm, gram, signs, rounding, *settings)
+    sound, gap, radius_margin, doubt = found.quality
+    fit = SvmFit(found.beta, found.norm, in_dtype(gap, gram.dtype))
+    require_semidefinite(gram, sound)
     if c is None:
         raise_where(
             radius_margin * rounding > 1,
             ValueError,
             f"no f separates the labels by more than the rounding of {gram.dtype}: give c for a "
-            "soft margin, look for equal inputs of different labels, or compute gram in float64",
+            "soft margin, or compute gram in float64 from inputs of which no two are equal with "
+            "different labels",
         )
+    failed = partial(ConvergenceError, result=fit)
     raise_where(
         ~(gap <= _ACCEPTED),
-        partial(ConvergenceError, result=fit),
+        failed,
         "the support vector machine did not converge: gram is too ill-conditioned for this margin; "
         "give c, or a smaller c, or drop near duplicates among the inputs",
     )
-    return fit
+    require_no_doubt(gram, doubt, failed, "a smaller c" if c else "c for a soft margin")
+    return in_range(fit, found)
 
 
 def fit_kernel_logistic(
-    gram: Float[Array, "*t n n"], y: Shaped[Array, "*t n"], *, lam: float
+    gram: Float[Array | np.ndarray, "*t n n"], y: Shaped[Array | np.ndarray, "*t n"], *, lam: float
 ) -> LogisticFit:
     """Kernel logistic regression, for two classes and for several, without an intercept.
 
@@ -230,8 +258,8 @@ def fit_kernel_logistic(
     `LogisticRegression(fit_intercept=False)` on features that factor K, with C = 1 / (2 n lam).
 
     Args:
-        gram: (n, n) positive semidefinite Gram matrix, or (t, n, n). If it is singular its diagonal
-            is raised as in `fit_svm`.
+        gram: (n, n) positive semidefinite Gram matrix, or (t, n, n). Its rounding is treated as in
+            `fit_svm`.
         y: (n,) floats -1, +1, or integers in [0, k); with a leading t if gram has one.
         lam: strength of the penalty, > 0. (At 0 separable data has no minimiser.)
 
@@ -240,10 +268,11 @@ def fit_kernel_logistic(
         leading t if gram has one.
 
     Raises:
-        ConvergenceError: lam is too small for float64; the `result` of the error is the
-            `LogisticFit` that was reached.
+        ConvergenceError: lam is too small for float64 or for the rounding of gram; the `result` of
+            the error is the `LogisticFit` that was reached.
         ValueError: gram is not square, symmetric, finite and positive semidefinite, labels are not
-            -1, +1 or classes, lam <= 0, or y does not match gram.
+            -1, +1 or the classes 0 to k - 1, lam <= 0, y does not match gram, or beta leaves the
+            range of the dtype.
         TypeError: gram or y is of a wrong dtype or traced, or lam is not a number.
 
     Example:
@@ -254,22 +283,25 @@ def fit_kernel_logistic(
     Reference:
         Rasmussen, Williams (2006), sections 3.4 and 3.5; Wei, Lee, Liu, Ma (2019), eq. 2.2.
     """
+    _require_values("fit_kernel_logistic", gram, y, lam)
     require_positive("lam", lam)
     gram, labels = check_labels(gram, y)
-    beta, norm, quality = per_trial(_logistic, gram, labels, rounding_of(gram), lam)
-    sound, residual = quality
-    fit = LogisticFit(beta, norm, jnp.asarray(residual, gram.dtype))
-    raise_where(~sound, ValueError, _NOT_SEMIDEFINITE)
+    found = per_trial(_logistic, gram, labels, rounding_of(gram), lam)
+    sound, residual, doubt = found.quality
+    fit = LogisticFit(found.beta, found.norm, in_dtype(residual, gram.dtype))
+    require_semidefinite(gram, sound)
+    failed = partial(ConvergenceError, result=fit)
     raise_where(
         ~(residual <= _ACCEPTED),
-        partial(ConvergenceError, result=fit),
+        failed,
         f"Newton's method did not converge in float64 for lam = {lam}: raise lam",
     )
-    return fit
+    require_no_doubt(gram, doubt, failed, "a larger lam")
+    return in_range(fit, found)
 
 
 def kernel_predict(
-    cross_gram: Float[Array, "*t n2 n"], beta: Float[Array, "*shape"]
+    cross_gram: Float[Array | np.ndarray, "*t n2 n"], beta: Float[Array | np.ndarray, "*shape"]
 ) -> Float[Array, "*scores"]:
     """The values f(z_j) = sum_i beta_i K(z_j, x_i), in full precision of the dtype.
 
@@ -283,6 +315,7 @@ def kernel_predict(
 
     Raises:
         ValueError: shapes that do not match.
+        TypeError: cross_gram or beta is no array of numbers.
 
     Example:
         >>> kernel_predict(jnp.array([[1.0, 2.0]]), jnp.array([3.0, 0.5])).tolist()
@@ -291,61 +324,101 @@ def kernel_predict(
     Reference:
         Wei, Lee, Liu, Ma (2019), section 2 (f_kernel).
     """
-    batch = cross_gram.ndim - 2
-    columns = beta.ndim - batch - 1
+    cross, coefficients = as_array("cross_gram", cross_gram), as_array("beta", beta)
+    batch = cross.ndim - 2
+    columns = coefficients.ndim - batch - 1
     if (
         batch not in (0, 1)
         or columns not in (0, 1)
-        or (beta.shape[: batch + 1] != (*cross_gram.shape[:batch], cross_gram.shape[-1]))
+        or (coefficients.shape[: batch + 1] != (*cross.shape[:batch], cross.shape[-1]))
     ):
         raise ValueError(
             "cross_gram (n', n) needs beta (n,) or (n, k), and (t, n', n) needs (t, n) or "
-            f"(t, n, k); got {cross_gram.shape} and {beta.shape}: cross_gram is kernel(test, train)"
+            f"(t, n, k); got {cross.shape} and {coefficients.shape}: cross_gram is "
+            "kernel(test, train)"
         )
-    tall = beta if columns else beta[..., None]
-    scores = jnp.matmul(cross_gram, tall, precision="highest")
+    tall = coefficients if columns else coefficients[..., None]
+    if cross.dtype == tall.dtype == np.float64 and is_concrete(cross, tall):
+        with jax.enable_x64(True):
+            scores = jnp.matmul(cross, tall)
+        scores = in_dtype(scores, np.dtype("float64"))
+    else:
+        scores = jnp.matmul(cross, tall, precision="highest")
     return scores if columns else scores[..., 0]
 
 
-def _solve_ridge(gram: Array, y: Array, ridge: Array) -> tuple[Array, Array]:
+def _ridge_fit(gram: Any, y: Any, ridge: float | Array, remedy: str) -> KernelFit:
+    """Also traced: what cannot be inverted then gives NaN, and no error."""
+    if not is_concrete(gram, y, ridge) and gram.dtype == np.float64 != jnp.array(0.0).dtype:
+        raise TypeError(
+            "gram is float64, which JAX does not have inside jit, vmap and grad without "
+            "jax.enable_x64: enter that, or call fit_* outside"
+        )
+    found = per_trial(_solve_ridge, gram, y, ridge)
+    condition, resolved = found.quality, 1 / float(jnp.finfo(gram.dtype).eps)
+    fit = KernelFit(found.beta, found.norm, in_dtype(condition, gram.dtype))
+    if not is_concrete(fit):
+        return fit._replace(
+            beta=nan_where(~(fit.condition <= resolved), fit.beta),
+            norm=nan_where(~(fit.condition <= resolved), fit.norm),
+        )
+    worst = np.max(np.nan_to_num(condition, nan=np.inf))
+    state = "not positive definite" if np.isinf(worst) else f"of condition number {worst:.2g}"
+    fault = ~(condition <= resolved)
+    raise_where(
+        fault,
+        ValueError,
+        f"the matrix to invert is {state}, and {gram.dtype} resolves {resolved:.2g}: {remedy}; "
+        f"gram: {cause_of(gram, fault)}"
+        if np.any(fault)
+        else "",
+    )
+    return in_range(fit, found)
+
+
+def _require_values(function: str, *arguments: Any) -> None:
+    if not is_concrete(arguments):
+        raise TypeError(
+            f"{function} checks values, so it cannot run inside jit, vmap or grad: call it "
+            "outside, with a leading axis t for many trials"
+        )
+
+
+def _solve_ridge(gram: Array, y: Array, scale: Array, ridge: Array) -> tuple[Array, Array]:
     """(K + ridge I)^-1 y with one step of refinement, and the condition number."""
-    matrix = gram + ridge * jnp.eye(len(gram))
+    matrix = gram + ridge / scale * jnp.eye(len(gram))
     factor = (jnp.linalg.cholesky(matrix), True)
     beta = cho_solve(factor, y)
     beta = beta + cho_solve(factor, y - matrix @ beta)
-    return beta, condition_number(matrix, factor)
+    fixed = jax.lax.stop_gradient((matrix, factor[0]))
+    return beta, condition_number(fixed[0], (fixed[1], True))
 
 
-def _svm(gram: Array, y: Array, rounding: Array, c: Array | None = None) -> tuple[Array, Any]:
-    gram, sound = semidefinite(gram, rounding)
+def _svm(
+    gram: Array, y: Array, scale: Array, rounding: Array, c: Array | None = None
+) -> tuple[Array, Any]:
+    known = semidefinite(gram, rounding)
     limit = 1 / rounding if c is None else jnp.full_like(rounding, jnp.inf)
+    price = None if c is None else c * scale
+
+    def one(signs: Array) -> tuple[Array, ...]:
+        beta, gap, radius_margin = solve_svm(known.gram, signs, limit, price)
+        objective = radius_margin / (2 * jnp.max(jnp.diagonal(known.gram)))
+        return beta, gap, radius_margin, known.doubt(beta) / objective
+
     if y.ndim == 1:
-        found = solve_svm(gram, y, limit, c)
+        beta, *quality = one(y)
     else:
-        found = for_each(lambda signs: solve_svm(gram, signs, limit, c), y.T)
-        found = found._replace(beta=found.beta.T)
-    return found.beta, (sound, jnp.max(found.gap), jnp.max(found.radius_margin))
+        beta, *quality = for_each(one, y.T)
+        beta = beta.T
+    return beta, (known.sound, *(jnp.max(value) for value in quality))
 
 
-def _logistic(gram: Array, y: Array, rounding: Array, lam: Array) -> tuple[Array, Any]:
-    gram, sound = semidefinite(gram, rounding)
+def _logistic(
+    gram: Array, y: Array, scale: Array, rounding: Array, lam: Array
+) -> tuple[Array, Any]:
+    known = semidefinite(gram, rounding)
     solve = solve_logistic if y.ndim == 1 else solve_softmax
-    beta, residual = solve(gram, y, lam)
-    return beta, (sound, residual)
-
-
-def _check_condition(condition: np.ndarray, gram: Array, remedy: str) -> None:
-    resolved = 1 / float(jnp.finfo(gram.dtype).eps)
-    worst = np.max(np.nan_to_num(condition, nan=np.inf))
-    state = "not positive definite" if np.isinf(worst) else f"of condition number {worst:.2g}"
-    raise_where(
-        ~(condition <= resolved),
-        ValueError,
-        f"the matrix to invert is {state}, and {gram.dtype} resolves {resolved:.2g}: use {remedy}, "
-        "drop equal inputs, or compute gram in float64 (jax.enable_x64)",
-    )
-
-
-_NOT_SEMIDEFINITE = (
-    "gram is not positive semidefinite: it has a negative eigenvalue beyond its rounding"
-)
+    beta, residual, objective = solve(known.gram, y, lam / scale)
+    doubt = 2 * lam / scale * known.doubt(beta) / objective
+    return beta, (known.sound, residual, doubt)

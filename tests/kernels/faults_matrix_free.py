@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.sparse import csr_matrix
 
 import jaxmargin as jm
 from tests.fault import Fault
@@ -62,6 +63,9 @@ FAULTS: list[Fault] = [
     fault(fitting(y=Y.at[3].set(jnp.inf)), ValueError, "y must be finite"),
     fault(fitting(y=Y.astype(int)), TypeError,
           "x and y must hold floats of one dtype, got float32 and int32"),
+    fault(fitting(x=csr_matrix(X)), TypeError, "x must be dense, got a sparse csr_matrix"),
+    fault(partial(jax.jit(lambda y: fit(y=y)), Y), TypeError,
+          "fit_ridge_matrix_free takes concrete numbers: call it outside jit, vmap and grad"),
     fault(fitting(kernel="ntk"), TypeError,
           r"kernel must be a function kernel\(x, z=None\), got str"),
     fault(fitting(kernel=minus), ValueError,

@@ -5,12 +5,15 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.sparse import csr_matrix
 
 import jaxmargin as jm
-from tests.fault import CLASSES, NAN, SIGNS, Fault, wrong
+from tests.fault import CLASSES, NAN, SIGNS, Fault, X, wrong
 
 GRAM = jnp.eye(6) + 0.5
 TWICE = GRAM.at[0, 1].set(1.5).at[1, 0].set(1.5)  # the first two inputs are equal, their labels not
+BIASED = jm.relu_ntk(jnp.array([[1.0], [2.0], [3.0], [-1.0], [-2.5]]))  # relu on a line: rank 2
+ROUNDED = jnp.ones((6, 6)) - 1e-7 * jnp.eye(6)  # its lowest eigenvalue is -1e-7
 PAIR = (jnp.stack([GRAM, jnp.ones((6, 6))]), jnp.stack([SIGNS, SIGNS]))
 FITS = {
     "fit_interpolant": jm.fit_interpolant,
@@ -54,13 +57,37 @@ FAULTS: list[Fault] = [
             Fault(name, wrong(fit, GRAM, SIGNS.at[3].set(NAN)), ValueError, "y must be finite"),
             Fault(name, wrong(fit, GRAM.astype(int), SIGNS), TypeError,
                   "gram must hold floats, got int32: cast it, say to float32"),
-            Fault(name, wrong(jax.jit(fit), GRAM, SIGNS), TypeError, "cannot run inside jit, vmap"),
+            Fault(name, wrong(fit, GRAM[..., None, None], SIGNS), ValueError,
+                  r"got shape \(6, 6, 1, 1\), a kernel of several outputs: take one of them"),
+            Fault(name, wrong(fit, csr_matrix(GRAM), SIGNS), TypeError,
+                  r"gram must be dense, got a sparse csr_matrix: pass gram.todense\(\)"),
+            Fault(name, wrong(fit, {"gram": GRAM}, SIGNS), TypeError,
+                  "gram must be an array of numbers, got dict"),
+            Fault(name, wrong(fit, GRAM, [[1.0], [1.0, 2.0]]), TypeError,
+                  "y must be an array of numbers, got list"),
         )
     ),
+    *(
+        Fault(name, wrong(fit, tiny * GRAM, targets), ValueError,
+              "beta has size .*, outside the range of float32 .*: scale y, gram or the penalty")
+        for name, fit, tiny, targets in (
+            ("fit_interpolant", jm.fit_interpolant, 0.1, 3e38 * SIGNS),
+            ("fit_ridge", partial(jm.fit_ridge, ridge=1e-3), 0.1, 3e38 * SIGNS),
+            ("fit_ridge", partial(jm.fit_ridge, ridge=1.0), 1e20, 1e-30 * SIGNS),
+            ("fit_svm", partial(jm.fit_svm, c=1e-39), 1.0, SIGNS),
+            ("fit_kernel_logistic", partial(jm.fit_kernel_logistic, lam=1e39), 1.0, SIGNS),
+        )
+    ),
+    Fault("fit_ridge", wrong(jax.vmap(lambda r: jm.fit_ridge(np.eye(6), SIGNS, ridge=r)), X[:, 0]),
+          TypeError, "gram is float64, which JAX does not have inside jit, vmap and grad without"),
+    Fault("fit_interpolant", interpolant(BIASED, SIGNS[:5]), ValueError,
+          "gram: its rank is 2 for 5 different inputs: .* append a constant feature"),
+    Fault("fit_interpolant", interpolant(TWICE, SIGNS), ValueError,
+          "gram: its rows 0 and 1 are equal, as for equal inputs: drop one of them"),
     Fault("fit_interpolant", interpolant(GRAM, CLASSES), TypeError,
           "y must have the dtype of gram, float32, got int32"),
     Fault("fit_interpolant", interpolant(jnp.ones((6, 6)), SIGNS), ValueError,
-          "the matrix to invert is .*: use fit_ridge with a positive ridge, drop equal inputs"),
+          "the matrix to invert is .*: use fit_ridge with a positive ridge; gram: the inputs d"),
     Fault("fit_interpolant", interpolant(*PAIR), ValueError, "trial 1: the matrix to invert is"),
     Fault("fit_ridge", ridge_with(GRAM, CLASSES, ridge=1.0), TypeError,
           "y must have the dtype of gram, float32, got int32"),
@@ -77,16 +104,33 @@ FAULTS: list[Fault] = [
         for name, fit in FITS.items() if name in ("fit_svm", "fit_kernel_logistic")
         for fault in (
             Fault(name, wrong(fit, GRAM, (SIGNS + 1) / 2), ValueError,
-                  r"binary labels must be -1 or \+1, got 0: .* by 2 \* y - 1"),
+                  r"binary labels must be -1 or \+1, got 0, 1: .* by 2 \* y - 1"),
+            Fault(name, wrong(fit, GRAM, SIGNS + 2), ValueError,
+                  r"must be -1 or \+1, got 1, 3: make them so by np.where\(y == 3, 1.0, -1.0\)"),
+            Fault(name, wrong(fit, GRAM, jnp.arange(6.0)), ValueError,
+                  r"got 0, 1, 2, 3, 4, ... \(6 values\): number the classes by np.unique\(y, ret"),
             Fault(name, wrong(fit, GRAM, SIGNS.astype(int)), ValueError,
-                  r"got -1 to 1: labels -1, \+1 must be floats"),
-            Fault(name, wrong(fit, GRAM, jnp.zeros(6, int)), ValueError, "k >= 2, got 0 to 0"),
+                  r"got -1, 1: labels -1, \+1 must be floats: y.astype\(float\)"),
+            Fault(name, wrong(fit, GRAM, jnp.zeros(6, int)), ValueError, "k >= 2, .* got 0: one"),
+            *(
+                Fault(name, wrong(fit, GRAM, np.array([low, high] * 3, dtype)), ValueError,
+                      rf"the classes 0, .* got {low}, {high}: number them by np.unique\(y, return_")
+                for low, high, dtype in (
+                    (1, 2, int), (3, 8, int), (1987, 2019, int), (0, 2**31 - 1, int),
+                    (0, 255, "uint8"),
+                )
+            ),
+            Fault(name, wrong(fit, GRAM, ["cat", "dog"] * 3), TypeError,
+                  r"y must hold numbers, got 'cat', 'dog': number the classes by np.unique\(y"),
+            Fault(name, wrong(fit, GRAM, jnp.eye(2)[CLASSES]), ValueError,
+                  r"got \(6, 2\): rows of one-hot labels become classes by y.argmax\(axis=-1\)"),
+            Fault(name, wrong(jax.jit(fit), GRAM, SIGNS), TypeError, "cannot run inside jit, vmap"),
             Fault(name, wrong(fit, GRAM, SIGNS > 0), TypeError,
                   r"y must hold floats -1, \+1 or integers in \[0, k\), got bool"),
             Fault(name, wrong(fit, GRAM, SIGNS[:, None]), ValueError,
-                  r"y must be \(6,\), one label a sample, got \(6, 1\)"),
+                  r"y must be \(6,\), one label a sample, got \(6, 1\): pass y\[..., 0\]"),
             Fault(name, wrong(fit, GRAM - 2 * jnp.eye(6), SIGNS), ValueError,
-                  "gram is not positive semidefinite: it has a negative eigenvalue"),
+                  "gram is not positive semidefinite beyond its rounding in float32: entry 0 of"),
         )
     ),
     *(
@@ -97,6 +141,10 @@ FAULTS: list[Fault] = [
     Fault("fit_svm", svm(0 * GRAM, SIGNS, c=1.0), ValueError, "gram is not positive semidefinite"),
     Fault("fit_svm", svm(TWICE, SIGNS), ValueError,
           "no f separates the labels by more than the rounding of float32: give c for a soft"),
+    Fault("fit_svm", svm(ROUNDED, SIGNS, c=1e6), jm.ConvergenceError,
+          "the rounding of gram in float32 may decide .* give a smaller c, or compute gram in"),
+    Fault("fit_kernel_logistic", logistic(ROUNDED, SIGNS, lam=1e-9), jm.ConvergenceError,
+          "the rounding of gram in float32 may decide .* give a larger lam, or compute gram in fl"),
     Fault("fit_svm", inseparable_with_a_huge_price, jm.ConvergenceError,
           "the support vector machine did not converge: .* give c, or a smaller c"),
     *(
@@ -110,6 +158,8 @@ FAULTS: list[Fault] = [
           "Newton's method did not converge in float64 for lam = 1e-300: raise lam"),
     Fault("kernel_predict", wrong(jm.kernel_predict, GRAM[:, :3], SIGNS), ValueError,
           r"got \(6, 3\) and \(6,\): cross_gram is kernel\(test, train\)"),
+    Fault("kernel_predict", wrong(jm.kernel_predict, GRAM, None), TypeError,
+          "beta must be an array of numbers, got NoneType"),
     Fault("kernel_predict", wrong(jm.kernel_predict, GRAM[0], SIGNS), ValueError,
           r"cross_gram \(n', n\) needs beta \(n,\) or \(n, k\), .* got \(6,\) and \(6,\)"),
     Fault("kernel_predict", wrong(jm.kernel_predict, GRAM[None], SIGNS), ValueError,

@@ -98,13 +98,120 @@ def test_results_are_pytrees_of_arrays_that_pickle(fit):
         np.testing.assert_array_equal(actual, expected)
 
 
-@pytest.mark.parametrize("scale", [2.0**-66, 2.0**66])
-def test_scale_of_the_gram_matrix(scale: float):
+# Each fit with its penalty for a Gram matrix s K: then s beta is that of K.
+SCALED = {
+    "interpolant": lambda gram, y, s: fit_interpolant(gram, y),
+    "ridge": lambda gram, y, s: fit_ridge(gram, y, ridge=0.1 * s),
+    "svm": lambda gram, y, s: fit_svm(gram, y),
+    "soft svm": lambda gram, y, s: fit_svm(gram, y, c=1.0 / s),
+    "logistic": lambda gram, y, s: fit_kernel_logistic(gram, y, lam=0.01 * s),
+}
+
+
+@pytest.mark.parametrize("fit", SCALED.values(), ids=SCALED)
+@pytest.mark.parametrize("scale", [2.0**-100, 2.0**-60, 2.0**60, 2.0**100])
+def test_beta_is_of_degree_minus_one_in_the_gram_matrix(fit, scale: float):
     gram, y = problem("float32")
-    for fit in (fit_interpolant, fit_svm):
-        scaled, plain = fit(scale * gram, y), fit(gram, y)
-        np.testing.assert_allclose(scale * scaled.beta, plain.beta, rtol=1e-5, atol=1e-5)
-        np.testing.assert_allclose(scale**0.5 * scaled.norm, plain.norm, rtol=1e-5)
+    scaled, plain = fit(scale * gram, y, scale), fit(gram, y, 1.0)
+    np.testing.assert_allclose(scale * scaled.beta, plain.beta, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(scale**0.5 * scaled.norm, plain.norm, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e-18, 1e18, 1e30, 1e300])
+@pytest.mark.parametrize("fit", [FITS["interpolant"], FITS["ridge"]], ids=["interpolant", "ridge"])
+def test_beta_is_linear_in_y(fit, scale: float):
+    with jax.enable_x64(True):
+        gram, y = problem("float64" if scale in (1e-300, 1e300) else "float32")
+        both = fit(gram, jnp.stack([y, scale * y.astype(gram.dtype)], axis=1))
+        np.testing.assert_allclose(both.beta[:, 1] / scale, both.beta[:, 0], rtol=1e-5)
+        np.testing.assert_allclose(both.norm[1] / scale, both.norm[0], rtol=1e-5)
+
+
+def line(n: int = 60):
+    """Noisy labels on a line, with a bias: a Gram matrix of rank 2, in float64 and rounded."""
+    x = np.random.default_rng(0).uniform(1.0, 8.0, size=n)
+    x = np.stack([x, np.ones(n)], axis=1).astype(np.float32).astype(float)
+    y = np.sign(x[:, 0] - 4.5 + np.random.default_rng(1).normal(size=n))
+    return x @ x.T, jnp.asarray(x @ x.T, jnp.float32), y
+
+
+def hinge_objective(gram, y, beta, c):
+    scores = gram @ beta
+    return beta @ scores / 2 + c * np.sum(np.maximum(0, 1 - y * scores))
+
+
+def test_rounding_changes_a_soft_margin_by_little_or_is_told():
+    """The objective of the unrounded kernel, at the beta that the rounded one gave."""
+    exact, rounded, y = line()
+    for c in (1.0, 30.0):
+        best = hinge_objective(exact, y, fit_svm(exact, y, c=c).beta, c)
+        found = hinge_objective(exact, y, np.asarray(fit_svm(rounded, y, c=c).beta, float), c)
+        np.testing.assert_allclose(found, best, rtol=1e-3)
+    with pytest.raises(ConvergenceError, match="the rounding of gram in float32 may decide"):
+        fit_svm(rounded, y, c=1e5)
+
+
+def test_rounding_changes_a_logistic_fit_by_little_or_is_told():
+    exact, rounded, y = line()
+
+    def objective(beta, lam):
+        scores = exact @ np.asarray(beta, float)
+        return np.mean(np.logaddexp(0, -y * scores)) + lam * beta @ scores
+
+    lam = 1e-4
+    best = objective(fit_kernel_logistic(exact, y, lam=lam).beta, lam)
+    np.testing.assert_allclose(
+        objective(fit_kernel_logistic(rounded, y, lam=lam).beta, lam), best, rtol=1e-3
+    )
+    with pytest.raises(ConvergenceError, match="the rounding of gram in float32 may decide"):
+        fit_kernel_logistic(rounded, y, lam=1e-8)
+
+
+@every_fit
+def test_a_float64_matrix_of_numpy_stays_in_float64(fit):
+    """Without the switch of JAX, too: the results are those with it."""
+    with jax.enable_x64(True):
+        gram, y = problem("float64")
+        expected = fit(gram, y)
+        gram, y = np.asarray(gram), np.asarray(y)
+    found = fit(gram, y)
+    for actual, wanted in zip(found, expected, strict=True):
+        assert isinstance(actual, np.ndarray)
+        assert actual.dtype == "float64"
+        np.testing.assert_array_equal(actual, np.asarray(wanted))
+    scores = kernel_predict(gram, found.beta)
+    np.testing.assert_allclose(scores, gram @ found.beta, rtol=1e-12, atol=1e-12)
+    assert scores.dtype == "float64"
+    assert fit(gram, jnp.asarray(y, jnp.float32)).beta.dtype == "float64"
+
+
+def test_ridge_differentiates_and_maps_in_gram_y_and_ridge():
+    gram, y = problem("float32", n=9)
+    wide, exact_y = np.asarray(gram, float), np.asarray(y, float)
+
+    def norm(gram, y, ridge):
+        beta = np.linalg.solve(gram + ridge * np.eye(9), y)
+        return np.sqrt(beta @ gram @ beta)
+
+    slopes = jax.grad(lambda *args: fit_ridge(*args[:2], ridge=args[2]).norm, (0, 1, 2))(
+        gram, y, 0.3
+    )
+    entry = np.zeros((9, 9))
+    entry[0, 1] = entry[1, 0] = 1e-6
+    by_gram = (norm(wide + entry, exact_y, 0.3) - norm(wide - entry, exact_y, 0.3)) / 2e-6
+    np.testing.assert_allclose(slopes[0][0, 1] + slopes[0][1, 0], by_gram, rtol=1e-4)
+    one = 1e-6 * np.eye(9)[0]
+    by_y = (norm(wide, exact_y + one, 0.3) - norm(wide, exact_y - one, 0.3)) / 2e-6
+    np.testing.assert_allclose(slopes[1][0], by_y, rtol=1e-4)
+    by_ridge = (norm(wide, exact_y, 0.3 + 1e-6) - norm(wide, exact_y, 0.3 - 1e-6)) / 2e-6
+    np.testing.assert_allclose(slopes[2], by_ridge, rtol=1e-4)
+    mapped = jax.vmap(lambda ridge: fit_ridge(gram, y, ridge=ridge).beta)(jnp.array([0.3, -1.0]))
+    np.testing.assert_allclose(mapped[0], fit_ridge(gram, y, ridge=0.3).beta, rtol=1e-6)
+    assert np.isnan(mapped[1]).all()
+    slope = jax.grad(lambda y: jnp.sum(fit_interpolant(gram, y).beta))(y)
+    np.testing.assert_allclose(slope, np.linalg.solve(wide, np.ones(9)), rtol=1e-4, atol=1e-4)
+    assert not np.isnan(jax.grad(lambda y: fit_interpolant(gram, y).norm)(0 * y)).any()
+    assert np.isnan(jax.jit(fit_interpolant)(jnp.ones((9, 9)), y).beta).all()
 
 
 def test_predictions():

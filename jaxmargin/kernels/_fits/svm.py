@@ -59,8 +59,10 @@ def solve_svm(
     """
     matrix = jnp.outer(y, y) * gram
     scale = jnp.max(jnp.diagonal(matrix))
-    matrix = matrix / scale
     upper = None if c is None else c * scale
+    unit = jnp.ones_like(scale) if upper is None else jnp.minimum(1, upper)  # of b
+    matrix = matrix / scale * unit
+    upper = None if upper is None else upper / unit
 
     def unfinished(now: _Iterate) -> Array:
         going = (now.gap > TOLERANCE) & (2 * now.dual <= limit)
@@ -84,11 +86,11 @@ def solve_svm(
     face = _settle(matrix, end.slack[0], upper)
     gap, dual = _certificate(matrix, face, upper)
     exact = gap <= TOLERANCE  # NaN where the face is singular
-    b = jnp.where(exact, face, end.slack[0]) / scale
+    b = jnp.where(exact, face, end.slack[0]) * unit / scale
     return Solution(
         jnp.where(b > 0, y * b, 0),
         jnp.where(exact, gap, end.gap),
-        2 * jnp.where(exact, dual, end.dual),
+        2 * unit * jnp.where(exact, dual, end.dual),
     )
 
 

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 import jaxmargin as jm
 from jaxmargin import fit_kernel_logistic
-from jaxmargin.kernels._logistic import TOLERANCE, solve_logistic, solve_softmax
+from jaxmargin.kernels._fits.logistic import TOLERANCE, solve_logistic, solve_softmax
 from tests.kernels.problems import N, classes, features, problem
 
 NAMED = {"signs": "logistic", "classes": "cross_entropy"}

@@ -23,10 +23,11 @@ TOLERANCE = 1e-9  # of the residual
 
 
 class Solution(NamedTuple):
-    """Coefficients, and max |a - pull| / max |pull|, which is 0 at the minimiser."""
+    """Coefficients, max |a - pull| / max |pull|, which is 0 at the minimiser, and the objective."""
 
     beta: Float[Array, "n *k"]
     residual: Float[Array, ""]
+    objective: Float[Array, ""]
 
 
 class _Iterate(NamedTuple):
@@ -132,4 +133,6 @@ def _minimise(
 
     start = _Iterate(zero, zero, jnp.ones_like(strength), jnp.array(0))
     end = jax.lax.while_loop(unfinished, advance, start)
-    return Solution(end.dual / strength, residual(end.dual, prior @ end.dual))
+    scores = prior @ end.dual
+    value = (loss(scores) + jnp.vdot(end.dual, scores) / 2) / len(gram)
+    return Solution(end.dual / strength, residual(end.dual, scores), value)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.svm import LinearSVC
 
 from jaxmargin import fit_svm
-from jaxmargin.kernels._svm import TOLERANCE, solve_svm
+from jaxmargin.kernels._fits.svm import TOLERANCE, solve_svm
 from tests.kernels.problems import N, classes, features, problem, svm_oracle
 
 

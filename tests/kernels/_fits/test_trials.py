@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import hilbert
 
-from jaxmargin.kernels._fitting import condition_number, for_each, rounding_of, semidefinite
+from jaxmargin.kernels._fits.trials import condition_number, for_each, rounding_of, semidefinite
 
 
 def test_condition_number_is_within_a_factor_of_the_true_one():
@@ -23,16 +23,22 @@ def test_condition_number_without_a_factor_is_nan():
     assert jnp.isnan(condition_number(matrix, (jnp.linalg.cholesky(matrix), True)))
 
 
-def test_a_definite_matrix_is_left_alone_and_a_singular_one_raised_by_its_rounding():
+def test_a_definite_matrix_is_left_alone_and_a_singular_one_loses_its_negative_part():
+    """What is left is the closest semidefinite matrix; what was lost measures the rounding."""
     with jax.enable_x64(True):
-        definite, singular = jnp.asarray(hilbert(3)), jnp.ones((3, 3))
-        rounding = jnp.asarray(rounding_of(jnp.ones((3, 3), jnp.float32)))
-        same, sound = semidefinite(definite, rounding)
-        np.testing.assert_array_equal(same, definite)
-        raised, also_sound = semidefinite(singular, rounding)
-        np.testing.assert_array_equal(raised, singular + rounding * jnp.eye(3))
-        _, unsound = semidefinite(-singular, rounding)
-        assert (bool(sound), bool(also_sound), bool(unsound)) == (True, True, False)
+        definite, rounding = jnp.asarray(hilbert(3)), jnp.asarray(1e-6)
+        same = semidefinite(definite, rounding)
+        np.testing.assert_array_equal(same.gram, definite)
+        assert (bool(same.sound), float(same.error)) == (True, 0.0)
+        axes = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+        rounded = jnp.asarray((axes * [1.0, 0.5, -1e-7]) @ axes.T)
+        found = semidefinite(rounded, rounding)
+        np.testing.assert_allclose(found.gram, (axes * [1.0, 0.5, 0.0]) @ axes.T, atol=1e-14)
+        np.testing.assert_allclose(found.error, 1e-7, rtol=1e-6)
+        np.testing.assert_allclose(found.doubt(jnp.array([3.0, 0.0, 4.0])), 12.5e-7, rtol=1e-6)
+        assert bool(found.sound)
+        assert not bool(semidefinite(rounded, jnp.asarray(1e-8)).sound)
+        assert not bool(semidefinite(jnp.zeros((3, 3)), rounding).sound)
 
 
 def test_rounding_covers_the_eigenvalues_that_float32_moves():
