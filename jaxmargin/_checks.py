@@ -44,6 +44,78 @@ def _require_finite_array(name: str, array: np.ndarray) -> None:
         )
 
 
+def as_array(name: str, value: Any) -> Array | np.ndarray:
+    """The value as an array of real numbers or flags; arrays are returned as they are.
+
+    Lists, numbers and data frames become arrays.
+
+    Raises:
+        TypeError: it is no array, or one of text, objects, keys, complex or tiny floats; it is
+            sparse or masked.
+        ValueError: lists of different lengths.
+    """
+    if isinstance(value, jax.Array | np.ndarray) and not isinstance(value, np.ma.MaskedArray):
+        array: Any = value
+    else:
+        array = _converted(name, value)
+    if not _holds_numbers(array.dtype):
+        raise TypeError(f"{name} must hold real numbers, got {_kind_of(array)}")
+    return array
+
+
+def as_floats(name: str, value: Any) -> Array | np.ndarray:
+    """The value as an array of floats. Integers and flags become JAX's default float.
+
+    Raises:
+        TypeError: as `as_array`.
+        ValueError: as `as_array`.
+    """
+    array = as_array(name, value)
+    if jnp.issubdtype(array.dtype, jnp.floating):
+        return array
+    return jnp.asarray(array).astype(float)
+
+
+def _holds_numbers(dtype: Any) -> bool:
+    if jnp.issubdtype(dtype, jnp.floating):
+        return jnp.finfo(dtype).bits >= 16
+    return jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.bool_)
+
+
+def _converted(name: str, value: Any) -> np.ndarray | Array:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: fill it, or drop the rows with masked entries")
+    if hasattr(value, "todense"):
+        raise TypeError(f"{name} is sparse: pass it dense, as {name}.todense() is")
+    if value is None or isinstance(value, str | bytes | dict | set) or callable(value):
+        raise TypeError(f"{name} must be an array of real numbers, got {_type_of(value)}")
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:  # lists that are ragged, or of tracers
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value)):
+            return jnp.asarray(value)
+        raise ValueError(
+            f"{name} must be a rectangular array of numbers, but its parts have different shapes"
+        ) from error
+    # Python's own numbers have no precision; they get that of JAX.
+    return jnp.asarray(array) if _holds_numbers(array.dtype) else array
+
+
+def _type_of(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _kind_of(array: Array | np.ndarray) -> str:
+    """What an array holds that is not of numbers."""
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        return "random keys"
+    if array.dtype.kind in "US":
+        return "text: encode it as numbers, as np.unique(labels, return_inverse=True)[1] does"
+    if array.dtype.kind == "O":
+        return "objects: convert it, say by np.asarray(..., float), and remove what is missing"
+    return f"{array.dtype}: cast it, say to float32"
+
+
 def require_positive(name: str, value: float | Array, *, zero: bool = False) -> None:
     """Raise unless a concrete number is finite and > 0 (>= 0 with `zero`)."""
     if not is_concrete(value):
@@ -79,6 +151,18 @@ def require_floats(name: str, array: Array | np.ndarray) -> None:
         raise TypeError(f"{name} must hold floats, got {array.dtype}: cast it, say to float32")
 
 
+def require_parameters(name: str, params: Any) -> None:
+    """Raise TypeError unless every leaf of a pytree of parameters is a float or holds floats."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        dtype = jnp.result_type(leaf) if isinstance(leaf, Real) else getattr(leaf, "dtype", None)
+        if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+            kind = ("a " + type(leaf).__name__) if dtype is None else str(dtype)
+            raise TypeError(
+                f"{name}{jax.tree_util.keystr(path)} must hold floats, got {kind}: keep what is "
+                f"not trained outside of {name}, say by eqx.partition or nnx.split"
+            )
+
+
 def require_rows(name: str, array: Array | np.ndarray) -> None:
     """Raise unless an array is a matrix (n, d) of floats with n, d >= 1."""
     if array.ndim != 2 or 0 in array.shape:
@@ -86,21 +170,26 @@ def require_rows(name: str, array: Array | np.ndarray) -> None:
     require_floats(name, array)
 
 
-def require_same_shape(scores: Array, y: Array) -> None:
+def require_same_shape(scores: Array | jax.ShapeDtypeStruct, y: Array | np.ndarray) -> None:
     """Raise ValueError unless scores and y have the same shape."""
     if scores.shape != y.shape:
+        column = y.shape[-1:] == (1,) and y.shape[:-1] == scores.shape
+        mending = (
+            "a column of labels needs y[..., 0]"
+            if column
+            else "a network with one output column needs apply(params, x)[..., 0]"
+        )
         raise ValueError(
-            f"scores and y must have the same shape, got {scores.shape} and {y.shape}: "
-            "a network with one output column needs apply(params, x)[..., 0]"
+            f"scores and y must have the same shape, got {scores.shape} and {y.shape}: {mending}"
         )
 
 
-def require_class_labels(logits: Array | jax.ShapeDtypeStruct, labels: Array) -> None:
+def require_class_labels(logits: Array | jax.ShapeDtypeStruct, labels: Array | np.ndarray) -> None:
     """Raise unless labels are integers, one for each row of logits over k >= 2 classes."""
     if logits.ndim == 0 or logits.shape[-1] < 2:
         raise ValueError(
             f"logits must be (..., k) with k >= 2 classes, got shape {logits.shape}: "
-            "one score a sample has shape (n,), labels -1, +1 and the logistic loss"
+            "for one score a sample append [..., 0], and use labels -1, +1 and the logistic loss"
         )
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(
@@ -109,20 +198,41 @@ def require_class_labels(logits: Array | jax.ShapeDtypeStruct, labels: Array) ->
     if logits.shape[:-1] != labels.shape:
         raise ValueError(
             f"labels must have shape {logits.shape[:-1]}, one for each row of logits, "
-            f"got {labels.shape}"
+            f"got {labels.shape}{_mending_of_classes(logits.shape, labels.shape)}"
         )
+
+
+def _mending_of_classes(logits: tuple[int, ...], labels: tuple[int, ...]) -> str:
+    """What makes labels of this shape one for each row of logits, if it is one of the usual."""
+    if labels == logits:
+        return ": one-hot rows become labels by labels.argmax(-1)"
+    if labels == (*logits[:-1], 1):
+        return ": a column becomes labels by labels[..., 0]"
+    return ""
 
 
 def require_signs(y: Array | np.ndarray) -> None:
     """Raise ValueError unless concrete binary labels are all -1 or +1."""
     if not is_concrete(y):
         return
-    wrong = np.setdiff1d(np.unique(np.asarray(y)), [-1, 1])
+    present = np.unique(np.asarray(y).astype(float))
+    wrong = np.setdiff1d(present, [-1, 1])
     if len(wrong):
         raise ValueError(
-            f"binary labels must be -1 or +1, got {wrong[0]:g}: labels 0 and 1 become "
-            "-1 and +1 by 2 * y - 1"
+            f"binary labels must be -1 or +1, got {', '.join(f'{v:g}' for v in wrong[:3])}: "
+            + _mending_of_signs(present, np.asarray(y).dtype)
         )
+
+
+def _mending_of_signs(present: np.ndarray, dtype: np.dtype) -> str:
+    """What makes labels -1 and +1 of those that are present."""
+    if np.isin(present, [0, 1]).all():
+        return "labels 0 and 1 become -1 and +1 by 2 * y - 1 in floats (one-hot rows: y.argmax(-1))"
+    if dtype.kind == "u" and present[-1] == np.iinfo(dtype).max:
+        return f"{dtype} has no -1, use y.astype(np.{dtype.name[1:]})"
+    if len(present) == 2:
+        return f"two labels become -1 and +1 by np.where(y == {present[1]:g}, 1.0, -1.0)"
+    return "more classes are numbered 0, ..., k-1, for a network with k outputs"
 
 
 def require_classes(labels: Array | np.ndarray, k: int) -> None:
@@ -155,3 +265,35 @@ def require_separable_labels(x: Array | np.ndarray, y: Array | np.ndarray) -> No
             f"no network separates the data: x[{i}] equals x[{j}], but y is {labels[i]:g} and "
             f"{labels[j]:g}; remove one of them"
         )
+
+
+def checked_labels(scores: Array | jax.ShapeDtypeStruct, y: Any) -> Array:
+    """The labels y of these scores: signs -1, +1 in their dtype, or integers in [0, k).
+
+    Signs that are traced become NaN where they are neither.
+
+    Raises:
+        TypeError: y holds no numbers, or class labels are not integers.
+        ValueError: shapes that do not fit, or values that are no labels.
+    """
+    y = as_array("y", y)
+    column = y.shape == (*scores.shape, 1) or scores.shape == (*y.shape, 1)
+    if len(scores.shape) != y.ndim and not column:
+        return checked_classes(scores, y)
+    require_same_shape(scores, y)
+    require_signs(y)
+    signs = jnp.asarray(y).astype(scores.dtype)
+    return signs if is_concrete(y) else jnp.where(jnp.abs(signs) == 1, signs, jnp.nan)
+
+
+def checked_classes(logits: Array | jax.ShapeDtypeStruct, labels: Any) -> Array:
+    """Integer labels of logits (..., k), in [0, k) where they are concrete.
+
+    Raises:
+        TypeError: labels are no integers.
+        ValueError: shapes that do not fit, or values that are no labels.
+    """
+    labels = as_array("labels", labels)
+    require_class_labels(logits, labels)
+    require_classes(labels, logits.shape[-1])
+    return jnp.asarray(labels)
