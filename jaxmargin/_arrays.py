@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 
 
 def as_array(name: str, value: Any) -> Array | np.ndarray:
@@ -16,15 +16,14 @@ def as_array(name: str, value: Any) -> Array | np.ndarray:
 
     Raises:
         TypeError: it is no array, or one of text, objects, keys, complex or tiny floats; it is
-            sparse or masked.
-        ValueError: lists of different lengths.
+            sparse or masked, or its rows have several lengths.
     """
     if isinstance(value, jax.Array | np.ndarray) and not isinstance(value, np.ma.MaskedArray):
         array: Any = value
     else:
         array = _converted(name, value)
     if not _holds_numbers(array.dtype):
-        raise TypeError(f"{name} must hold real numbers, got {_kind(array)}")
+        raise TypeError(f"{name} must be an array of numbers, got {_kind(array)}")
     return array
 
 
@@ -33,7 +32,6 @@ def as_floats(name: str, value: Any) -> Array | np.ndarray:
 
     Raises:
         TypeError: as `as_array`.
-        ValueError: as `as_array`.
     """
     array = as_array(name, value)
     if jnp.issubdtype(array.dtype, jnp.floating):
@@ -41,25 +39,19 @@ def as_floats(name: str, value: Any) -> Array | np.ndarray:
     return jnp.asarray(array).astype(float)
 
 
-def require_key(name: str, key: Any) -> PRNGKeyArray:
-    """The key; raise unless it is one random key of JAX.
+def as_jax(name: str, value: Any) -> Array:
+    """As `as_array`, but an array of JAX, with its precision."""
+    return jnp.asarray(as_array(name, value))
 
-    Raises:
-        TypeError: it is no key.
-        ValueError: it is several keys.
-    """
-    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    raw = isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32 and key.ndim > 0
-    if not typed and not raw:
+
+def require_key(key: Any) -> None:
+    """Raise TypeError unless it is a random key, or an array of keys."""
+    dtype = getattr(key, "dtype", None)
+    old = dtype == np.uint32 and np.ndim(key) > 0
+    if dtype is None or not (old or jnp.issubdtype(dtype, jax.dtypes.prng_key)):
         raise TypeError(
-            f"{name} must be a random key such as jax.random.key(0), got {type(key).__name__}"
+            f"key must be a random key, such as jax.random.key(0), got {type(key).__name__}"
         )
-    if key.ndim != (0 if typed else 1):
-        raise ValueError(
-            f"{name} must be one random key, got an array of keys of shape {key.shape}: use "
-            f"{name}[0], or jax.vmap for all of them"
-        )
-    return key
 
 
 def _holds_numbers(dtype: Any) -> bool:
@@ -69,26 +61,23 @@ def _holds_numbers(dtype: Any) -> bool:
 
 
 def _converted(name: str, value: Any) -> np.ndarray | Array:
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: fill it, or drop the rows with masked entries")
+    kind = type(value).__name__
+    if np.ma.is_masked(value):
+        raise TypeError(f"{name} must not have masked entries: fill them, or drop their rows")
     if hasattr(value, "todense"):
-        raise TypeError(f"{name} is sparse: pass it dense, as {name}.todense() is")
+        raise TypeError(f"{name} must be dense, got a sparse {kind}: pass {name}.todense()")
     if value is None or isinstance(value, str | bytes | dict | set) or callable(value):
-        raise TypeError(f"{name} must be an array of real numbers, got {_type_of(value)}")
+        raise TypeError(f"{name} must be an array of numbers, got {kind}")
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:  # lists that are ragged, or of tracers
         if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value)):
             return jnp.asarray(value)
-        raise ValueError(
-            f"{name} must be a rectangular array of numbers, but its parts have different shapes"
+        raise TypeError(
+            f"{name} must be an array of numbers, got {kind} with rows of several lengths"
         ) from error
-    # Python's own numbers have no precision; they get that of JAX.
-    return jnp.asarray(array) if _holds_numbers(array.dtype) else array
-
-
-def _type_of(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+    own = isinstance(value, list | tuple | float)  # has no precision, and gets that of JAX
+    return jnp.asarray(array) if own and array.dtype == np.float64 else array
 
 
 def _kind(array: Array | np.ndarray) -> str:

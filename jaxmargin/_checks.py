@@ -13,6 +13,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
+from jaxmargin._arrays import as_array
+
 
 def is_concrete(*trees: Any) -> bool:
     """Whether the values of all leaves are known, as they are not under jit, vmap and grad."""
@@ -23,38 +25,6 @@ def require_concrete(function: str, *trees: Any) -> None:
     """Raise TypeError if the named function, which needs values, was called under jit."""
     if not is_concrete(*trees):
         raise TypeError(f"{function} takes concrete numbers: call it outside jit, vmap and grad")
-
-
-def as_array(name: str, value: Any) -> Array | np.ndarray:
-    """Arrays, lists of numbers and data frames as an array; raise TypeError for anything else.
-
-    Arrays keep their dtype. Lists of floats get the default one.
-    """
-    kind = type(value).__name__
-    if hasattr(value, "todense"):
-        raise TypeError(f"{name} must be dense, got a sparse {kind}: pass {name}.todense()")
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} must be without a mask: remove or impute what is masked")
-    try:
-        array = value if isinstance(value, Array) else _from_builtin(value)
-    except (TypeError, ValueError):
-        array = np.array(None)
-    if not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool):
-        raise TypeError(f"{name} must be an array of numbers, got {kind}{_told_dtype(array)}")
-    return array
-
-
-def _from_builtin(value: Any) -> Array | np.ndarray:
-    if not isinstance(value, list | tuple | Real):
-        return np.asarray(value)
-    if any(isinstance(leaf, Array) for leaf in jax.tree.leaves(value)):
-        return jnp.asarray(value)
-    array = np.asarray(value)
-    return jnp.asarray(array) if array.dtype == np.float64 else array
-
-
-def _told_dtype(array: Array | np.ndarray) -> str:
-    return f" of {array.dtype}" if array.ndim else ""
 
 
 def label_array(name: str, value: Any) -> Array | np.ndarray:
@@ -109,30 +79,6 @@ def require_enabled(**trees: Any) -> None:
                     f"{where} holds {leaf.dtype}, which is not enabled here: call inside "
                     f"jax.enable_x64(True), or cast it to {here}"
                 )
-
-
-def as_array(name: str, value: Any) -> Array:
-    """The value as a JAX array; TypeError unless it holds numbers or truth values, in full rows."""
-    if not is_concrete(value):
-        return jnp.asarray(value)
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise TypeError(f"{name} must not have masked entries: fill them, or drop their rows")
-    try:
-        array = value if isinstance(value, Array) else np.asarray(value)
-    except ValueError as error:
-        raise TypeError(f"{name} must be an array, but its rows have several lengths") from error
-    if not any(jnp.issubdtype(array.dtype, kind) for kind in (np.number, np.bool_)):
-        what = array.dtype if isinstance(value, Array | np.ndarray) else type(value).__name__
-        raise TypeError(f"{name} must be an array of numbers, got {what}")
-    return jnp.asarray(array)
-
-
-def require_key(key: Any) -> None:
-    """Raise TypeError unless it is a random key, or an array of keys."""
-    dtype = getattr(key, "dtype", None)
-    old = dtype == np.uint32 and np.ndim(key) > 0
-    if dtype is None or not (old or jnp.issubdtype(dtype, jax.dtypes.prng_key)):
-        raise TypeError(f"key must be a random key, such as jax.random.key(0), got {key!r}")
 
 
 def require_positive(name: str, value: float | Array, *, zero: bool = False) -> None:
@@ -191,6 +137,18 @@ def require_floats(name: str, array: Array | np.ndarray) -> None:
         raise TypeError(f"{name} must hold floats, got {array.dtype}: cast it, say to float32")
 
 
+def require_parameters(name: str, params: Any) -> None:
+    """Raise TypeError unless every leaf of a pytree of parameters is a float or holds floats."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        dtype = jnp.result_type(leaf) if isinstance(leaf, Real) else getattr(leaf, "dtype", None)
+        if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+            kind = ("a " + type(leaf).__name__) if dtype is None else str(dtype)
+            raise TypeError(
+                f"{name}{jax.tree_util.keystr(path)} must hold floats, got {kind}: keep what is "
+                f"not trained outside of {name}, say by eqx.partition or nnx.split"
+            )
+
+
 def require_rows(name: str, array: Array | np.ndarray) -> None:
     """Raise unless an array is a matrix (n, d) of floats with n, d >= 1."""
     if array.ndim != 2 or 0 in array.shape:
@@ -198,21 +156,26 @@ def require_rows(name: str, array: Array | np.ndarray) -> None:
     require_floats(name, array)
 
 
-def require_same_shape(scores: Array, y: Array) -> None:
+def require_same_shape(scores: Array | jax.ShapeDtypeStruct, y: Array | np.ndarray) -> None:
     """Raise ValueError unless scores and y have the same shape."""
     if scores.shape != y.shape:
+        column = y.shape[-1:] == (1,) and y.shape[:-1] == scores.shape
+        mending = (
+            "a column of labels needs y[..., 0]"
+            if column
+            else "a network with one output column needs apply(params, x)[..., 0]"
+        )
         raise ValueError(
-            f"scores and y must have the same shape, got {scores.shape} and {y.shape}: "
-            "a network with one output column needs apply(params, x)[..., 0]"
+            f"scores and y must have the same shape, got {scores.shape} and {y.shape}: {mending}"
         )
 
 
-def require_class_labels(logits: Array | jax.ShapeDtypeStruct, labels: Array) -> None:
+def require_class_labels(logits: Array | jax.ShapeDtypeStruct, labels: Array | np.ndarray) -> None:
     """Raise unless labels are integers, one for each row of logits over k >= 2 classes."""
     if logits.ndim == 0 or logits.shape[-1] < 2:
         raise ValueError(
             f"logits must be (..., k) with k >= 2 classes, got shape {logits.shape}: "
-            "one score a sample has shape (n,), labels -1, +1 and the logistic loss"
+            "for one score a sample append [..., 0], and use labels -1, +1 and the logistic loss"
         )
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(
@@ -221,20 +184,41 @@ def require_class_labels(logits: Array | jax.ShapeDtypeStruct, labels: Array) ->
     if logits.shape[:-1] != labels.shape:
         raise ValueError(
             f"labels must have shape {logits.shape[:-1]}, one for each row of logits, "
-            f"got {labels.shape}"
+            f"got {labels.shape}{_mending_of_classes(logits.shape, labels.shape)}"
         )
+
+
+def _mending_of_classes(logits: tuple[int, ...], labels: tuple[int, ...]) -> str:
+    """What makes labels of this shape one for each row of logits, if it is one of the usual."""
+    if labels == logits:
+        return ": one-hot rows become labels by labels.argmax(-1)"
+    if labels == (*logits[:-1], 1):
+        return ": a column becomes labels by labels[..., 0]"
+    return ""
 
 
 def require_signs(y: Array | np.ndarray) -> None:
     """Raise ValueError unless concrete binary labels are all -1 or +1."""
     if not is_concrete(y):
         return
-    wrong = np.setdiff1d(np.unique(np.asarray(y)), [-1, 1])
+    present = np.unique(np.asarray(y).astype(float))
+    wrong = np.setdiff1d(present, [-1, 1])
     if len(wrong):
         raise ValueError(
-            f"binary labels must be -1 or +1, got {wrong[0]:g}: labels 0 and 1 become "
-            "-1 and +1 by 2 * y - 1"
+            f"binary labels must be -1 or +1, got {', '.join(f'{v:g}' for v in wrong[:3])}: "
+            + _mending_of_signs(present, np.asarray(y).dtype)
         )
+
+
+def _mending_of_signs(present: np.ndarray, dtype: np.dtype) -> str:
+    """What makes labels -1 and +1 of those that are present."""
+    if np.isin(present, [0, 1]).all():
+        return "labels 0 and 1 become -1 and +1 by 2 * y - 1 in floats (one-hot rows: y.argmax(-1))"
+    if dtype.kind == "u" and present[-1] == np.iinfo(dtype).max:
+        return f"{dtype} has no -1, use y.astype(np.{dtype.name[1:]})"
+    if len(present) == 2:
+        return f"two labels become -1 and +1 by np.where(y == {present[1]:g}, 1.0, -1.0)"
+    return "more classes are numbered 0, ..., k-1, for a network with k outputs"
 
 
 def require_classes(labels: Array | np.ndarray, k: int) -> None:
@@ -267,3 +251,35 @@ def require_separable_labels(x: Array | np.ndarray, y: Array | np.ndarray) -> No
             f"no network separates the data: x[{i}] equals x[{j}], but y is {labels[i]:g} and "
             f"{labels[j]:g}; remove one of them"
         )
+
+
+def checked_labels(scores: Array | jax.ShapeDtypeStruct, y: Any) -> Array:
+    """The labels y of these scores: signs -1, +1 in their dtype, or integers in [0, k).
+
+    Signs that are traced become NaN where they are neither.
+
+    Raises:
+        TypeError: y holds no numbers, or class labels are not integers.
+        ValueError: shapes that do not fit, or values that are no labels.
+    """
+    y = as_array("y", y)
+    column = y.shape == (*scores.shape, 1) or scores.shape == (*y.shape, 1)
+    if len(scores.shape) != y.ndim and not column:
+        return checked_classes(scores, y)
+    require_same_shape(scores, y)
+    require_signs(y)
+    signs = jnp.asarray(y).astype(scores.dtype)
+    return signs if is_concrete(y) else jnp.where(jnp.abs(signs) == 1, signs, jnp.nan)
+
+
+def checked_classes(logits: Array | jax.ShapeDtypeStruct, labels: Any) -> Array:
+    """Integer labels of logits (..., k), in [0, k) where they are concrete.
+
+    Raises:
+        TypeError: labels are no integers.
+        ValueError: shapes that do not fit, or values that are no labels.
+    """
+    labels = as_array("labels", labels)
+    require_class_labels(logits, labels)
+    require_classes(labels, logits.shape[-1])
+    return jnp.asarray(labels)

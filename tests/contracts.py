@@ -61,6 +61,12 @@ def samples(dtype, n=5, d=3):
     return normal(n, d, dtype=dtype, seed=7), signs(n, dtype)
 
 
+def labelled(dtype):
+    """Samples with integer signs, which stay labels where floats are halved."""
+    x, y = samples(dtype)
+    return x, y.astype(int)
+
+
 def net(dtype, d=3, m=4):
     return jm.TwoLayer(u=normal(m, d, dtype=dtype), w=normal(m, dtype=dtype, seed=1))
 

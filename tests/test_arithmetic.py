@@ -7,9 +7,12 @@ import pytest
 
 from jaxmargin._arithmetic import (
     as_float64,
+    held_octaves,
+    held_range,
     own_and_others,
     power_of_two,
     safe_power,
+    scaled,
     scaled_power_sum,
     step_to_boundary,
 )
@@ -61,3 +64,23 @@ def test_powers_of_two_divide_exactly_and_leave_a_number_near_one(xp):
     assert scale[-1] == 1
     ratio = np.abs(values / scale)[:-1]
     assert ((ratio >= 1) & (ratio < 2)).all()
+
+
+@pytest.mark.parametrize("power", [2, 40, 300])
+@pytest.mark.parametrize("theta", [2.0**-30, 2.0**-9, 1.5, 2.0**9, 2.0**30])
+def test_the_power_is_held_at_the_scale_found(power: int, theta: float):
+    def outputs(octaves):
+        return scaled(jnp.array([theta, theta / 4]), octaves) ** power
+
+    least = 2.0 ** -held_range("float32")
+    octaves = held_octaves(outputs, jnp.float32, least=least)
+    peak = power * (np.log2(theta) + float(octaves))
+    assert abs(peak) <= held_range("float32") + 1e-3
+    compiled = jax.jit(lambda: held_octaves(outputs, jnp.float32, least=least))()
+    assert compiled == octaves
+
+
+def test_the_scale_stays_where_outputs_are_held_and_where_none_holds_them():
+    for outputs in (lambda octaves: jnp.exp2(octaves)[None], lambda octaves: 0 * octaves[None]):
+        octaves = held_octaves(outputs, jnp.float32, least=1e-9)
+        assert octaves == 0 or outputs(octaves) == 0

@@ -10,14 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from jaxmargin._checks import (
-    as_array,
-    is_concrete,
-    require_concrete,
-    require_count,
-    require_key,
-    require_positive,
-)
+from jaxmargin._arrays import as_jax, require_key
+from jaxmargin._checks import is_concrete, require_concrete, require_count, require_positive
 from jaxmargin.networks.models import TwoLayer, init_two_layer, two_layer
 
 _AXES = ((1, 0), (-1, 0), (0, 1), (0, -1))
@@ -260,14 +254,12 @@ def embed(z: Float[Array, "n d_minus_2"], first: float, second: float) -> Float[
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.1.
     """
-    z = as_array("z", z)
+    z = as_jax("z", z)
     if z.ndim != 2:
         raise ValueError(f"z must be (n, d - 2), got shape {z.shape}")
     if not jnp.issubdtype(z.dtype, jnp.floating):
         z = z.astype(float)
-    pair = jnp.stack(
-        [as_array(*of).astype(z.dtype) for of in (("first", first), ("second", second))]
-    )
+    pair = jnp.stack([as_jax(*of).astype(z.dtype) for of in (("first", first), ("second", second))])
     if pair.shape != (2,):
         raise ValueError(f"first and second must be numbers, got shapes {pair.shape[1:]}")
     return jnp.concatenate([jnp.broadcast_to(pair, (len(z), 2)), z], axis=1)

@@ -7,14 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxmargin._checks import (
-    as_array,
-    is_concrete,
-    label_array,
-    listed,
-    require_finite,
-    require_floats,
-)
+from jaxmargin._arrays import as_array
+from jaxmargin._checks import is_concrete, label_array, listed, require_finite, require_floats
 
 
 def require_rows(x: Any, z: Any) -> tuple[Array, Array]:

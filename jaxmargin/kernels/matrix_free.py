@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxmargin._arithmetic import power_of_two
+from jaxmargin._arrays import as_array
 from jaxmargin._checks import (
-    as_array,
     require_callable,
     require_concrete,
     require_count,

@@ -20,7 +20,8 @@ import numpy as np
 from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float, Shaped
 
-from jaxmargin._checks import as_array, is_concrete, require_positive
+from jaxmargin._arrays import as_array
+from jaxmargin._checks import is_concrete, require_positive
 from jaxmargin.errors import ConvergenceError
 from jaxmargin.kernels._fits.logistic import solve_logistic, solve_softmax
 from jaxmargin.kernels._fits.svm import solve_svm

@@ -11,7 +11,13 @@ from jaxmargin.margins.complexity import RademacherEstimate, rademacher_complexi
 from jaxmargin.margins.l1svm import L1SVM, l1_svm
 from jaxmargin.margins.maximum_margin import MaxMargin, MaxMarginHistory, max_margin
 from jaxmargin.margins.minimum_norm import MinNorm, MinNormHistory, min_norm_interpolant
-from jaxmargin.margins.normalized import margin_distribution, normalized_margin, sample_margins
+from jaxmargin.margins.normalized import (
+    SignedLog,
+    log_normalized_margin,
+    margin_distribution,
+    normalized_margin,
+    sample_margins,
+)
 from jaxmargin.margins.path import MarginPath, margin_path
 from jaxmargin.margins.weak_regularizer import (
     guaranteed_margin,
@@ -28,8 +34,10 @@ __all__ = [
     "MinNorm",
     "MinNormHistory",
     "RademacherEstimate",
+    "SignedLog",
     "guaranteed_margin",
     "l1_svm",
+    "log_normalized_margin",
     "log_theorem_regularization",
     "margin_bound",
     "margin_distribution",

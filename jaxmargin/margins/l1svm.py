@@ -6,7 +6,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import as_array, require_concrete
+from jaxmargin._arrays import as_jax
+from jaxmargin._checks import require_concrete
 from jaxmargin.margins._finite_game import solve_program, solve_scaled
 from jaxmargin.margins._inputs import check_rows, check_signs
 from jaxmargin.margins._separability import (
@@ -65,7 +66,7 @@ def l1_svm(features: Float[Array | np.ndarray, "n p"], y: Float[Array | np.ndarr
     """
     require_concrete("l1_svm", features, y)
     with jax.enable_x64(True):  # arrays of NumPy keep float64
-        features, y = as_array("features", features), as_array("y", y)
+        features, y = as_jax("features", features), as_jax("y", y)
     phi, signs = check_rows("l1_svm", "features", np.asarray(features), np.asarray(y))
     signs = check_signs(signs)
     require_distinct_features(phi, signs)

@@ -5,15 +5,21 @@ of a network grow with its parameters, so that margins of different networks can
 once the parameters are divided by their norm.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree, Shaped
 
-from jaxmargin._arithmetic import own_and_others
-from jaxmargin._checks import require_class_labels, require_same_shape
+from jaxmargin._arithmetic import held_octaves, own_and_others, scaled, widened
+from jaxmargin._arrays import as_floats
+from jaxmargin._checks import checked_labels, is_concrete, require_parameters
 from jaxmargin.networks import norms
+from jaxmargin.networks.homogeneity import homogeneity_degree
 from jaxmargin.networks.models import Apply
 from jaxmargin.networks.norms import Norm
+
+_HOMOGENEOUS = 1e-3  # largest residual at which a network may be evaluated at another scale
 
 
 def sample_margins(scores: Float[Array, "n *k"], y: Shaped[Array, " n"]) -> Float[Array, " n"]:
@@ -21,14 +27,15 @@ def sample_margins(scores: Float[Array, "n *k"], y: Shaped[Array, " n"]) -> Floa
 
     Args:
         scores: (n,) of a scalar network, or (n, k) logits.
-        y: (n,) floats -1, +1 for scalar scores; integers in [0, k) for logits.
+        y: (n,) numbers -1, +1 for scalar scores; integers in [0, k) for logits.
 
     Returns:
-        (n,) margins; positive where the sample is classified correctly.
+        (n,) margins; positive where the sample is classified correctly. Under `jit` a label out of
+        range has margin NaN.
 
     Raises:
-        ValueError: shapes that do not match.
-        TypeError: labels of logits that are not integers.
+        ValueError: shapes that do not match, or labels out of range.
+        TypeError: scores or y that are not numbers, or labels of logits that are not integers.
 
     Example:
         >>> sample_margins(jnp.array([2.0, 0.5]), jnp.array([1.0, -1.0])).tolist()
@@ -39,10 +46,10 @@ def sample_margins(scores: Float[Array, "n *k"], y: Shaped[Array, " n"]) -> Floa
     Reference:
         Wei, Lee, Liu, Ma (2019), section 4; appendix C.1 for several classes.
     """
+    scores = jnp.asarray(as_floats("scores", scores))
+    y = checked_labels(scores, y)
     if scores.ndim == y.ndim:
-        require_same_shape(scores, y)
         return y * scores
-    require_class_labels(scores, y)
     own, others = own_and_others(scores, y)
     return own[..., 0] - jnp.max(jnp.where(others, scores, -jnp.inf), axis=-1)
 
@@ -68,8 +75,9 @@ def margin_distribution(
         (n,) margins in ascending order; the first is the normalised margin. All are 0 at Theta = 0.
 
     Raises:
-        ValueError: shapes that do not match.
-        TypeError: labels of logits that are not integers.
+        ValueError: shapes that do not match, no samples, or labels out of range.
+        TypeError: a leaf of params that does not hold floats, or labels of logits that are not
+            integers.
 
     Example:
         >>> from jaxmargin import TwoLayer, two_layer
@@ -81,7 +89,8 @@ def margin_distribution(
     Reference:
         Bartlett, Foster, Telgarsky (2017); Wei, Lee, Liu, Ma (2019), section 4.
     """
-    return jnp.sort(_unit_margins(apply, params, x, y, norm))
+    margins, octaves = _unit_margins(apply, params, x, y, norm)
+    return jnp.sort(_times_power(margins, octaves))
 
 
 def normalized_margin(
@@ -94,6 +103,9 @@ def normalized_margin(
 ) -> Float[Array, ""]:
     """The smallest margin of f(.; Theta / ||Theta||) over the samples: gamma of section 4.
 
+    Where the outputs of f(.; Theta / ||Theta||) leave the range of floats, as those of deep
+    networks do, a homogeneous f is evaluated at another scale of Theta, and its degree measured.
+
     Args:
         apply: `apply(params, x)` giving (n,) or (n, k).
         params: any pytree of float arrays.
@@ -102,11 +114,13 @@ def normalized_margin(
         norm: the norm of the parameters.
 
     Returns:
-        Scalar; positive if the network separates the samples, 0 at Theta = 0.
+        Scalar; positive if the network separates the samples, 0 at Theta = 0. A margin below the
+        least float is 0: `log_normalized_margin` has its sign and logarithm.
 
     Raises:
-        ValueError: shapes that do not match.
-        TypeError: labels of logits that are not integers.
+        ValueError: shapes that do not match, no samples, or labels out of range.
+        TypeError: a leaf of params that does not hold floats, or labels of logits that are not
+            integers.
 
     Example:
         The four units that attain the largest margin on the support of D (appendix B.2):
@@ -121,12 +135,115 @@ def normalized_margin(
     Reference:
         Wei, Lee, Liu, Ma (2019), section 4; appendix C.1 for several classes.
     """
-    return jnp.min(_unit_margins(apply, params, x, y, norm))
+    margins, octaves = _unit_margins(apply, params, x, y, norm)
+    return _times_power(jnp.min(margins), octaves)
 
 
-def _unit_margins(apply: Apply, params: PyTree, x: Array, y: Array, norm: Norm) -> Array:
-    """Margins of f(.; Theta / ||Theta||), in the order of the samples."""
+class SignedLog(NamedTuple):
+    """A number as its sign and the logarithm of its size.
+
+    Attributes:
+        sign: () 1, -1 or 0.
+        log: () natural logarithm of the absolute value; -inf for 0.
+    """
+
+    sign: Float[Array, ""]
+    log: Float[Array, ""]
+
+
+def log_normalized_margin(
+    apply: Apply,
+    params: PyTree,
+    x: Float[Array, "n d"],
+    y: Shaped[Array, " n"],
+    *,
+    norm: Norm = norms.l2,
+) -> SignedLog:
+    """The sign of the normalised margin, and the logarithm of its size.
+
+    The normalised margin of a network of depth q falls like a power of q: at depth 40 it may be
+    1e-75, which float32 does not hold. Its logarithm and its sign are held at any depth.
+
+    Args:
+        apply: `apply(params, x)` giving (n,) or (n, k), positively homogeneous in params where
+            its outputs at norm 1 leave the range of floats.
+        params: any pytree of float arrays.
+        x: (n, d) inputs.
+        y: (n,) labels, as `sample_margins` takes them.
+        norm: the norm of the parameters.
+
+    Returns:
+        `SignedLog(sign, log)`.
+
+    Raises:
+        ValueError: shapes that do not match, no samples, or labels out of range.
+        TypeError: a leaf of params that does not hold floats, or labels of logits that are not
+            integers.
+
+    Example:
+        Of f(x) = theta^q x, whose normalised margin is x, and with a second weight beside theta:
+
+        >>> apply = lambda params, x: (params[0] ** 100 + params[1] ** 100) * x
+        >>> params = jnp.array([2.0, 2.0])
+        >>> found = log_normalized_margin(apply, params, jnp.ones(1), jnp.ones(1))
+        >>> float(found.sign), round(float(found.log), 2)  # log of 2 * 2 ** -50
+        (1.0, -33.96)
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 4; Lyu, Li (2020), "Gradient descent maximizes the margin
+        of homogeneous neural networks", for the logarithm.
+    """
+    margins, octaves = _unit_margins(apply, params, x, y, norm)
+    margin = jnp.min(margins)
+    size = jnp.abs(jnp.where(margin == 0, 1, margin))
+    log = jnp.log(size) + octaves * jnp.log(2.0).astype(octaves.dtype)
+    return SignedLog(jnp.sign(margin), jnp.where(margin == 0, -jnp.inf, log))
+
+
+def _unit_margins(
+    apply: Apply, params: PyTree, x: Array, y: Array, norm: Norm
+) -> tuple[Array, Array]:
+    """Margins of f(.; Theta / ||Theta||), in the order of the samples, divided by 2**octaves.
+
+    Returns:
+        (n,) such margins, and () the octaves.
+    """
+    require_parameters("params", params)
+    params, x = jax.tree.map(widened, (params, x))
     size = norm(params)
     scale = jnp.where(size > 0, size, jnp.ones_like(size))
     unit = jax.tree.map(lambda leaf: leaf / scale.astype(leaf.dtype), params)
-    return sample_margins(apply(unit, x), y)
+
+    def outputs(octaves: Array | float) -> Array:
+        return widened(apply(scaled(unit, octaves), x))
+
+    dtype = jax.eval_shape(outputs, 0.0).dtype
+    least = float(jnp.finfo(dtype).tiny) ** 0.5
+    octaves = held_octaves(outputs, dtype, least=least)
+    degree = _degree_at(apply, scaled(jax.lax.stop_gradient(unit), octaves), x, octaves)
+    octaves = jnp.where(jnp.isnan(degree), 0, octaves)  # elsewhere such a network is another one
+    margins = sample_margins(outputs(octaves), y)
+    if not margins.size:
+        raise ValueError("x must have at least one sample: the margin is the smallest of them")
+    return margins, -octaves * jnp.where(jnp.isnan(degree), 0, degree)
+
+
+def _degree_at(apply: Apply, params: PyTree, x: Array, octaves: Array) -> Array:
+    """The degree of a homogeneous network; NaN of another one, and where no octaves ask for it."""
+
+    def measure() -> Array:
+        degree, residual = homogeneity_degree(apply, params, x)
+        near = jnp.round(degree)
+        degree = jnp.where(jnp.abs(degree - near) <= _HOMOGENEOUS, near, degree)
+        return jnp.where(residual <= _HOMOGENEOUS, degree, jnp.nan).astype(octaves.dtype)
+
+    none = jnp.full_like(octaves, jnp.nan)
+    if is_concrete(octaves):  # nothing to compile
+        return none if octaves == 0 else measure()
+    return jax.lax.cond(octaves == 0, lambda: none, measure)
+
+
+def _times_power(values: Array, octaves: Array) -> Array:
+    """The values times 2**octaves, which need not be a float where the products are."""
+    half = jnp.exp2(octaves / 2).astype(values.dtype)
+    return values * half * half

@@ -10,8 +10,9 @@ from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jaxmargin._arrays import require_key
 from jaxmargin._blocks import overlapping_blocks, rows, with_rows
-from jaxmargin._checks import require_enabled, require_finite, require_key
+from jaxmargin._checks import require_enabled, require_finite
 from jaxmargin._sphere_search import uniform_directions
 from jaxmargin.mean_field.measure import Features, Measure
 

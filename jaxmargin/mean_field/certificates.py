@@ -23,13 +23,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxmargin._arithmetic import as_float64
-from jaxmargin._checks import (
-    as_array,
-    require_concrete,
-    require_count,
-    require_finite,
-    require_positive,
-)
+from jaxmargin._arrays import as_jax
+from jaxmargin._checks import require_concrete, require_count, require_finite, require_positive
 from jaxmargin.mean_field._particles import check_measure, integrate, regularizer
 from jaxmargin.mean_field._violation import (
     State,
@@ -165,7 +160,7 @@ def certify(
     with jax.enable_x64(True):  # arrays of NumPy keep float64
         measure = check_measure(problem, measure)
         if starts is not None:
-            starts = check_starts(as_array("starts", starts), measure)
+            starts = check_starts(as_jax("starts", starts), measure)
         problem, measure, starts = jax.tree.map(as_float64, (problem, measure, starts))
         return _certificate(problem, measure, dual, starts, num_directions, budget)
 
@@ -180,7 +175,7 @@ def _certificate(
 ) -> Certificate:
     """The certificate with this dual point; None takes the slope of R at the outputs."""
     energy, outputs, slope = _slope(problem, measure)
-    dual = slope if dual is None else as_array("dual", dual).astype(slope.dtype)
+    dual = slope if dual is None else as_jax("dual", dual).astype(slope.dtype)
     if dual.shape != slope.shape:
         raise ValueError(f"dual must be {slope.shape} as the outputs, got {dual.shape}")
     require_finite("dual", dual)

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import as_array
+from jaxmargin._arrays import as_jax
 
 
 class Measure(NamedTuple):
@@ -32,7 +32,7 @@ class Measure(NamedTuple):
         """The same measure as JAX arrays, after a check of its type, shapes and dtypes."""
         if not isinstance(self, Measure):  # called as Measure.checked(anything)
             raise TypeError(f"measure must be a Measure(theta, mass), got {type(self).__name__}")
-        theta, mass = as_array("measure.theta", self.theta), as_array("measure.mass", self.mass)
+        theta, mass = as_jax("measure.theta", self.theta), as_jax("measure.mass", self.mass)
         if theta.ndim != 2 or 0 in theta.shape or mass.shape != theta.shape[:1]:
             raise ValueError(
                 "measure must hold theta (m, D) and mass (m,) for m >= 1 particles, "

@@ -22,8 +22,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxmargin._arithmetic import as_float64
+from jaxmargin._arrays import as_jax
 from jaxmargin._cells.limits import Limits, limits_from_now
-from jaxmargin._checks import as_array, require_callable, require_concrete
+from jaxmargin._checks import require_callable, require_concrete
 from jaxmargin._devices import one_blas_thread
 from jaxmargin._nonnegative import nonnegative_fit
 from jaxmargin.errors import ConvergenceError
@@ -138,7 +139,7 @@ def global_optimum(
     with jax.enable_x64(True), one_blas_thread():
         measure = check_measure(problem, _zero_measure(problem) if start is None else start)
         if starts is not None:
-            starts = check_starts(as_array("starts", starts), measure)
+            starts = check_starts(as_jax("starts", starts), measure)
         problem, measure, starts = jax.tree.map(as_float64, (problem, measure, starts))
         network = relu_network(problem)
         if network:

@@ -17,13 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxmargin._checks import (
-    as_array,
-    require_callable,
-    require_concrete,
-    require_count,
-    require_key,
-)
+from jaxmargin._arrays import as_jax, require_key
+from jaxmargin._checks import require_callable, require_concrete, require_count
 from jaxmargin._sphere_search import uniform_directions
 from jaxmargin.mean_field._particles import (
     integrate,
@@ -204,7 +199,7 @@ def velocity(
 def _variation(problem: MeanField, measure: Measure, theta: Array) -> tuple[Array, Array]:
     require_problem(problem)
     measure = Measure.checked(measure)
-    theta = as_array("theta", theta)
+    theta = as_jax("theta", theta)
     if theta.ndim != 2 or theta.shape[1] != measure.theta.shape[1]:
         raise ValueError(
             f"theta must be (p, D) with D = {measure.theta.shape[1]} as the particles of measure, "

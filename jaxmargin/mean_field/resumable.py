@@ -14,7 +14,8 @@ from jax.experimental import multihost_utils
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from jaxtyping import PRNGKeyArray, PyTree
 
-from jaxmargin._checks import as_array, require_callable, require_count
+from jaxmargin._arrays import as_jax
+from jaxmargin._checks import require_callable, require_count
 from jaxmargin._files import load_arrays, require_writable, save_arrays
 from jaxmargin._records import recorded_steps
 from jaxmargin._schedules import Rates, check_schedules, sums_of_schedules
@@ -168,7 +169,7 @@ def _identity(
 
     def observed(measure: Measure) -> PyTree:
         found = None if metrics is None else metrics(measure)
-        return jax.tree.map(partial(as_array, "each of metrics"), found)
+        return jax.tree.map(partial(as_jax, "each of metrics"), found)
 
     step = jax.tree.map(
         _without_schedules,

@@ -11,7 +11,8 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from jaxmargin._checks import as_array, require_callable
+from jaxmargin._arrays import as_jax
+from jaxmargin._checks import require_callable
 from jaxmargin._devices import sharing_mesh
 from jaxmargin._records import recorded_steps
 from jaxmargin._schedules import check_schedules
@@ -180,9 +181,9 @@ class _Plan:
             state.step,
             info.energy,
             lowest,
-            jax.tree.map(partial(as_array, "each of metrics"), found),
+            jax.tree.map(partial(as_jax, "each of metrics"), found),
         )
-        stopped = as_array("stop(record)", False if self.stop is None else self.stop(record))
+        stopped = as_jax("stop(record)", False if self.stop is None else self.stop(record))
         if stopped.size != 1:
             raise TypeError(f"stop must give one truth value, got shape {stopped.shape}")
         carry = carry._replace(

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from jaxmargin._arithmetic import safe_power
+from jaxmargin._arrays import as_jax
 from jaxmargin._checks import (
-    as_array,
     is_concrete,
     require_class_labels,
     require_classes,
@@ -231,7 +231,7 @@ def two_layer_problem(
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     if (loss == "cross_entropy") != (k is not None):
         raise ValueError(f'k is the number of classes of "cross_entropy", got k={k} with {loss!r}')
-    x, y = as_array("x", x), as_array("y", y)
+    x, y = as_jax("x", x), as_jax("y", y)
     risk = _REDUCTIONS[reduction](_RISKS[loss](x, y, k))
     require_positive("lam", lam)
     require_positive("smoothing", smoothing, zero=True)
@@ -373,7 +373,7 @@ def from_network(params: TwoLayer) -> Measure:
     """
     if not isinstance(params, TwoLayer):
         raise TypeError(f"params must be a TwoLayer(u, w), got {type(params).__name__}")
-    u, w = as_array("params.u", params.u), as_array("params.w", params.w)
+    u, w = as_jax("params.u", params.u), as_jax("params.w", params.w)
     require_floats("params.u", u)
     require_floats("params.w", w)
     if u.ndim != 2 or w.ndim not in (1, 2) or len(u) != len(w) or not len(u):

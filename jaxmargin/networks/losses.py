@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from jaxmargin._arithmetic import own_and_others
-from jaxmargin._checks import require_class_labels, require_same_shape
+from jaxmargin._arrays import as_floats
+from jaxmargin._checks import checked_classes, checked_labels, require_same_shape
 
 
 def logistic_loss(margins: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -21,6 +22,9 @@ def logistic_loss(margins: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     Returns:
         The same shape, values >= 0.
 
+    Raises:
+        TypeError: margins that are not numbers.
+
     Example:
         >>> logistic_loss(jnp.array([-1e4, 0.0, 1e4])).round(4).tolist()
         [10000.0, 0.693..., 0.0]
@@ -28,7 +32,7 @@ def logistic_loss(margins: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 2.2.
     """
-    return jax.nn.softplus(-margins)
+    return jax.nn.softplus(-jnp.asarray(as_floats("margins", margins)))
 
 
 def log_margin(scores: Float[Array, "..."], y: Shaped[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -46,8 +50,9 @@ def log_margin(scores: Float[Array, "..."], y: Shaped[Array, "*shape"]) -> Float
         (...) soft margins; they grow with the evidence for the label.
 
     Raises:
-        TypeError: labels of logits that are not integers.
-        ValueError: fewer than two classes, or shapes that do not match.
+        TypeError: scores or y that are not numbers, or labels of logits that are not integers.
+        ValueError: fewer than two classes, shapes that do not match, or labels out of range (under
+            `jit` these have NaN).
 
     Example:
         >>> log_margin(jnp.array([2.0, 0.5]), jnp.array([1.0, -1.0])).tolist()
@@ -58,13 +63,18 @@ def log_margin(scores: Float[Array, "..."], y: Shaped[Array, "*shape"]) -> Float
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 2.2; appendix C.1 for several classes.
     """
+    scores = jnp.asarray(as_floats("scores", scores))
+    y = checked_labels(scores, y)
     if scores.ndim == y.ndim:
-        require_same_shape(scores, y)
         return y * scores
-    require_class_labels(scores, y)
     own, others = own_and_others(scores, y)
+    top = jnp.max(scores, axis=-1, keepdims=True, where=others, initial=-jnp.inf)
+    top = jax.lax.stop_gradient(jnp.where(top == -jnp.inf, 0, top))
+    total = jnp.sum(jnp.exp(jnp.where(others, scores - top, -jnp.inf)), axis=-1)
+    possible = total > 0  # for some other class; without one the margin is infinite
     # The difference first: logsumexp of logits of size 1e4 is rounded to 1e-3 in float32.
-    return -jax.nn.logsumexp(scores - own, axis=-1, where=others)
+    margin = (own - top)[..., 0] - jnp.log(jnp.where(possible, total, 1))
+    return jnp.where(possible | jnp.isnan(total), margin, jnp.inf)
 
 
 def cross_entropy_loss(
@@ -77,15 +87,16 @@ def cross_entropy_loss(
     the two logits.
 
     Args:
-        logits: (..., k) scores, k >= 2.
+        logits: (..., k) scores, k >= 2; -inf for classes that are ruled out.
         labels: (...) integers in [0, k).
 
     Returns:
         (...) values >= 0.
 
     Raises:
-        TypeError: labels are not integers.
-        ValueError: fewer than two classes, or shapes that do not match.
+        TypeError: logits that are not numbers, or labels that are not integers.
+        ValueError: fewer than two classes, shapes that do not match, or labels out of range (under
+            `jit` these cost NaN).
 
     Example:
         >>> loss = cross_entropy_loss(jnp.array([[30.0, 0.0, 0.0]]), jnp.array([0]))
@@ -95,7 +106,8 @@ def cross_entropy_loss(
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix C.1.
     """
-    require_class_labels(logits, labels)
+    logits = jnp.asarray(as_floats("logits", logits))
+    labels = checked_classes(logits, labels)
     return logistic_loss(log_margin(logits, labels))
 
 
@@ -113,6 +125,7 @@ def squared_loss(
 
     Raises:
         ValueError: shapes differ.
+        TypeError: an argument that is not of numbers.
 
     Example:
         >>> squared_loss(jnp.array([1.0, 3.0]), jnp.array([1.0, 1.0])).tolist()
@@ -121,6 +134,8 @@ def squared_loss(
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.3.
     """
+    predictions = jnp.asarray(as_floats("predictions", predictions))
+    y = jnp.asarray(as_floats("y", y))
     require_same_shape(predictions, y)
     return (predictions - y) ** 2
 
@@ -139,6 +154,7 @@ def truncated_squared_loss(
 
     Raises:
         ValueError: shapes differ.
+        TypeError: an argument that is not of numbers.
 
     Example:
         >>> truncated_squared_loss(jnp.array([1.5, 3.0]), jnp.array([1.0, 1.0])).tolist()

@@ -2,7 +2,8 @@
 
 A norm is any function `pytree -> scalar`. Those of this module see the parameters as one long
 vector. They are exact for entries of 1e30 or 1e-30 in float32, and their derivative at the zero
-vector is 0. An entry that is NaN or infinite makes the norm NaN or infinite.
+vector is 0. An entry that is NaN or infinite makes the norm NaN or infinite. Those of float16 and
+bfloat16 parameters are computed and returned in float32.
 """
 
 import functools
@@ -13,7 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from jaxmargin._arithmetic import safe_power, scaled_power_sum
+from jaxmargin._arithmetic import safe_power, scaled_power_sum, widened
+from jaxmargin._checks import require_parameters
 
 __all__ = ["Norm", "l1", "l2", "linf", "lp", "per_layer", "sum_of_squares"]
 
@@ -22,7 +24,8 @@ Norm = Callable[[PyTree], Float[Array, ""]]
 
 
 def _leaves(params: PyTree) -> list[Array]:
-    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(params)]
+    require_parameters("params", params)
+    leaves = [widened(leaf) for leaf in jax.tree.leaves(params)]
     if not leaves:
         raise ValueError("params has no array leaves: a norm needs at least one parameter")
     return leaves
@@ -37,13 +40,14 @@ def l1(params: PyTree) -> Float[Array, ""]:
     """Sum of absolute values over every leaf.
 
     Args:
-        params: pytree of arrays, any shapes.
+        params: pytree of float arrays, any shapes.
 
     Returns:
         Scalar >= 0.
 
     Raises:
         ValueError: the pytree has no array.
+        TypeError: a leaf does not hold floats.
 
     Example:
         >>> float(l1({"a": jnp.array([1.0, -2.0]), "b": jnp.array(3.0)}))
@@ -59,13 +63,14 @@ def linf(params: PyTree) -> Float[Array, ""]:
     """Largest absolute value over every leaf.
 
     Args:
-        params: pytree of arrays, any shapes.
+        params: pytree of float arrays, any shapes.
 
     Returns:
         Scalar >= 0.
 
     Raises:
         ValueError: the pytree has no array.
+        TypeError: a leaf does not hold floats.
 
     Example:
         >>> float(linf({"a": jnp.array([1.0, -2.0]), "b": jnp.array(3.0)}))
@@ -85,7 +90,8 @@ def lp(p: float) -> Norm:
         p: exponent in [1, inf].
 
     Returns:
-        A norm `pytree -> scalar`; `lp(1)` is `l1` and `lp(inf)` is `linf`.
+        A norm `pytree -> scalar`; `lp(1)` is `l1` and `lp(inf)` is `linf`. For p < 2 the second
+        derivative at an entry 0, which is infinite, is given as 0.
 
     Raises:
         ValueError: p < 1 (no triangle inequality) or NaN.
@@ -123,13 +129,14 @@ def l2(params: PyTree) -> Float[Array, ""]:
     """Euclidean norm of all parameters as one vector (Frobenius norm of a matrix).
 
     Args:
-        params: pytree of arrays, any shapes.
+        params: pytree of float arrays, any shapes.
 
     Returns:
         Scalar >= 0.
 
     Raises:
         ValueError: the pytree has no array.
+        TypeError: a leaf does not hold floats.
 
     Example:
         >>> float(l2({"a": jnp.array([3.0, 0.0]), "b": jnp.array(4.0)}))
@@ -145,13 +152,14 @@ def sum_of_squares(params: PyTree) -> Float[Array, ""]:
     """l2(params)**2, computed as the plain sum of squares: in one pass, and smooth at zero.
 
     Args:
-        params: pytree of arrays, any shapes.
+        params: pytree of float arrays, any shapes.
 
     Returns:
         Scalar >= 0. It overflows if an entry exceeds the square root of the largest float.
 
     Raises:
         ValueError: the pytree has no array.
+        TypeError: a leaf does not hold floats.
 
     Example:
         >>> float(sum_of_squares((jnp.array([3.0]), jnp.array([4.0]))))

@@ -2,19 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from jaxmargin._arithmetic import safe_power
+from jaxmargin._arithmetic import safe_power, widened
+from jaxmargin._arrays import as_array
 from jaxmargin._checks import (
+    checked_classes,
+    checked_labels,
     require_callable,
-    require_class_labels,
-    require_classes,
+    require_parameters,
     require_positive,
     require_same_shape,
-    require_signs,
 )
 from jaxmargin.networks import norms
 from jaxmargin.networks.losses import (
@@ -33,8 +35,13 @@ Objective = Callable[[PyTree, Array, Array], Array]
 
 
 def _logistic_of_scores(scores: Array, y: Array) -> Array:
+    return logistic_loss(_signs_of(scores, y) * scores)
+
+
+def _signs_of(scores: Array | jax.ShapeDtypeStruct, y: Any) -> Array:
+    y = as_array("y", y)
     require_same_shape(scores, y)
-    return logistic_loss(y * scores)
+    return checked_labels(scores, y)
 
 
 _LOSSES: dict[str, Loss] = {
@@ -65,21 +72,25 @@ class Regularized:
     def __call__(self, params: PyTree, x: Array, y: Array) -> Float[Array, ""]:
         """The mean loss over the samples, plus lam * norm(params)**r."""
         loss = self.loss if callable(self.loss) else _LOSSES[self.loss]
-        return jnp.mean(loss(self.apply(params, x), y)) + self.lam * self.penalty(params)
+        losses = loss(widened(self.apply(params, x)), y)
+        return jnp.mean(widened(losses)) + self.lam * self.penalty(params)
 
     def penalty(self, params: PyTree) -> Float[Array, ""]:
-        """norm(params)**r."""
+        """norm(params)**r, with derivative 0 at params = 0 whatever that of the norm is there."""
         if self.norm is norms.l2 and self.r == 2:
             return norms.sum_of_squares(params)
-        return safe_power(self.norm(params), self.r)
+        require_parameters("params", params)
+        params = jax.tree.map(widened, params)
+        zero = norms.linf(params) == 0
+        held = jax.tree.map(lambda p: jnp.where(zero, jax.lax.stop_gradient(p), p), params)
+        return safe_power(self.norm(held), self.r)
 
     def check_labels(self, scores: Array | jax.ShapeDtypeStruct, y: Array) -> None:
         """Raise unless concrete labels fit scores of this shape and the named loss."""
         if self.loss == "logistic":
-            require_signs(y)
+            _signs_of(scores, y)
         elif self.loss == "cross_entropy":
-            require_class_labels(scores, y)
-            require_classes(y, scores.shape[-1])
+            checked_classes(scores, y)
 
 
 def regularized(

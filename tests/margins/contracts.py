@@ -10,7 +10,7 @@ import numpy as np
 
 import jaxmargin as jm
 from jaxmargin import margins
-from tests.contracts import Contract, labels, net, normal, samples, zero_net
+from tests.contracts import Contract, labelled, labels, net, normal, samples, zero_net
 
 CONTRACTS = [
     Contract(
@@ -21,13 +21,19 @@ CONTRACTS = [
     Contract(
         "margins.normalized_margin",
         partial(jm.normalized_margin, jm.two_layer),
-        lambda dtype: (net(dtype), *samples(dtype)),
-        edges=lambda dtype: [(zero_net(dtype), *samples(dtype))],
+        lambda dtype: (net(dtype), *labelled(dtype)),
+        edges=lambda dtype: [(zero_net(dtype), *labelled(dtype))],
+    ),
+    Contract(
+        "margins.log_normalized_margin",
+        partial(margins.log_normalized_margin, jm.two_layer),
+        lambda dtype: (net(dtype), *labelled(dtype)),
+        edges=lambda dtype: [(zero_net(dtype), *labelled(dtype))],
     ),
     Contract(
         "margins.margin_distribution",
         partial(jm.margin_distribution, jm.two_layer),
-        lambda dtype: (net(dtype), *samples(dtype)),
+        lambda dtype: (net(dtype), *labelled(dtype)),
     ),
     Contract(
         "margins.rademacher_bound",
@@ -72,6 +78,9 @@ def _path():
 
 
 CONTAINERS: dict[str, Callable[[], Any]] = {
+    "margins.SignedLog": lambda: margins.log_normalized_margin(
+        jm.two_layer, net("float32"), *samples("float32")
+    ),
     "margins.L1SVM": lambda: jm.l1_svm(jnp.eye(3), np.array([1.0, -1.0, 1.0])),
     "margins.MarginBound": lambda: margins.margin_bound(0.1, n=10, depth=2, radius=1.0, delta=0.1),
     "margins.MarginPath": _path,

@@ -1,6 +1,7 @@
 """Margins against loops, their invariances, and the known maximum on the distribution D."""
 
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import optax
 import pytest
 
 import jaxmargin as jm
+from jaxmargin import margins
 from jaxmargin.networks import norms
 
 
@@ -85,6 +87,87 @@ def test_the_margin_of_nan_parameters_is_nan():
     params, x, y = binary_problem()
     broken = params._replace(w=params.w.at[0].set(jnp.nan))
     assert jnp.isnan(jm.normalized_margin(jm.two_layer, broken, x, y))
+
+
+def log_margin_oracle(layers, x, y) -> tuple[float, float]:
+    """Sign and logarithm of the normalised margin of a scalar relu network, layer by layer.
+
+    In float64, with the outputs of each layer divided by their largest.
+    """
+    hidden, log = np.asarray(x, float).T, 0.0
+    last = hidden[0]
+    for layer in layers:
+        hidden = np.asarray(layer, float) @ hidden
+        log += np.log(abs(hidden).max())
+        last, hidden = hidden[0], np.maximum(hidden, 0) / abs(hidden).max()
+    margin = min(np.asarray(y, float) * last / abs(last).max())
+    size = np.sqrt(sum(np.sum(np.asarray(layer, float) ** 2) for layer in layers))
+    return np.sign(margin), np.log(abs(margin)) + log - len(layers) * np.log(size)
+
+
+@pytest.mark.parametrize(("depth", "width"), [(2, 8), (20, 128), (40, 64)])
+@pytest.mark.parametrize("scale", [1.0, -1e-10])
+def test_margins_of_deep_networks_below_the_least_float(depth: int, width: int, scale: float):
+    """1e-75 at depth 40, whatever the size of the parameters, with its sign."""
+    layers = jm.init_mlp(jax.random.key(depth), (5, *[width] * (depth - 1), 1))
+    x = jnp.asarray(draw(4, 5))
+    y = jnp.sign(jm.mlp(layers, x)) * np.sign(scale)
+    layers = tuple(abs(scale) * layer for layer in layers)
+    sign, log = log_margin_oracle(layers, x, y)
+    assert sign == np.sign(scale)
+    found = margins.log_normalized_margin(jm.mlp, layers, x, y)
+    assert found.sign == sign
+    np.testing.assert_allclose(found.log, log, rtol=1e-6, atol=1e-5)
+    plain = jm.normalized_margin(jm.mlp, layers, x, y)
+    np.testing.assert_allclose(plain, sign * np.exp(log), rtol=1e-4, atol=2.0**-126)
+
+
+def test_the_margin_of_a_deep_network_compiled_and_its_gradient():
+    """f = theta_1^70 + theta_2^70: log gamma = log f - 70 log |theta|, with its derivative."""
+    theta, one = jnp.array([1.5, 1.2]), jnp.ones(1)
+
+    def apply(params, x):
+        return jnp.sum(params**70) * x
+
+    def log(theta):
+        return margins.log_normalized_margin(apply, theta, one, one).log
+
+    wide = np.asarray(theta, float)
+    expected = np.log(np.sum(wide**70)) - 35 * np.log(np.sum(wide**2))
+    slope = 70 * wide**69 / np.sum(wide**70) - 70 * wide / np.sum(wide**2)
+    for scale in (1.0, 1e-12):
+        value, gradient = jax.jit(jax.value_and_grad(log))(scale * theta)
+        np.testing.assert_allclose(value, expected, rtol=1e-5)
+        np.testing.assert_allclose(scale * gradient, slope, rtol=1e-4)
+
+
+def test_a_network_that_is_not_homogeneous_is_evaluated_at_norm_one():
+    """1e-25 exp(theta / |theta|): no other scale of theta tells its margin."""
+    margin = jm.normalized_margin(
+        lambda theta, x: 1e-25 * jnp.exp(theta) * x, jnp.array(3.0), jnp.ones(1), jnp.ones(1)
+    )
+    np.testing.assert_allclose(margin, 1e-25 * np.e, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_margins_of_half_precision_are_computed_in_float32(dtype: str):
+    """Of 300 x 300 entries of .1 the norm is 30, whose square float16 does not hold."""
+    layers = (jnp.full((300, 300), 0.1, dtype), jnp.full((1, 300), 0.1, dtype))
+    x, y = jnp.full((1, 300), 1.0, dtype), jnp.ones(1, dtype)
+    entry = float(layers[0][0, 0])
+    expected = 300 * 300 * entry**2 / ((300 * 300 + 300) * entry**2)
+    np.testing.assert_allclose(jm.normalized_margin(jm.mlp, layers, x, y), expected, rtol=1e-5)
+
+
+def test_labels_of_any_integer_type_and_wrong_ones_that_are_traced():
+    scores, y = jnp.array([2.0, -0.5]), jnp.array([1.0, -1.0])
+    alike: list[Any] = [y.astype(jnp.int8), np.asarray(y, int), [1, -1]]
+    for same in alike:
+        np.testing.assert_array_equal(jm.sample_margins(scores, same), [2.0, 0.5])
+    binary = jax.jit(jm.sample_margins)(scores, jnp.array([0, -1]))
+    np.testing.assert_array_equal(binary, [np.nan, 0.5])
+    classes = jax.jit(jm.sample_margins)(jnp.ones((3, 2)), jnp.array([2, -1, 1]))
+    np.testing.assert_array_equal(classes, [np.nan, np.nan, 0.0])
 
 
 def support(d: int = 6) -> tuple[jax.Array, jax.Array]:

@@ -47,7 +47,7 @@ FAULTS: list[Fault] = [
     Fault("certify", wrong(jm.certify, PROBLEM, PARTICLES, starts="all"), TypeError,
           "starts must be an array of numbers, got str"),
     Fault("certify", wrong(jm.certify, PROBLEM, PARTICLES, dual=["a"] * 6), TypeError,
-          "dual must be an array of numbers, got list"),
+          "dual must be an array of numbers, got text"),
     Fault("certify", lambda: jax.jit(jm.certify)(PROBLEM, PARTICLES), TypeError,
           "certify takes concrete numbers: call it outside jit"),
 ]  # fmt: skip

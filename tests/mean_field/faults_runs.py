@@ -132,7 +132,7 @@ FAULTS: list[Fault] = [
           r"stop\(record\) must be an array of numbers, got NoneType"),
     Fault("run_flow", running(stop=lambda _: jnp.ones(3)), TypeError,
           r"stop must give one truth value, got shape \(3,\)"),
-    Fault("run_flow", running(key=3), TypeError, "key must be a random key, .* got 3"),
+    Fault("run_flow", running(key=3), TypeError, "key must be a random key, .* got int"),
     Fault("run_flow", wrong(jm.run_flow, KEY, None, None, num_steps=2), TypeError,
           "flow must be a Flow, got NoneType"),
     Fault("run_flow", wrong(jm.run_flow, KEY, jm.wasserstein_flow(MEAN_FIELD, step_size=0.1),

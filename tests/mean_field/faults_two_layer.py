@@ -45,8 +45,8 @@ FAULTS: list[Fault] = [
           "problem must be a MeanField, got NoneType"),
     Fault(NAME, logistic(None, SIGNS), TypeError, "x must be an array of numbers, got NoneType"),
     Fault(NAME, logistic([[1.0], [1.0, 2.0]], SIGNS), TypeError,
-          "x must be an array, but its rows have several lengths"),
-    Fault(NAME, logistic(X, ["a"] * 6), TypeError, "y must be an array of numbers, got list"),
+          "x must be an array of numbers, got list with rows of several lengths"),
+    Fault(NAME, logistic(X, ["a"] * 6), TypeError, "y must be an array of numbers, got text"),
     Fault("from_network", wrong(jm.from_network, jm.TwoLayer(jnp.ones((0, 3)), jnp.ones(0))),
           ValueError, r"for one m >= 1, got \(0, 3\) and \(0,\)"),
     *(

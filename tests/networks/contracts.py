@@ -10,7 +10,7 @@ import optax
 
 import jaxmargin as jm
 from jaxmargin.networks import norms
-from tests.contracts import Contract, labels, net, normal, samples, signs, zero_net
+from tests.contracts import Contract, labelled, labels, net, normal, samples, signs, zero_net
 
 
 def deep(dtype):
@@ -113,8 +113,8 @@ CONTRACTS = [
     Contract(
         "networks.regularized",
         jm.regularized(jm.two_layer, "logistic", lam=0.1, r=0.5, norm=norms.lp(3)),
-        lambda dtype: (net(dtype), *samples(dtype)),
-        edges=lambda dtype: [(zero_net(dtype), *samples(dtype))],
+        lambda dtype: (net(dtype), *labelled(dtype)),
+        edges=lambda dtype: [(zero_net(dtype), *labelled(dtype))],
     ),
 ]
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import jaxmargin as jm
 from tests.fault import CLASSES, SIGNS, Fault, wrong
 
-ONE_COLUMN = r"k >= 2 .* \(6, 1\): .* the logistic loss"
+ONE_COLUMN = r"\(6, 1\).*append \[\.\.\., 0\]|needs apply\(params, x\)\[\.\.\., 0\]"
 
 FAULTS: list[Fault] = [
     *(
@@ -20,6 +20,7 @@ FAULTS: list[Fault] = [
             ((jnp.ones((6, 1)), CLASSES), ValueError, ONE_COLUMN),
             ((jnp.ones((5, 2)), CLASSES), ValueError,
              r"labels must have shape \(5,\), one for each row of logits, got \(6,\)"),
+            ((jnp.ones((6, 2)), CLASSES + 1), ValueError, r"lie in \[0, 2\), .* got 2: number the"),
         ]
     ),
     Fault("log_margin", wrong(jm.networks.log_margin, SIGNS, SIGNS[:5]), ValueError,
@@ -27,6 +28,23 @@ FAULTS: list[Fault] = [
     *(
         Fault(loss.__name__, wrong(loss, jnp.ones((6, 1)), SIGNS), ValueError,
               r"same shape, got \(6, 1\) and \(6,\): .* needs apply\(params, x\)\[..., 0\]")
+        for loss in (jm.squared_loss, jm.truncated_squared_loss)
+    ),
+    *(
+        Fault("cross_entropy_loss", wrong(jm.cross_entropy_loss, jnp.ones((6, 2)), labels), error,
+              match)
+        for labels, error, match in [
+            (jnp.ones((6, 2), int), ValueError, r"one-hot rows become .* labels.argmax\(-1\)"),
+            (CLASSES[:, None], ValueError, r"a column becomes labels by labels\[\.\.\., 0\]"),
+        ]
+    ),
+    Fault("log_margin", wrong(jm.networks.log_margin, SIGNS, CLASSES), ValueError,
+          r"binary labels must be -1 or \+1, got 0"),
+    Fault("logistic_loss", wrong(jm.logistic_loss, "far"), TypeError,
+          "margins must be an array of numbers, got str"),
+    *(
+        Fault(loss.__name__, wrong(loss, SIGNS, None), TypeError,
+              "y must be an array of numbers, got NoneType")
         for loss in (jm.squared_loss, jm.truncated_squared_loss)
     ),
 ]  # fmt: skip

@@ -1,11 +1,20 @@
 """Wrong input: norms."""
 
+import jax
+import jax.numpy as jnp
+
 from jaxmargin.networks import norms
-from tests.fault import NAN, Fault, wrong
+from tests.fault import KEY, NAN, Fault, wrong
 
 FAULTS: list[Fault] = [
     *(
-        Fault(f"norms.{name}", wrong(norm, {"a": None}), ValueError, "params has no array leaves")
+        Fault(f"norms.{name}", wrong(norm, params), error, match)
+        for params, error, match in [
+            ({"a": None}, ValueError, "params has no array leaves"),
+            ({"a": jnp.ones(2, "int8")}, TypeError, r"params\['a'\] must hold floats, got int8"),
+            ([jnp.ones(2), jax.nn.relu], TypeError, r"params\[1\] must hold floats, got a \w+:"),
+            ([KEY], TypeError, r"params\[0\] must hold floats, got key<fry>: .* eqx.partition"),
+        ]
         for name, norm in [
             ("l1", norms.l1),
             ("l2", norms.l2),

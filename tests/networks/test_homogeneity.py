@@ -26,6 +26,30 @@ def test_the_degree_is_the_depth(depth: int, activation):
     assert residual < 1e-5
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-8, 1e12])
+def test_the_degree_of_a_deep_network_whose_outputs_leave_the_range_of_floats(scale: float):
+    layers = jm.init_mlp(jax.random.key(0), (3, *[16] * 39, 1))
+    (x,) = network(7, (6, 3))
+    degree, residual = jm.homogeneity_degree(jm.mlp, [scale * w for w in layers], x)
+    np.testing.assert_allclose(degree, 40, atol=1e-3)
+    assert residual < 2e-4
+
+
+def test_the_degree_in_half_precision():
+    (x,) = network(7, (6, 3))
+    layers = [layer.astype("bfloat16") for layer in network(6, (8, 3), (8, 8), (1, 8))]
+    degree, residual = jm.homogeneity_degree(jm.mlp, layers, x.astype("bfloat16"))
+    np.testing.assert_allclose(degree, 3, atol=1e-5)
+    assert residual < 1e-5
+
+
+def test_the_gradient_of_the_residual_is_finite_where_it_is_zero():
+    layers = network(6, (8, 3), (1, 8))
+    (x,) = network(7, (6, 3))
+    slope = jax.grad(lambda p: jm.homogeneity_degree(jm.mlp, p, x).residual)(layers)
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in slope)
+
+
 def test_the_degree_of_other_functions():
     x = jnp.ones((3, 2))
     params = {"w": jnp.array([1.0, 2.0])}

@@ -1,5 +1,7 @@
 """Losses against long doubles where exp over- and underflows."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,6 +68,34 @@ def test_cross_entropy_and_its_gradient_are_relatively_exact(row: list[float]):
     # The own logit's is minus the sum of the others', not a softmax of nearly 1 less 1.
     expected = np.array([-softmax[1:].sum(), *softmax[1:]])
     np.testing.assert_allclose(gradient, expected, rtol=2e-6, atol=LEAST)
+
+
+@pytest.mark.parametrize(
+    ("row", "loss", "gradient"),
+    [
+        ([1.0, -np.inf, 2.0], np.logaddexp(0, 1), [-1 / (1 + 1 / np.e), 0, 1 / (1 + 1 / np.e)]),
+        ([-np.inf, 1.0, 2.0], np.inf, [-1, 1 / (1 + np.e), 1 / (1 + 1 / np.e)]),
+        ([1.0, -np.inf, -np.inf], 0.0, [0, 0, 0]),
+    ],
+)
+def test_classes_that_are_ruled_out_have_scores_of_minus_infinity(row, loss: float, gradient):
+    found = jax.value_and_grad(lambda f: jm.cross_entropy_loss(f, jnp.array(0)))(jnp.array(row))
+    np.testing.assert_allclose(found[0], loss, rtol=1e-6)
+    np.testing.assert_allclose(found[1], gradient, rtol=1e-6)
+
+
+def test_a_label_out_of_range_that_is_traced_costs_nan():
+    losses = jax.jit(jm.cross_entropy_loss)(jnp.zeros((3, 2)), jnp.array([0, 2, -1]))
+    np.testing.assert_array_equal(jnp.isnan(losses), [False, True, True])
+
+
+def test_integers_and_lists_are_numbers():
+    small: Any = np.array([1, 3], np.uint8)
+    pair: Any = [2, 1]
+    signs: Any = [1, -1]
+    assert jm.squared_loss(small, small[::-1]).tolist() == [4, 4]
+    assert jm.networks.log_margin(pair, signs).tolist() == [2, -1]
+    np.testing.assert_allclose(jm.logistic_loss(0 * small), np.log(2), rtol=1e-6)
 
 
 def test_cross_entropy_of_any_batch_and_label():

@@ -52,6 +52,17 @@ def test_equals_numpy_in_float64(norm, p: float):
 
 
 @every_norm
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_summed_in_float32(norm, p: float, dtype: str):
+    """90,000 entries of .1, whose sum of squares, and whose count, float16 does not hold."""
+    params = jnp.full((300, 300), 0.1, dtype)
+    found = norm(params)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, np.linalg.norm(flat(params), p), rtol=1e-5)
+    assert norms.sum_of_squares(params).dtype == jnp.float32
+
+
+@every_norm
 def test_is_a_norm(norm, p: float):
     """Triangle inequality, absolute homogeneity, zero only at zero."""
     for seed in range(5):
@@ -87,6 +98,15 @@ def test_gradient_at_zero_is_zero(norm, p: float):
 def test_nan_and_infinity_show(norm, p: float):
     assert jnp.isnan(norm({"a": jnp.array([1.0, jnp.nan]), "b": jnp.zeros(2)}))
     assert norm({"a": jnp.array([1.0, -jnp.inf]), "b": jnp.zeros(2)}) == jnp.inf
+
+
+@pytest.mark.parametrize("p", [1.5, 2, 3])
+def test_second_derivatives_beside_a_zero_entry(p: float):
+    """They are those of the other entries; for p < 2 the zero entry's own are given as 0."""
+    hessian = jax.hessian(norms.lp(p))(jnp.array([3.0, 0.0, -4.0]))
+    others = jax.hessian(norms.lp(p))(jnp.array([3.0, -4.0]))
+    np.testing.assert_allclose(hessian[::2, ::2], others, rtol=1e-5)
+    np.testing.assert_allclose(hessian[1], [0, 1 / 5 if p == 2 else 0, 0], rtol=1e-6)
 
 
 def test_sum_of_squares_is_smooth_and_equals_the_square():
