@@ -25,7 +25,7 @@ FAULTS: list[Fault] = [
             (SIGNS, np.uint8(SIGNS.astype(int) % 256), ValueError,
              r"got 255: uint8 has no -1, use y.astype\(np.int8\)"),
             (SIGNS, np.arange(6), ValueError, "got 0, 2, 3: more classes are numbered 0, ..., k-1"),
-            (SIGNS, NAMES, TypeError, "y must be an array of numbers, got text: encode it as numbers"),
+            (SIGNS, NAMES, TypeError, "y must be an array of numbers, got text: encode"),
             (LOGITS, SIGNS, TypeError, r"use labels.astype\(int\)"),
             (LOGITS, CLASSES + 1, ValueError, r"class labels must lie in \[0, 2\), .* got 2"),
             (LOGITS, jax.nn.one_hot(CLASSES, 2), ValueError, r"one-hot rows: y.argmax\(-1\)"),
