@@ -113,6 +113,20 @@ def require_range(name: str, sizes: np.ndarray, dtype: Any, causes: str) -> None
         )
 
 
+def require_held(dtype: Any, **values: Any) -> None:
+    """Raise ValueError where a concrete number becomes 0 or infinite in the dtype; no schedules."""
+    for name, value in values.items():
+        if callable(value) or not is_concrete(value) or value == 0:
+            continue
+        with np.errstate(over="ignore", under="ignore"):
+            stored = float(np.asarray(value).astype(dtype))
+        if stored == 0 or not np.isfinite(stored):
+            raise ValueError(
+                f"{name} = {float(value):g} is {stored:g} in {dtype}, in which it is kept: scale "
+                "the data, or compute in float64"
+            )
+
+
 def require_count(name: str, value: int | np.integer, *, least: int = 1) -> None:
     """Raise unless `value` is an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):

@@ -14,7 +14,7 @@ import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxmargin._checks import require_callable, require_count, require_finite
+from jaxmargin._checks import require_callable, require_concrete, require_count, require_finite
 from jaxmargin.data.synthetic import Groups, embed, groups_of_d, two_axis
 from jaxmargin.kernels.closed_form import Kernel, two_layer_ntk
 from jaxmargin.kernels.products import kernel_matvec
@@ -59,7 +59,7 @@ def best_in_span(
 
     Raises:
         ValueError: x is not from D, the kernel is not positive semidefinite, or target is unknown.
-        TypeError: kernel is not a function.
+        TypeError: kernel is not a function; called under `jit`.
 
     Example:
         >>> x, _ = two_axis(jax.random.key(0), 100, 20)
@@ -70,6 +70,7 @@ def best_in_span(
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem B.1, which is about every beta.
     """
+    require_concrete("best_in_span", x)
     groups = groups_of_d(target)
     require_callable("kernel", kernel, "kernel(x, z=None)")
     inputs = _require_support(x)

@@ -23,7 +23,7 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from jaxmargin._checks import require_count
+from jaxmargin._checks import require_count, require_held
 from jaxmargin._devices import device_mesh
 from jaxmargin._schedules import Rates, Schedule, rate_at
 from jaxmargin.mean_field._particles import (
@@ -125,7 +125,8 @@ def wasserstein_flow(
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 3.1; Chizat, Bach (2018).
     """
-    return _flow(problem, Rates.checked(step_size, 0.0), _Scheme(), safeguard, devices)
+    rates = _checked(step_size, 0.0)
+    return _flow(problem, rates, _Scheme(), safeguard, devices)
 
 
 def perturbed_flow(
@@ -208,8 +209,8 @@ def perturbed_flow(
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 3.2 and Theorem 3.3; Theorem E.21 for the discrete steps.
     """
-    rates = Rates.checked(step_size, noise)
-    if scheme not in SCHEMES:
+    rates = _checked(step_size, noise)
+    if scheme not in list(SCHEMES):
         raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
     if reserve is not None:
         require_count("reserve", reserve, least=0)
@@ -217,6 +218,13 @@ def perturbed_flow(
             raise ValueError(f'reserve belongs to scheme "weighted", got scheme {scheme!r}')
     chosen = _Scheme(SCHEMES[scheme], reserve, doubles=scheme == "weighted")
     return _flow(problem, rates, chosen, safeguard, devices)
+
+
+def _checked(step_size: float | Schedule, noise: float | Schedule) -> Rates:
+    with np.errstate(over="ignore"):  # of a number that is refused below
+        rates = Rates.checked(step_size, noise)
+    require_held(jnp.result_type(float), step_size=step_size, noise=noise)
+    return rates
 
 
 @dataclass(frozen=True)

@@ -331,10 +331,12 @@ def _raise_if_diverged(run: FlowRun, broken: np.ndarray, last: int) -> None:
     state = run.state if trial is None else jax.tree.map(lambda leaf: leaf[trial], run.state)
     which = "" if trial is None else f" in trial {trial} ({len(trials)} of {broken.size} did)"
     largest = float(jnp.max(jnp.abs(state.measure.theta)))
+    moved = int(state.step) > int(run.history.step[0])
+    advice = "lower step_size, take safeguard=True, or scale the data down"
     raise DivergenceError(
         f"the flow diverged{which}: the energy is not finite at step {int(state.step)} of {last}, "
-        f"where the largest entry of theta is {largest:.2g}; lower step_size, take "
-        "safeguard=True, or scale the data down",
+        f"where the largest entry of theta is {largest:.2g}; "
+        + (advice if moved else "no step was taken: scale the particles or the data down"),
         step=int(state.step),
         trial=trial,
         result=run,

@@ -6,7 +6,7 @@ A particle is one hidden unit with its weights, theta = (w, u_1, ..., u_d), or
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +16,12 @@ from jaxtyping import Array, Float, Shaped
 from jaxmargin._arithmetic import safe_power
 from jaxmargin._arrays import as_jax
 from jaxmargin._checks import (
-    is_concrete,
     require_class_labels,
     require_classes,
     require_count,
     require_finite,
     require_floats,
+    require_held,
     require_positive,
     require_signs,
 )
@@ -235,25 +235,12 @@ def two_layer_problem(
     risk = _REDUCTIONS[reduction](_RISKS[loss](x, y, k))
     require_positive("lam", lam)
     require_positive("smoothing", smoothing, zero=True)
-    _require_of_dtype(x.dtype, lam=lam, smoothing=smoothing)
+    require_held(x.dtype, lam=lam, smoothing=smoothing)
     if isinstance(smoothing, float | int) and smoothing == 0:
         phi = TwoLayerFeatures(x)
     else:
         phi = SmoothTwoLayerFeatures(x, jnp.asarray(smoothing, x.dtype))
     return MeanField(phi, risk, SquaredNorm(jnp.asarray(lam, x.dtype)))
-
-
-def _require_of_dtype(dtype: Any, **values: _Strength) -> None:
-    """Raise ValueError where a number becomes 0 or inf in the dtype of the samples."""
-    for name, value in values.items():
-        if is_concrete(value) and value != 0:
-            with np.errstate(over="ignore", under="ignore"):
-                stored = float(np.asarray(value).astype(dtype))
-            if stored == 0 or not math.isfinite(stored):
-                raise ValueError(
-                    f"{name} = {float(value):g} is {stored:g} in {dtype}, the dtype of x: scale "
-                    "the data, or take x and y in float64"
-                )
 
 
 def _logistic_risk(x: Array, y: Array, _: None) -> LogisticRisk:

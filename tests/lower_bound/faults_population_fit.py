@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 
 import jaxmargin as jm
@@ -26,6 +27,8 @@ FAULTS: list[Fault] = [
           "target must be one of label, half_space, got 'xor'"),
     Fault("best_in_span", best(X, kernel=jm.k2), ValueError,
           "kernel must be positive semidefinite, and its Gram matrix of x is not"),
+    Fault("best_in_span", lambda: jax.jit(lower_bound.best_in_span)(X), TypeError,
+          "best_in_span takes concrete numbers: call it outside jit, vmap and grad"),
     Fault("best_in_span", best(X, kernel=3), TypeError,
           r"kernel must be a function kernel\(x, z=None\), got int"),
     Fault("held_out_error", held_out(X, BETA[:2]), ValueError,

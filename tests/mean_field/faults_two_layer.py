@@ -70,9 +70,9 @@ FAULTS: list[Fault] = [
         ]
     ),
     Fault(NAME, logistic(X, SIGNS, smoothing=1e39), ValueError,
-          "smoothing = 1e[+]39 is inf in float32, the dtype of x: scale the data"),
+          "smoothing = 1e[+]39 is inf in float32, in which it is kept: scale the data"),
     Fault(NAME, make(X, SIGNS, "logistic", lam=1e-50), ValueError,
-          "lam = 1e-50 is 0 in float32, the dtype of x: scale the data"),
+          "lam = 1e-50 is 0 in float32, in which it is kept: scale the data"),
     Fault(NAME, make(X, SIGNS, ["logistic"], lam=0.1), ValueError, "loss must be one of"),
     Fault(NAME, make(X, SIGNS, "hinge", lam=0.1), ValueError,
           "loss must be one of logistic, cross_entropy, squared, got 'hinge'"),
