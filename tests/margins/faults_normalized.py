@@ -9,7 +9,7 @@ FAULTS: list[Fault] = [
     Fault("sample_margins", wrong(jm.sample_margins, SIGNS, SIGNS[:5]), ValueError,
           r"scores and y must .* got \(6,\) and \(5,\)"),
     Fault("sample_margins", wrong(jm.sample_margins, jnp.ones((6, 1)), SIGNS), ValueError,
-          r"k >= 2 classes, got shape \(6, 1\): one score a sample has shape \(n,\)"),
+          r"scores have shape \(6, 1\), of one output column: .* append \[..., 0\]"),
     Fault("sample_margins", wrong(jm.sample_margins, jnp.ones((6, 2)), SIGNS), TypeError,
           r"use labels.astype\(int\)"),
     *(

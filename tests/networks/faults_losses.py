@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import jaxmargin as jm
 from tests.fault import CLASSES, SIGNS, Fault, wrong
 
-ONE_COLUMN = r"k >= 2 .* \(6, 1\): .* the logistic loss"
+ONE_COLUMN = r"scores have shape \(6, 1\), of one output column: .* append"
 
 FAULTS: list[Fault] = [
     *(
