@@ -186,6 +186,11 @@ def require_same_shape(scores: Array | jax.ShapeDtypeStruct, y: Array | np.ndarr
 
 def require_class_labels(logits: Array | jax.ShapeDtypeStruct, labels: Array | np.ndarray) -> None:
     """Raise unless labels are integers, one for each row of logits over k >= 2 classes."""
+    if logits.ndim and logits.shape[-1] == 1:
+        raise ValueError(
+            f"scores have shape {logits.shape}, of one output column: for labels -1, +1 and the "
+            "logistic loss append [..., 0], apply(params, x)[..., 0]; for k classes give k columns"
+        )
     if logits.ndim == 0 or logits.shape[-1] < 2:
         raise ValueError(
             f"logits must be (..., k) with k >= 2 classes, got shape {logits.shape}: "

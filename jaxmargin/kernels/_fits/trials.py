@@ -35,11 +35,11 @@ def per_trial(solve: Callable, gram: Any, y: Any, *settings: Any) -> Fitted:
 
     Nothing depends on units: the solver is given K / scale and y over its size, which are near 1.
     """
-    if is_concrete(gram, y, settings):
-        beta, norm, size, quality = _in_float64(solve, gram, y, *settings)
+    concrete = is_concrete(gram, y, settings)
+    found: Any = (_in_float64 if concrete else _differentiable)(solve, gram, y, *settings)
+    beta, norm, size, quality = found
+    if concrete:
         size, quality = np.asarray(size), jax.tree.map(np.asarray, quality)
-    else:
-        beta, norm, size, quality = _differentiable(solve, gram, y, *settings)
     return Fitted(in_dtype(beta, gram.dtype), in_dtype(norm, gram.dtype), size, quality)
 
 
