@@ -8,14 +8,21 @@ homogeneity it follows that these functions are those of the networks whose laye
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import is_concrete, require_count, require_finite, require_positive
+from jaxmargin._checks import (
+    as_array,
+    as_floats,
+    is_concrete,
+    require_count,
+    require_finite,
+    require_positive,
+)
 
 _ROUNDING = 1e-4  # by which a margin may exceed the largest possible one
 
@@ -64,7 +71,8 @@ def rademacher_bound(
         Scalar, the bound.
 
     Raises:
-        ValueError: n or depth below 1, radius not positive, layer_norms not of shape (depth,).
+        ValueError: n or depth below 1, radius not positive, layer_norms not of shape (depth,), a
+            depth whose q^(-q/2) is below the least float.
         TypeError: n or depth not an integer.
 
     Example:
@@ -74,9 +82,11 @@ def rademacher_bound(
     Reference:
         Golowich, Rakhlin, Shamir (2018), Theorem 1; Wei, Lee, Liu, Ma (2019), Lemma D.3.
     """
-    n, radius = _checked(n, depth, radius, _floating(radius).dtype)
-    product: float | Array = depth ** (-depth / 2)
-    if layer_norms is not None:
+    n, depth, radius = _checked(n, depth, radius, None)
+    if layer_norms is None:
+        product: float | Array = _class_product(depth, radius.dtype)
+    else:
+        layer_norms = jnp.asarray(as_floats("layer_norms", layer_norms))
         if layer_norms.shape != (depth,):
             raise ValueError(
                 f"layer_norms must be (depth,) = ({depth},), got {layer_norms.shape}: one for "
@@ -138,8 +148,8 @@ def margin_bound(
                 "margin_loss_bound allows for errors"
             )
         require_positive("margin", margin)
-    gamma = _floating(margin)
-    n, radius = _checked(n, depth, radius, gamma.dtype)
+    gamma = jnp.asarray(as_floats("margin", margin))
+    n, depth, radius = _checked(n, depth, radius, gamma.dtype)
     _check_largest("margin", margin, radius, depth)
     return _sum(jnp.zeros_like(gamma), gamma, n, depth, radius, _checked_delta(delta, gamma.dtype))
 
@@ -190,15 +200,16 @@ def margin_loss_bound(
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem D.2; Kakade, Sridharan, Tewari (2008), Theorem 2.
     """
+    margins = jnp.asarray(as_floats("margins", margins))
     if margins.ndim != 1 or not len(margins):
         raise ValueError(f"margins must be (n,) with n >= 1, got {margins.shape}")
     require_finite("margins", margins)
-    n, radius = _checked(len(margins), depth, radius, margins.dtype)
+    n, depth, radius = _checked(len(margins), depth, radius, margins.dtype)
     _check_largest("margins", margins, radius, depth)
     delta = _checked_delta(delta, margins.dtype)
     ascending = jnp.sort(margins)
     if gamma is None:
-        gammas = jnp.append(ascending, radius * depth ** (-depth / 2))
+        gammas = jnp.append(ascending, radius * _class_product(depth, radius.dtype))
     else:
         require_positive("gamma", gamma)
         gammas = jnp.asarray(gamma, margins.dtype)[None]
@@ -216,7 +227,7 @@ def _sum(
     gamma = jnp.where(positive, gamma, 1)
     complexity = 4 * rademacher_bound(n=n, depth=depth, radius=radius) / gamma
     # log2(4 C / gamma), but at least 2, its value at gamma = C. Above C every sample is an error.
-    octaves = 2 + jnp.maximum(jnp.log2(radius * depth ** (-depth / 2) / gamma), 0)
+    octaves = 2 + jnp.maximum(jnp.log2(radius * _class_product(depth, radius.dtype) / gamma), 0)
     terms = (
         loss,
         jnp.where(positive, complexity, jnp.inf),
@@ -226,21 +237,32 @@ def _sum(
     return MarginBound(loss + terms[1] + terms[2] + terms[3], gamma, *terms)
 
 
-def _floating(value: float | Array) -> Array:
-    value = jnp.asarray(value)
-    return value if jnp.issubdtype(value.dtype, jnp.inexact) else value.astype(float)
-
-
-def _checked(n: int | Array, depth: int, radius: float | Array, dtype) -> tuple[Array, Array]:
-    """Sample size and radius as floats, once these and the depth are in range."""
+def _checked(n: Any, depth: int, radius: Any, dtype: Any) -> tuple[Array, int, Array]:
+    """Sample size, depth and radius, once they are in range; all but the depth as floats."""
     if not isinstance(n, jax.Array):
         require_count("n", n)
+    elif is_concrete(n) and n.ndim == 0 and n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
     require_count("depth", depth)
     require_positive("radius", radius)
-    return jnp.asarray(n, dtype), jnp.asarray(radius, dtype)
+    radius = jnp.asarray(as_floats("radius", radius), dtype)
+    return jnp.asarray(n, radius.dtype), int(depth), radius
+
+
+def _class_product(depth: int, dtype: Any) -> float:
+    """q^(-q/2), the largest product of the layers' norms of a normalised network."""
+    product = depth ** (-depth / 2)
+    if product < float(jnp.finfo(dtype).tiny):
+        raise ValueError(
+            f"depth must be smaller, got {depth}: depth**(-depth / 2) = {product:.2g} is below "
+            f"the least {dtype}, give layer_norms or use float64"
+        )
+    return product
 
 
 def _checked_delta(delta: float | Array, dtype) -> Array:
+    if is_concrete(delta) and as_array("delta", delta).ndim:
+        raise TypeError("delta must be a number, got an array")
     if is_concrete(delta) and not 0 < delta < 1:
         raise ValueError(f"delta must be in (0, 1), got {delta}: a probability of failure")
     return jnp.asarray(delta, dtype)
@@ -249,7 +271,7 @@ def _checked_delta(delta: float | Array, dtype) -> Array:
 def _check_largest(name: str, margins: float | Array, radius: Array, depth: int) -> None:
     if not is_concrete(margins, radius):
         return
-    largest = float(radius) * depth ** (-depth / 2)
+    largest = float(radius) * _class_product(depth, radius.dtype)
     if np.max(margins) > largest * (1 + _ROUNDING):
         raise ValueError(
             f"{name} must be at most radius * depth**(-depth / 2) = {largest:g}, as those of every "

@@ -37,7 +37,8 @@ class Carry(NamedTuple):
         params: the parameters.
         opt_state: the optimizer's state.
         order: of the samples in this epoch; of no meaning without batches.
-        diverged_at: the first step whose objective was not finite, or -1.
+        diverged_at: the first step whose objective was not finite, or -1; of an optimizer that
+            skips such steps, the first that took the parameters with it.
     """
 
     params: PyTree
@@ -104,7 +105,22 @@ def _step(plan: Plan, x: Array, y: Array, key: Array, i: Array, carry: Carry) ->
     )
     params = optax.apply_updates(carry.params, updates)
     broken = ~jnp.isfinite(value) & (carry.diverged_at < 0)
+    if skips_steps(opt_state):
+        broken &= ~_all_finite(params)
     return Carry(params, opt_state, order, jnp.where(broken, i, carry.diverged_at))
+
+
+def skips_steps(opt_state: PyTree) -> bool:
+    """Whether it is the optimizer's business what to do with objectives that are not finite."""
+
+    def skips(state: Any) -> bool:
+        return isinstance(state, optax.ApplyIfFiniteState)
+
+    return any(map(skips, jax.tree.leaves(opt_state, is_leaf=skips)))
+
+
+def _all_finite(params: PyTree) -> Array:
+    return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]))
 
 
 @partial(jax.jit, static_argnums=(0, 1))

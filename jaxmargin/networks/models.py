@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from jaxmargin._checks import require_count, require_positive
+from jaxmargin._checks import as_floats, require_count, require_positive
 
 Apply = Callable[[PyTree, Array], Array]
 """A network: `apply(params, x)` gives scores (n,) or logits (n, k) of inputs x (n, d)."""
@@ -283,7 +283,7 @@ def pattern_change(
         raise ValueError(
             f"before and after must have the same units, got {old.shape[1]} and {new.shape[1]}"
         )
-    return jnp.mean(old != new, dtype=before[0].dtype)
+    return jnp.mean(old != new, dtype=jnp.asarray(as_floats("before[0]", before[0])).dtype)
 
 
 def append_one(x: Float[Array, "*batch d"]) -> Float[Array, "*batch d+1"]:

@@ -11,11 +11,18 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 
-from jaxmargin._checks import require_callable, require_concrete, require_count, require_finite
+from jaxmargin._checks import (
+    as_array,
+    require_callable,
+    require_concrete,
+    require_count,
+    require_finite,
+    require_parameters,
+)
 from jaxmargin._devices import sharing_mesh
 from jaxmargin._records import recorded_steps
 from jaxmargin.errors import DivergenceError
-from jaxmargin.networks._descent import Carry, Plan, run, run_trials
+from jaxmargin.networks._descent import Carry, Plan, run, run_trials, skips_steps
 from jaxmargin.networks.objective import Objective, Regularized
 
 Metrics = Callable[..., PyTree]
@@ -127,14 +134,16 @@ def train(
         `Trained(params, history, opt_state)`.
 
     Raises:
-        DivergenceError: the objective stopped being finite. The message tells the step, the trial
+        DivergenceError: the objective stopped being finite (with `optax.apply_if_finite`, which
+            skips such steps: the parameters did). The message tells the step, the trial
             and what to lower; `result` is the `Trained` of the whole run, in which a trial that
             diverged stands still from the next record on. (A `ValueError`.)
         ValueError: NaN in the data, labels that the objective's loss does not take, shapes that
             do not fit, counts out of range, or an opt_state of another optimizer.
         TypeError: objective, metrics or on_record is not a function, optimizer is not a gradient
-            transformation, opt_state is not an `OptState`, a count or a class label is not an
-            integer, or called under `jit`.
+            transformation, a leaf of params does not hold floats, x or y is not of numbers,
+            opt_state is not an `OptState`, a count or a class label is not an integer, or called
+            under `jit`.
 
     Example:
         >>> from jaxmargin import data, init_two_layer, normalized_margin, regularized, two_layer
@@ -161,6 +170,8 @@ def train(
     _check_functions(objective, optimizer, metrics, on_record)
     first = _first_step(opt_state)
     steps = jnp.asarray(first + recorded_steps(num_steps, record))
+    require_parameters("params", params)
+    x, y = jnp.asarray(as_array("x", x)), jnp.asarray(as_array("y", y))
     _check_data(objective, params, x, y, metric_args, trials)
     if opt_state is not None:
         _check_opt_state(optimizer, params, opt_state.inner, trials)
@@ -216,9 +227,11 @@ def _first_step(opt_state: OptState | None) -> int:
 def _check_functions(objective, optimizer, metrics, on_record) -> None:
     require_callable("objective", objective, "objective(params, x, y)")
     if not isinstance(optimizer, optax.GradientTransformation):
+        steps = isinstance(optimizer, optax.MultiSteps)
         raise TypeError(
             "optimizer must be an optax.GradientTransformation such as optax.sgd(0.1), "
             f"got {type(optimizer).__name__}"
+            + (": call its .gradient_transformation()" if steps else "")
         )
     require_callable("metrics", metrics, "metrics(params, x, y, *metric_args)", optional=True)
     require_callable("on_record", on_record, "on_record(step, record)", optional=True)
@@ -280,18 +293,18 @@ def _check_minibatch(minibatch: Minibatch, n: int) -> None:
         raise ValueError(f"minibatch.size must be at most n = {n}, got {minibatch.size}")
 
 
-def _first_divergence(carry: Carry, history: History) -> np.ndarray:
+def _first_divergence(carry: Carry, history: History, opt_state: PyTree) -> np.ndarray:
     """The earlier of a step's own objective and a recorded one (all samples; the last step)."""
     diverged_at = np.asarray(carry.diverged_at)
     never = np.iinfo(diverged_at.dtype).max
-    finite = np.isfinite(history.objective)
+    finite = np.isfinite(history.objective) | skips_steps(opt_state)
     recorded = np.where(finite.all(-1), never, np.asarray(history.step)[finite.argmin(-1)])
     first = np.minimum(np.where(diverged_at < 0, never, diverged_at), recorded)
     return np.where(first == never, -1, first)
 
 
 def _raise_if_diverged(carry: Carry, trained: Trained) -> None:
-    diverged_at = _first_divergence(carry, trained.history)
+    diverged_at = _first_divergence(carry, trained.history, carry.opt_state)
     trials = np.flatnonzero(diverged_at >= 0)
     if not len(trials):
         return

@@ -118,7 +118,7 @@ def _perturb(
     axes, m = layout
     which, where = jax.random.split(key)
     # mode="high": below 1e-6 the default's 23 random bits are too few
-    chosen = jax.random.bernoulli(which, noise, (m,), mode="high")
+    chosen = jax.random.bernoulli(which, jnp.asarray(noise, float), (m,), mode="high")
     return jax.lax.cond(
         jnp.any(chosen),
         lambda: _replace(updates, params, axes, chosen, where, radius),

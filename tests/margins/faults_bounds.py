@@ -32,7 +32,9 @@ FAULTS = [
         for changed, error, match in (
             ({"depth": 0}, ValueError, "depth must be at least 1, got 0"),
             ({"depth": 2.0}, TypeError, "depth must be an integer, got 2.0"),
+            ({"depth": 120}, ValueError, "depth must be smaller, got 120: .* least float32"),
             ({"radius": 0.0}, ValueError, "radius must be a finite number > 0, got 0.0"),
+            ({"radius": "1"}, TypeError, "radius must be a number, got '1'"),
         )
     ],
     *[
@@ -40,6 +42,7 @@ FAULTS = [
         for name in ("rademacher_bound", "margin_bound")
         for n, error, match in (
             (0, ValueError, "n must be at least 1, got 0"),
+            (jnp.array(-5), ValueError, "n must be at least 1, got -5"),
             (10.5, TypeError, "n must be an integer, got 10.5"),
         )
     ],
@@ -50,6 +53,8 @@ FAULTS = [
         for name in ("margin_bound", "margin_loss_bound")
         for delta in (0.0, 1.0, NAN)
     ],
+    fault("margin_bound", TypeError, "delta must be an array of real numbers",
+          delta=None),
     fault("margin_bound", ValueError, "margin must be > 0, got -0.2: these parameters do "
           "not separate the samples; margin_loss_bound allows for errors", margin=-0.2),
     fault("margin_bound", ValueError, "margin must be > 0, got 0.0: .* do not separate",

@@ -1,6 +1,7 @@
 """The bounds are the formulas of the theorems, and the best gamma is the best."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import jaxmargin as jm
+from jaxmargin import margins
 from jaxmargin.margins import bounds
 
 KEY = jax.random.key(0)
@@ -125,3 +127,19 @@ def test_under_jit_and_vmap_what_does_not_separate_has_bound_inf():
     slope = jax.grad(lambda m: bounds.margin_bound(m, n=9, depth=2, radius=1.0, delta=0.1).bound)
     assert slope(0.0) == 0  # no bound to lower there, and no NaN
     assert slope(0.1) < 0
+
+
+def test_integers_are_numbers():
+    small: Any = np.uint8(3)
+    bound = margins.rademacher_bound(n=10, depth=small, radius=1)
+    assert bound == margins.rademacher_bound(n=10, depth=3, radius=1.0)
+    kinds: list[Any] = [np.array([1, 2], np.int8), np.array([1.0, 2.0], np.float32)]
+    found = [margins.margin_loss_bound(m, depth=1, radius=3, delta=0.1).bound for m in kinds]
+    assert np.isfinite(found[0])
+    assert found[0] == found[1]
+
+
+def test_depths_whose_bound_only_float64_holds():
+    with jax.enable_x64(True):
+        bound = margins.rademacher_bound(n=1, depth=120, radius=1.0)
+    np.testing.assert_allclose(bound, (np.sqrt(240 * np.log(2)) + 1) * 120.0**-60, rtol=1e-13)

@@ -137,3 +137,9 @@ def test_initial_weights_depend_on_the_key_and_differ_between_layers():
         jax.tree.map(np.testing.assert_array_equal, first, again)
         matrices = [np.asarray(matrix) for matrix in (*first, *other)]
         assert len({matrix.tobytes() for matrix in matrices}) == len(matrices)
+
+
+def test_pattern_change_of_integer_parameters_is_a_fraction():
+    before = jm.TwoLayer(u=jnp.array([[1], [-1]]), w=jnp.ones(2, int))
+    after = before._replace(u=jnp.array([[1], [1]]))
+    assert jm.pattern_change(before, after, jnp.array([[2], [3]])) == 0.5

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jaxmargin as jm
@@ -143,3 +144,25 @@ def test_any_library_s_network():
         assert jax.tree.structure(gradient) == jax.tree.structure(params)
         values.append(value)
     np.testing.assert_allclose(values, values[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("r", [0.5, 1.0, 2.0, 3.0])
+def test_the_gradient_of_a_norm_from_elsewhere_is_zero_at_zero(r: float):
+    """`optax.tree.norm` has derivative NaN there; beside zero it keeps its own."""
+    params = {"w": jnp.zeros(3)}
+    norm = optax.tree.norm
+    objective = jm.regularized(lambda p, x: x @ p["w"], "squared", lam=1.0, r=r, norm=norm)
+    x, y = jnp.zeros((2, 3)), jnp.zeros(2)
+    value, gradient = jax.value_and_grad(objective)(params, x, y)
+    assert value == 0
+    np.testing.assert_array_equal(gradient["w"], [0, 0, 0])
+    beside = jax.grad(objective)({"w": jnp.array([0.0, 3.0, 4.0])}, x, y)["w"]
+    np.testing.assert_allclose(beside, r * 5 ** (r - 1) * np.array([0, 0.6, 0.8]), rtol=1e-5)
+
+
+def test_an_objective_in_half_precision_is_a_mean_in_float32():
+    """1,000 losses of 100 have the mean 100, and a sum that float16 does not hold."""
+    objective = jm.regularized(lambda p, x: x * p, "squared", lam=0.5)
+    value = objective(jnp.float16(10.0), jnp.ones(1000, "float16"), jnp.zeros(1000, "float32"))
+    assert value.dtype == jnp.float32
+    np.testing.assert_allclose(value, 150)

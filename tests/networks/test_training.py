@@ -2,6 +2,7 @@
 
 import pickle
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -313,3 +314,33 @@ def test_float32_stays_float32_beside_float64():
             minibatch=jm.Minibatch(jax.random.key(0), 4),
         )  # fmt: skip
         assert trained.params.dtype == trained.history.objective.dtype == jnp.float32
+
+
+def test_steps_that_the_optimizer_skips_are_no_divergence():
+    """Minibatches with the last sample cost NaN; the others are descended on."""
+    params, x, y = vector_problem()
+
+    def objective(params, x, y):
+        return quadratic(params, x, y) / jnp.where(jnp.any(y == y_last), jnp.nan, 1)
+
+    y_last = y[-1]
+    batches = jm.Minibatch(jax.random.key(0), 2)
+    skipping = optax.apply_if_finite(SGD, 100)
+    found = jm.train(objective, skipping, params, x, y, num_steps=9, minibatch=batches)
+    assert int(found.opt_state.inner.total_notfinite) == 3  # once in each epoch
+    assert bool(jnp.isfinite(found.params).all())
+    assert not np.array_equal(found.params, params)
+    with pytest.raises(jm.DivergenceError, match="at step 0 of 9"):
+        jm.train(objective, SGD, params, x, y, num_steps=9, minibatch=batches)
+    impatient = optax.apply_if_finite(SGD, 0)
+    with pytest.raises(jm.DivergenceError):
+        jm.train(objective, impatient, params, x, y, num_steps=9, minibatch=batches)
+
+
+def test_lists_are_taken_as_arrays():
+    params, x, y = vector_problem()
+    rows: Any = x.tolist()
+    targets: Any = list(y)
+    found = jm.train(quadratic, SGD, params, rows, targets, num_steps=2)
+    expected = jm.train(quadratic, SGD, params, x, y, num_steps=2)
+    np.testing.assert_allclose(found.params, expected.params, rtol=1e-6)

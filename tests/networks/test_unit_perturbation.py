@@ -279,3 +279,14 @@ def test_a_collapsed_network_escapes_with_it_and_not_without():
     assert np.ptp(units(plain.params), axis=0).max() == 0
     assert plain.history.objective[-1] > 0.4
     assert perturbed.history.objective[-1] < 0.5 * plain.history.objective[-1]
+
+
+@pytest.mark.parametrize("noise", [0, 1])
+def test_a_probability_given_as_an_integer(noise: int):
+    params = jm.TwoLayer(u=jnp.ones((4, 2)), w=jnp.ones(4))
+    updates = []
+    for value in (noise, float(noise)):
+        transform = jm.perturb_units(jax.random.key(0), value, unit_axis=0)
+        updates.append(transform.update(params, transform.init(params), params)[0])
+    jax.tree.map(np.testing.assert_array_equal, *updates)
+    assert bool((updates[0].w == 1).all()) == (noise == 0)
