@@ -4,6 +4,7 @@ Shapes and dtypes are checked always. Values are checked where they are concrete
 `vmap` and `grad` an array is a tracer, which has none, and the guards of values let it pass.
 """
 
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -77,6 +78,18 @@ def require_floats(name: str, array: Array | np.ndarray) -> None:
     """Raise TypeError unless an array holds floats."""
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(f"{name} must hold floats, got {array.dtype}: cast it, say to float32")
+
+
+def require_parameters(name: str, params: Any) -> None:
+    """Raise TypeError unless every leaf of a pytree of parameters is a float or holds floats."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        dtype = jnp.result_type(leaf) if isinstance(leaf, Real) else getattr(leaf, "dtype", None)
+        if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+            kind = ("a " + type(leaf).__name__) if dtype is None else str(dtype)
+            raise TypeError(
+                f"{name}{jax.tree_util.keystr(path)} must hold floats, got {kind}: keep what is "
+                f"not trained outside of {name}, say by eqx.partition or nnx.split"
+            )
 
 
 def require_rows(name: str, array: Array | np.ndarray) -> None:
@@ -155,3 +168,25 @@ def require_separable_labels(x: Array | np.ndarray, y: Array | np.ndarray) -> No
             f"no network separates the data: x[{i}] equals x[{j}], but y is {labels[i]:g} and "
             f"{labels[j]:g}; remove one of them"
         )
+
+
+def require_own_rows(apply: Callable, params: Any, x: Array, scores: Array) -> None:
+    """Raise ValueError if concrete scores apply(params, x) of a row depend on the other rows.
+
+    The first and the last row are given to `apply` alone, and must score what they do in `x`. The
+    tolerance is eps^(1/4) of the largest score, far above the rounding of a product of matrices.
+    """
+    if len(x) < 2 or not is_concrete(params, x, scores):
+        return
+    together = np.asarray(scores, float)
+    tolerance = float(jnp.finfo(scores.dtype).eps) ** 0.25 * np.max(np.abs(together))
+    for row in (0, len(x) - 1):
+        alone = np.asarray(apply(params, x[row : row + 1]), float)
+        change = np.max(np.abs(alone - together[row : row + 1]))
+        if change > tolerance:
+            raise ValueError(
+                "apply must compute each row of scores from its own row of x, but without the "
+                f"other rows the scores of row {row} change by {change:.2g}: put batch "
+                "normalisation and dropout into evaluation mode, with running statistics that "
+                "are no parameters"
+            )

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from jaxmargin._arrays import as_floats
 from jaxmargin._checks import require_count, require_positive
 from jaxmargin.networks.models import TwoLayer, init_two_layer, two_layer
 
@@ -207,7 +208,7 @@ def embed(z: Float[Array, "n d_minus_2"], first: float, second: float) -> Float[
     """Put two given coordinates before each row: (a, b, z).
 
     Args:
-        z: (n, d - 2) rows.
+        z: (n, d - 2) rows; integers become floats.
         first: first coordinate a.
         second: second coordinate b.
 
@@ -216,6 +217,7 @@ def embed(z: Float[Array, "n d_minus_2"], first: float, second: float) -> Float[
 
     Raises:
         ValueError: z is not a matrix.
+        TypeError: z does not hold real numbers.
 
     Example:
         >>> embed(jnp.array([[1.0, -1.0]]), 0, -1).tolist()
@@ -224,6 +226,7 @@ def embed(z: Float[Array, "n d_minus_2"], first: float, second: float) -> Float[
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.1.
     """
+    z = jnp.asarray(as_floats("z", z))
     if z.ndim != 2:
         raise ValueError(f"z must be (n, d - 2), got shape {z.shape}")
     axes = jnp.broadcast_to(jnp.asarray([first, second], z.dtype), (z.shape[0], 2))

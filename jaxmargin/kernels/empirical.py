@@ -1,9 +1,13 @@
 """The tangent kernel of a network of finite width, at given parameters (section 2)."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxmargin._arrays import as_array
+from jaxmargin._checks import require_callable, require_own_rows, require_parameters
 from jaxmargin.networks.models import Apply
 
 
@@ -23,8 +27,10 @@ def empirical_ntk(
 
     Args:
         apply: `apply(params, x)` giving (n,) or (n, k), each row from its own row of x.
-        params: any pytree of float arrays.
-        x: (n, ...) inputs.
+        params: any pytree of float arrays, all of them trained. What is not trained, such as the
+            running statistics of batch normalisation, stays inside apply: with flax,
+            `lambda params, x: model.apply({"params": params, "batch_stats": statistics}, x)`.
+        x: (n, ...) inputs, floats or integers.
         z: (n', ...) inputs; None stands for x.
 
     Returns:
@@ -32,9 +38,11 @@ def empirical_ntk(
         <grad f_a(x_i), grad f_b(z_j)>.
 
     Raises:
-        ValueError: x or z is empty, their rows have different shapes, or apply does not return
-            (n,) or (n, k).
-        TypeError: a leaf of params does not hold floats.
+        ValueError: x or z is empty, their rows have different shapes, apply does not return (n,) or
+            (n, k), or its rows depend on one another, as with batch normalisation or dropout in
+            training mode (noticed where the values are known).
+        TypeError: a leaf of params does not hold floats, x or z is no array of numbers, or apply is
+            no function or returns no floats.
 
     Example:
         >>> apply = lambda w, x: jnp.tanh(x @ w)
@@ -44,13 +52,10 @@ def empirical_ntk(
     Reference:
         Wei, Lee, Liu, Ma (2019), section 2; Novak, Sohl-Dickstein, Schoenholz (2022), section 3.3.
     """
-    z = x if z is None else z
-    _check_inputs(params, x, z)
+    x, z = _require_inputs(apply, params, x, z)
+    _require_scores(jax.eval_shape(apply, params, x), len(x))
     scores, push_forward = jax.linearize(lambda p: apply(p, x), params)
-    if scores.ndim not in (1, 2) or scores.shape[0] != x.shape[0]:
-        raise ValueError(
-            f"apply(params, x) must be (n,) or (n, k) with n = {x.shape[0]}, got {scores.shape}"
-        )
+    require_own_rows(apply, params, x, scores)
 
     def column(row: Array) -> Array:
         _, pull_back = jax.vjp(lambda p: apply(p, row[None])[0], params)
@@ -66,15 +71,26 @@ def empirical_ntk(
     return columns.T if scores.ndim == 1 else jnp.transpose(columns, (2, 0, 3, 1))
 
 
-def _check_inputs(params: PyTree, x: Array, z: Array) -> None:
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
-            name = "params" + jax.tree_util.keystr(path)
-            raise TypeError(
-                f"{name} must hold floats, got {jnp.result_type(leaf)}: "
-                "keep what is not trained outside of params"
-            )
+def _require_inputs(apply: Apply, params: PyTree, x: Any, z: Any) -> tuple[Array, Array]:
+    """Both as arrays, x twice where z is None."""
+    require_callable("apply", apply, "apply(params, x)")
+    x = jnp.asarray(as_array("x", x))
+    z = x if z is None else jnp.asarray(as_array("z", z))
+    require_parameters("params", params)
     if x.ndim == 0 or z.ndim == 0 or 0 in x.shape or 0 in z.shape:
         raise ValueError(f"x and z must be non-empty (n, ...), got {x.shape} and {z.shape}")
     if x.shape[1:] != z.shape[1:]:
         raise ValueError(f"rows of x and z must have one shape, got {x.shape} and {z.shape}")
+    return x, z
+
+
+def _require_scores(scores: Any, n: int) -> None:
+    """Raise unless these are floats (n,) or (n, k)."""
+    if not isinstance(scores, jax.ShapeDtypeStruct):
+        raise TypeError(f"apply(params, x) must return an array, got {type(scores).__name__}")
+    if not jnp.issubdtype(scores.dtype, jnp.floating):
+        raise TypeError(f"apply(params, x) must hold floats, got {scores.dtype}")
+    if scores.ndim not in (1, 2) or scores.shape[0] != n or 0 in scores.shape:
+        raise ValueError(
+            f"apply(params, x) must be (n,) or (n, k) with n = {n}, got {scores.shape}"
+        )

@@ -37,6 +37,8 @@ FAULTS: list[Fault] = [
     Fault("sinusoid", wrong(data.sinusoid, 5, low=1.0), ValueError,
           "low must be below high, both finite, got 1.0 and 1.0"),
     Fault("sinusoid", wrong(data.sinusoid, 5, high=math.inf), ValueError, "both finite"),
+    Fault("embed", wrong(data.embed, None, 0, 1), TypeError,
+          "z must be an array of real numbers, got None"),
     Fault("embed", wrong(data.embed, jnp.ones(3), 0, 1), ValueError,
           r"z must be \(n, d - 2\), got shape \(3,\)"),
     Fault("groups_of_d", wrong(data.groups_of_d, "sign"), ValueError,

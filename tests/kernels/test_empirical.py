@@ -136,3 +136,32 @@ def test_no_matrix_of_gradients():
     kernel = jax.jit(lambda p, x: jm.empirical_ntk(jm.mlp, p, x))
     memory: Any = kernel.lower(params, x).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 4 * n * m * m / 10
+
+
+def test_running_statistics_stay_outside_of_the_parameters():
+    class Model(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train: bool):
+            return nn.Dense(1)(nn.BatchNorm(use_running_average=not train)(nn.Dense(4)(x)))[:, 0]
+
+    model, x = Model(), rows(4, 3)
+    params, statistics = (
+        model.init(jax.random.key(0), x, train=False)[name] for name in ("params", "batch_stats")
+    )
+
+    def apply(params, x, train=False):
+        variables = {"params": params, "batch_stats": statistics}
+        return model.apply(variables, x, train=train, mutable=["batch_stats"])[0]
+
+    with jax.numpy_rank_promotion("allow"):
+        kernel = jm.empirical_ntk(apply, params, x)
+        np.testing.assert_allclose(kernel, by_jacobians(apply, params, x, x), rtol=1e-4, atol=1e-5)
+        with pytest.raises(ValueError, match=r"own row of x, .* the scores of row 0 change"):
+            jm.empirical_ntk(partial(apply, train=True), params, x)
+
+
+def test_lists_and_integer_inputs():
+    table = rows(5, 2)
+    tokens = [[1, 3], [4, 0]]
+    kernel = jm.empirical_ntk(lambda p, x: jnp.sum(p[x], axis=(1, 2)), table, tokens)
+    np.testing.assert_array_equal(kernel, [[4.0, 0.0], [0.0, 4.0]])

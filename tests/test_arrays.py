@@ -1,0 +1,96 @@
+"""Arguments as arrays: what is taken, what is refused, and what the message says."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+import scipy
+from jax.experimental import sparse
+
+from jaxmargin._arrays import as_array, as_floats, require_key
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [[1.0, 2.0], [3.0, 4.0]],
+        ((1, 2), (3, 4)),
+        [jnp.array([1.0, 2.0]), np.array([3.0, 4.0])],
+        np.array([[1, 2], [3, 4]], np.int8),
+        jnp.array([[1.0, 2.0], [3.0, 4.0]], jnp.bfloat16),
+    ],
+)
+def test_what_is_an_array_of_numbers_is_taken(value: Any):
+    array = as_array("x", value)
+    np.testing.assert_array_equal(np.asarray(array, float), [[1, 2], [3, 4]])
+    assert as_floats("x", value).dtype in (jnp.float32, jnp.bfloat16)
+
+
+def test_arrays_are_returned_as_they_are():
+    for array in (np.ones(3), jnp.ones(3), np.array([True])):
+        assert as_array("x", array) is array
+    assert as_floats("x", np.ones(2)).dtype == np.float64
+
+
+def test_tracers_are_taken_alone_and_in_lists():
+    total = jax.jit(lambda t: jnp.sum(as_floats("x", t)) + jnp.sum(as_floats("x", [t, 2 * t])))
+    assert total(jnp.float32(2.0)) == 8.0
+    assert total(3) == 12.0
+
+
+class Frame:
+    """What a data frame is to NumPy."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.ones((2, 2), dtype)
+
+
+def test_data_frames_become_arrays():
+    assert as_array("x", Frame()).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (None, TypeError, "x must be an array of real numbers, got None"),
+        ("abc", TypeError, "x must be an array of real numbers, got a str"),
+        ({"a": 1.0}, TypeError, "x must be an array of real numbers, got a dict"),
+        (abs, TypeError, "x must be an array of real numbers, got a builtin_function"),
+        (["a", "b"], TypeError, r"got text: encode it .* np.unique\(labels, return_inverse=True"),
+        ([[1.0], [1.0, 2.0]], ValueError, "x must be a rectangular array of numbers"),
+        (np.array([1.0, None]), TypeError, "got objects: convert it"),
+        (np.ma.masked_array([1.0], [True]), TypeError, "masked array: fill it, or drop the rows"),
+        (scipy.sparse.csr_matrix(np.eye(2)), TypeError, r"x is sparse: pass it dense"),
+        (sparse.BCOO.fromdense(jnp.eye(2)), TypeError, r"x is sparse: pass it dense"),
+        (np.ones(2, complex), TypeError, "got complex128: cast it, say to float32"),
+        (np.ones(2, ml_dtypes.float8_e4m3fn), TypeError, "got float8_e4m3fn: cast it"),
+        (jax.random.key(0), TypeError, "got random keys"),
+        (np.array(["2020-01-01"], "datetime64[D]"), TypeError, "got datetime64"),
+    ],
+)
+def test_what_is_none_meets_one_line(value: Any, error: type, message: str):
+    for function in (as_array, as_floats):
+        with pytest.raises(error, match=message) as caught:
+            function("x", value)
+        assert "\n" not in str(caught.value)
+
+
+def test_keys_of_both_kinds_are_keys():
+    for key in (jax.random.key(0), jax.random.PRNGKey(0)):
+        assert require_key("key", key) is key
+    assert jax.jit(lambda key: jax.random.bits(require_key("key", key)))(key).shape == ()
+
+
+@pytest.mark.parametrize("key", [0, None, "0", jnp.ones(2), object()])
+def test_what_is_no_key_is_named(key: Any):
+    with pytest.raises(TypeError, match=r"key must be a random key such as jax.random.key\(0\), "):
+        require_key("key", key)
+
+
+def test_several_keys_are_too_many():
+    for keys in (jax.random.split(jax.random.key(0), 3), jax.random.split(jax.random.PRNGKey(0))):
+        with pytest.raises(ValueError, match=r"one random key, got an array of keys .*jax.vmap"):
+            require_key("key", keys)
