@@ -1,6 +1,6 @@
 """The tangent kernel of a network of finite width, at given parameters (section 2)."""
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +10,21 @@ from jaxmargin._arrays import as_array
 from jaxmargin._checks import require_callable, require_own_rows, require_parameters
 from jaxmargin.networks.models import Apply
 
+# From (n, k of x, k of z), for one row of z.
+_OUTPUTS = {
+    "full": lambda pairs: pairs,
+    "trace": lambda pairs: jnp.trace(pairs, axis1=1, axis2=2),
+    "diagonal": lambda pairs: jnp.diagonal(pairs, axis1=1, axis2=2),
+}
+
 
 def empirical_ntk(
     apply: Apply,
     params: PyTree,
     x: Float[Array, "n ..."],
     z: Float[Array, "n2 ..."] | None = None,
+    *,
+    outputs: Literal["full", "trace", "diagonal"] = "full",
 ) -> Float[Array, "n n2 *kk"]:
     """K(x, z) = <grad f(x), grad f(z)>, with gradients in the parameters.
 
@@ -32,15 +41,21 @@ def empirical_ntk(
             `lambda params, x: model.apply({"params": params, "batch_stats": statistics}, x)`.
         x: (n, ...) inputs, floats or integers.
         z: (n', ...) inputs; None stands for x.
+        outputs: which pairs of the k outputs: "full" for all of them, "diagonal" for those of an
+            output with itself, "trace" for the sum of the latter. Of a scalar network all three
+            are the same.
 
     Returns:
-        (n, n') for a scalar network; (n, n', k, k) for k outputs, where entry [i, j, a, b] is
-        <grad f_a(x_i), grad f_b(z_j)>.
+        (n, n') for a scalar network. For k outputs (n, n', k, k), where entry [i, j, a, b] is
+        <grad f_a(x_i), grad f_b(z_j)>; its diagonal (n, n', k); or its trace (n, n').
+
+        As one matrix of n k rows, `K.transpose(0, 2, 1, 3).reshape(n * k, n2 * k)` is the Gram
+        matrix of all outputs, in the order of `y.reshape(n * k)` for targets y of shape (n, k).
 
     Raises:
-        ValueError: x or z is empty, their rows have different shapes, apply does not return (n,) or
-            (n, k), or its rows depend on one another, as with batch normalisation or dropout in
-            training mode (noticed where the values are known).
+        ValueError: outputs is none of the three, x or z is empty, their rows have different shapes,
+            apply does not return (n,) or (n, k), or its rows depend on one another, as with batch
+            normalisation or dropout in training mode (noticed where the values are known).
         TypeError: a leaf of params does not hold floats, x or z is no array of numbers, or apply is
             no function or returns no floats.
 
@@ -52,6 +67,8 @@ def empirical_ntk(
     Reference:
         Wei, Lee, Liu, Ma (2019), section 2; Novak, Sohl-Dickstein, Schoenholz (2022), section 3.3.
     """
+    if not isinstance(outputs, str) or outputs not in _OUTPUTS:
+        raise ValueError(f"outputs must be one of {', '.join(_OUTPUTS)}, got {outputs!r:.80}")
     x, z = _require_inputs(apply, params, x, z)
     _require_scores(jax.eval_shape(apply, params, x), len(x))
     scores, push_forward = jax.linearize(lambda p: apply(p, x), params)
@@ -65,10 +82,10 @@ def empirical_ntk(
 
         if scores.ndim == 1:
             return product(jnp.ones((), scores.dtype))
-        return jax.vmap(product)(jnp.eye(scores.shape[1], dtype=scores.dtype))
+        pairs = jax.vmap(product)(jnp.eye(scores.shape[1], dtype=scores.dtype))
+        return _OUTPUTS[outputs](jnp.moveaxis(pairs, 0, 2))
 
-    columns = jax.lax.map(column, z)  # (n', n) or (n', k of z, n, k of x)
-    return columns.T if scores.ndim == 1 else jnp.transpose(columns, (2, 0, 3, 1))
+    return jnp.moveaxis(jax.lax.map(column, z), 0, 1)
 
 
 def _require_inputs(apply: Apply, params: PyTree, x: Any, z: Any) -> tuple[Array, Array]:

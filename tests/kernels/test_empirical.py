@@ -162,6 +162,26 @@ def test_running_statistics_stay_outside_of_the_parameters():
 
 def test_lists_and_integer_inputs():
     table = rows(5, 2)
-    tokens = [[1, 3], [4, 0]]
+    tokens: Any = [[1, 3], [4, 0]]
     kernel = jm.empirical_ntk(lambda p, x: jnp.sum(p[x], axis=(1, 2)), table, tokens)
     np.testing.assert_array_equal(kernel, [[4.0, 0.0], [0.0, 4.0]])
+
+
+def test_pairs_of_outputs_and_the_matrix_of_all_of_them():
+    (apply, params), x, z = MODELS["two_layer"](2), rows(4, 3), rows(5, 3, seed=1)
+    kernel = jax.jit(partial(jm.empirical_ntk, apply), static_argnames="outputs")
+    full = kernel(params, x, z)
+    expected = {"diagonal": np.einsum("ijaa->ija", full), "trace": np.einsum("ijaa->ij", full)}
+    for outputs, values in expected.items():
+        np.testing.assert_allclose(kernel(params, x, z, outputs=outputs), values, rtol=1e-5)
+    jacobian = jax.jacobian(lambda p, x: apply(p, x).reshape(-1))  # n k scores, a row at a time
+    of_x, of_z = (
+        np.concatenate([leaf.reshape(2 * len(r), -1) for leaf in jacobian(params, r)], axis=1)
+        for r in (x, z)
+    )
+    matrix = full.transpose(0, 2, 1, 3).reshape(8, 10)
+    np.testing.assert_allclose(matrix, of_x @ of_z.T, rtol=1e-4, atol=1e-5)
+    scalar, w = MODELS["two_layer"](1)
+    np.testing.assert_array_equal(
+        jm.empirical_ntk(scalar, w, x, outputs="trace"), jm.empirical_ntk(scalar, w, x)
+    )
