@@ -4,6 +4,7 @@ Shapes and dtypes are checked always. Values are checked where they are concrete
 `vmap` and `grad` an array is a tracer, which has none, and the guards of values let it pass.
 """
 
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -302,3 +303,25 @@ def checked_classes(logits: Array | jax.ShapeDtypeStruct, labels: Any) -> Array:
     require_class_labels(logits, labels)
     require_classes(labels, logits.shape[-1])
     return jnp.asarray(labels)
+
+
+def require_own_rows(apply: Callable, params: Any, x: Array, scores: Array) -> None:
+    """Raise ValueError if concrete scores apply(params, x) of a row depend on the other rows.
+
+    The first and the last row are given to `apply` alone, and must score what they do in `x`. The
+    tolerance is eps^(1/4) of the largest score, far above the rounding of a product of matrices.
+    """
+    if len(x) < 2 or not is_concrete(params, x, scores):
+        return
+    together = np.asarray(scores, float)
+    tolerance = float(jnp.finfo(scores.dtype).eps) ** 0.25 * np.max(np.abs(together))
+    for row in (0, len(x) - 1):
+        alone = np.asarray(apply(params, x[row : row + 1]), float)
+        change = np.max(np.abs(alone - together[row : row + 1]))
+        if change > tolerance:
+            raise ValueError(
+                "apply must compute each row of scores from its own row of x, but without the "
+                f"other rows the scores of row {row} change by {change:.2g}: put batch "
+                "normalisation and dropout into evaluation mode, with running statistics that "
+                "are no parameters"
+            )

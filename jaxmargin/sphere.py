@@ -5,12 +5,15 @@ For a vector r with one entry a sample, the height of a unit with direction u is
 along r. Certificates (section 3), l1-SVMs (appendix B.4) and Rademacher complexities need it.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxmargin._checks import require_count
+from jaxmargin._arrays import as_floats, require_key
+from jaxmargin._checks import require_count, require_finite, require_positive
 from jaxmargin._sphere.relu_sum import scaled
 from jaxmargin._sphere.unit_maximum import highest
 from jaxmargin._sphere_search import SphereMaximum, relu_sum, uniform_directions
@@ -40,7 +43,8 @@ def maximum(
         `SphereMaximum(value=(), direction=(d,))`.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes that do not fit, or entries that are not finite.
+        TypeError: an array does not hold real numbers.
 
     Example:
         >>> found = maximum(jnp.eye(2), jnp.array([3.0, 4.0]))
@@ -78,7 +82,9 @@ def maxima(
         the rest are -inf.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes that do not fit, entries that are not finite, count < 1, or a separation
+            that is negative or no finite number.
+        TypeError: an array does not hold real numbers, or count is not an integer.
 
     Example:
         >>> found = maxima(jnp.array([[1.0], [-1.0]]), jnp.array([3.0, 4.0]), 2)
@@ -88,7 +94,9 @@ def maxima(
     Reference:
         As for `maximum`.
     """
-    _check(x, dual, starts)
+    x, dual, starts = _check(x, dual, starts)
+    require_count("count", count)
+    require_positive("separation", separation, zero=True)
     inputs = jax.lax.stop_gradient((x, dual, starts))
 
     def directions(x: Array, dual: Array, starts: Array | None) -> np.ndarray:
@@ -105,14 +113,25 @@ def maxima(
     return SphereMaximum(jnp.where(missing, -jnp.inf, _heights(x, dual, u)), u)
 
 
-def _check(x: Array, dual: Array, starts: Array | None) -> None:
-    if x.ndim != 2 or 0 in x.shape or dual.ndim not in (1, 2) or len(dual) != len(x):
+def _check(x: Any, dual: Any, starts: Any) -> tuple[Array, Array, Array | None]:
+    x, dual = (jnp.asarray(as_floats(*named)) for named in (("x", x), ("dual", dual)))
+    starts = None if starts is None else jnp.asarray(as_floats("starts", starts))
+    if (
+        x.ndim != 2
+        or 0 in x.shape
+        or dual.ndim not in (1, 2)
+        or 0 in dual.shape
+        or len(dual) != len(x)
+    ):
         raise ValueError(
             f"x must be (n, d) and dual (n,) or (n, k) with n, d >= 1, got {x.shape} and "
             f"{dual.shape}"
         )
     if starts is not None and (starts.ndim != 2 or starts.shape[1] != x.shape[1]):
         raise ValueError(f"starts must be (p, d = {x.shape[1]}), got {starts.shape}")
+    for name, values in (("x", x), ("dual", dual), ("starts", starts)):
+        require_finite(name, values)
+    return x, dual, starts
 
 
 def _heights(x: Array, dual: Array, u: Array) -> Array:
@@ -140,7 +159,7 @@ def sample_sphere(key: PRNGKeyArray, m: int, dim: int) -> Float[Array, "m dim"]:
 
     Raises:
         ValueError: a count below 1.
-        TypeError: a count that is not an integer.
+        TypeError: key is no random key, or a count is not an integer.
 
     Example:
         >>> import jax
@@ -150,6 +169,7 @@ def sample_sphere(key: PRNGKeyArray, m: int, dim: int) -> Float[Array, "m dim"]:
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 3.2.
     """
+    require_key(key)
     require_count("m", m)
     require_count("dim", dim)
     return uniform_directions(key, (m, dim), jnp.result_type(float))

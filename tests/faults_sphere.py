@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from jaxmargin import sphere
-from tests.fault import KEY, Fault, wrong
+from tests.fault import KEY, SIGNS, Fault, X, wrong
 
 FAULTS: list[Fault] = [
     *(
@@ -15,10 +15,26 @@ FAULTS: list[Fault] = [
         ]
         for x, dual, starts, match in [
             ((3,), (3,), None, r"x must be \(n, d\)"),
+            ((3, 2), (3, 0), None, r"got \(3, 2\) and \(3, 0\)"),
             ((3, 2), (4,), None, r"got \(3, 2\) and \(4,\)"),
             ((3, 4), (3,), jnp.ones((2, 3)), r"starts must be \(p, d = 4\), got \(2, 3\)"),
         ]
     ),
+    *(
+        Fault(f"sphere.{name}", wrong(call, X, dual), error, match)
+        for name, call in [
+            ("maximum", sphere.maximum), ("maxima", lambda x, dual: sphere.maxima(x, dual, 2)),
+        ]
+        for dual, error, match in [
+            (None, TypeError, "dual must be an array of numbers, got NoneType"),
+            (jnp.ones(6) * jnp.nan, ValueError, "dual must be finite"),
+        ]
+    ),
+    Fault("sphere.maxima", wrong(sphere.maxima, X, SIGNS, 0), ValueError, "count must be at least"),
+    Fault("sphere.maxima", wrong(sphere.maxima, X, SIGNS, 2, separation=-1.0), ValueError,
+          "separation must be a finite number >= 0, got -1"),
+    Fault("sample_sphere", wrong(sphere.sample_sphere, 0, 2, 3), TypeError,
+          "key must be a random key"),
     Fault("sample_sphere", wrong(sphere.sample_sphere, KEY, 0, 3), ValueError,
           "m must be at least 1"),
     Fault("sample_sphere", wrong(sphere.sample_sphere, KEY, 3, 0), ValueError,

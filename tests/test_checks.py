@@ -168,3 +168,16 @@ def test_a_column_is_not_taken_for_classes():
     for scores, y in ((SCORES, SCORES[:, None]), (SCORES[:, None], SCORES)):
         with pytest.raises(ValueError, match=r"\[\.\.\., 0\]"):
             checked_labels(scores, y)
+
+
+def test_rows_that_depend_on_others_are_noticed():
+    x, w = jnp.arange(6.0).reshape(3, 2), jnp.array([1.0, 2.0])
+    own = partial(checks.require_own_rows, lambda w, x: x @ w, w)
+    own(x, x @ w)
+    own(x[:1], 1 + x[:1] @ w)  # one row has no others
+    jax.jit(lambda x: own(x, 1 + x @ w))(x)  # has no values
+    own(x, x @ w + jnp.nan)  # is the business of others
+    with pytest.raises(ValueError, match="row 0 change by 1: put batch normalisation"):
+        own(x, x @ w + jnp.array([1.0, 0.0, 0.0]))
+    with pytest.raises(ValueError, match="row 2 change by 1: put batch normalisation"):
+        own(x, x @ w + jnp.array([0.0, 0.0, 1.0]))

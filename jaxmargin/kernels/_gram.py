@@ -11,8 +11,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
+from jaxmargin._arrays import as_floats
 from jaxmargin.kernels._arccosine import Cosine, cosine
 from jaxmargin.kernels._inputs import require_rows
 
@@ -20,13 +22,27 @@ Profile = Callable[..., Array]  # profile(c, *scales), elementwise in the cosine
 PRECISE_DIMENSIONS = 4  # up to which angles are measured by differences of the rows
 
 
-def gram(profile: Profile, x: Array, z: Array | None, precise: bool | None, *scales: Any) -> Array:
+def gram(profile: Profile, x: Any, z: Any, precise: bool | None, *scales: Any) -> Array:
     """|x_i| |z_j| profile(c_ij, *scales) for all rows of x and z."""
-    x, other = require_rows(x, z)
+    x, other = require_rows(as_floats("x", x), None if z is None else as_floats("z", z))
+    if precise is not None and not isinstance(precise, bool | np.bool_):
+        raise TypeError(f"precise must be True, False or None, got {precise!r:.80}")
     if precise is None:
         precise = x.shape[1] <= PRECISE_DIMENSIONS
-    scales = tuple(jnp.asarray(scale, x.dtype) for scale in scales)
-    return _compiled_gram(profile, precise, x, None if z is None else other, *scales)
+    scales = tuple(_as_scale(scale, x.dtype) for scale in scales)
+    return _compiled_gram(profile, bool(precise), x, None if z is None else other, *scales)
+
+
+def _as_scale(scale: Any, dtype: Any) -> Array:
+    """A factor of the kernel; raise if the dtype does not hold a concrete one."""
+    if isinstance(scale, float):
+        limits = jnp.finfo(dtype)
+        if scale and not float(limits.tiny) <= abs(scale) <= float(limits.max):
+            raise ValueError(
+                f"the variances and the depth multiply the kernel by {scale:.2g}, which {dtype} "
+                "does not hold: choose others, or use float64"
+            )
+    return jnp.asarray(scale, dtype)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -18,12 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import require_count, require_positive
+from jaxmargin._arrays import as_array, as_floats
+from jaxmargin._checks import is_concrete, require_count, require_positive
 from jaxmargin.kernels._arccosine import Composition, Cosine, by_angle, combination
 from jaxmargin.kernels._gram import Profile, gram
 from jaxmargin.kernels._inputs import require_matrix
 
 Kernel = Callable[..., Float[Array, "n n2"]]
+_MAX_DEPTH = 200  # beyond it, compiling takes minutes
 
 
 def k1(
@@ -32,7 +34,7 @@ def k1(
     """K1(x, z) = <x, z> (1 - arccos(c) / pi), the kernel of the gradient features.
 
     Args:
-        x: (n, d) rows.
+        x: (n, d) rows; integers become floats.
         z: (n', d) rows; None stands for x.
         precise: whether to measure angles by differences of the rows; None means for d <= 4 only
             (see `two_layer_ntk`).
@@ -42,7 +44,7 @@ def k1(
 
     Raises:
         ValueError: x or z is not a non-empty matrix, or they disagree about d.
-        TypeError: x and z are not floats of one dtype.
+        TypeError: x or z does not hold real numbers, or their dtypes differ.
 
     Example:
         >>> k1(jnp.array([[2.0, 0.0], [0.0, 1.0]])).tolist()
@@ -60,7 +62,7 @@ def k2(
     """K2(x, z) = |x| |z| sqrt(1 - c^2) / pi; K1 + K2 is the kernel of the relu features.
 
     Args:
-        x: (n, d) rows.
+        x: (n, d) rows; integers become floats.
         z: (n', d) rows; None stands for x.
         precise: as for `k1`.
 
@@ -69,7 +71,7 @@ def k2(
 
     Raises:
         ValueError: x or z is not a non-empty matrix, or they disagree about d.
-        TypeError: x and z are not floats of one dtype.
+        TypeError: x or z does not hold real numbers, or their dtypes differ.
 
     Example:
         >>> round(float(k2(jnp.array([[2.0, 0.0], [0.0, jnp.pi]]))[0, 1]), 4)
@@ -103,7 +105,7 @@ def two_layer_ntk(
     On a CPU it takes 10 times as long at d = 20 and 30 times at d = 784, with the same memory.
 
     Args:
-        x: (n, d) rows.
+        x: (n, d) rows; integers become floats.
         z: (n', d) rows; None stands for x.
         r_w: standard deviation of w, >= 0.
         r_u: standard deviation of each entry of u, >= 0.
@@ -114,8 +116,9 @@ def two_layer_ntk(
 
     Raises:
         ValueError: x or z is not a non-empty matrix, they disagree about d, or a standard
-            deviation is negative.
-        TypeError: x and z are not floats of one dtype, or a standard deviation is not a number.
+            deviation is negative or so large or small that the dtype does not hold the kernel.
+        TypeError: x or z does not hold real numbers, their dtypes differ, or a standard
+            deviation is not a number.
 
     Example:
         >>> two_layer_ntk(jnp.array([[2.0, 0.0], [0.0, 1.0]]), r_u=0.0).tolist()
@@ -145,10 +148,11 @@ def relu_nngp(
         K(x, z) = (s_1 ... s_q / 2^(q-1)) (|x| |z| / d) c_q.
 
     Args:
-        x: (n, d) rows.
+        x: (n, d) rows; integers become floats.
         z: (n', d) rows; None stands for x.
-        depth: number q of weight matrices, >= 1 (2 has one hidden layer).
-        weight_variance: s, one number >= 0 or one for each layer; 2 is that of `init_mlp`.
+        depth: number q of weight matrices, from 1 to 200 (2 has one hidden layer).
+        weight_variance: s, one number >= 0 or one for each layer; 2 is that of `init_mlp`. It may
+            be traced, and then gives NaN if it is negative.
         precise: whether to measure angles by differences of the rows; None means for d <= 4 only
             (see `two_layer_ntk`).
 
@@ -156,9 +160,9 @@ def relu_nngp(
         (n, n') Gram matrix in the dtype of x.
 
     Raises:
-        ValueError: x or z is not a non-empty matrix, they disagree about d, depth < 1, or
-            weight_variance is negative or of wrong length.
-        TypeError: x and z are not floats of one dtype, or depth is not an integer.
+        ValueError: x or z is not a non-empty matrix, they disagree about d, depth is out of range,
+            weight_variance is negative or of wrong length, or its product is beyond the dtype.
+        TypeError: x or z does not hold real numbers, their dtypes differ, or depth is no integer.
 
     Example:
         >>> relu_nngp(jnp.array([[2.0, 0.0]]), depth=5).tolist()
@@ -190,19 +194,20 @@ def relu_ntk(
     For depth 2 and s_j = 1 this is `two_layer_ntk(x, z) / d`.
 
     Args:
-        x: (n, d) rows.
+        x: (n, d) rows; integers become floats.
         z: (n', d) rows; None stands for x.
-        depth: number q of the matrices V_j, >= 1.
-        weight_variance: s, one number >= 0 or one for each layer; 2 is that of `init_mlp`.
+        depth: number q of the matrices V_j, from 1 to 200.
+        weight_variance: s, one number >= 0 or one for each layer; 2 is that of `init_mlp`. It may
+            be traced, and then gives NaN if it is negative.
         precise: as for `relu_nngp`.
 
     Returns:
         (n, n') Gram matrix in the dtype of x.
 
     Raises:
-        ValueError: x or z is not a non-empty matrix, they disagree about d, depth < 1, or
-            weight_variance is negative or of wrong length.
-        TypeError: x and z are not floats of one dtype, or depth is not an integer.
+        ValueError: x or z is not a non-empty matrix, they disagree about d, depth is out of range,
+            weight_variance is negative or of wrong length, or its product is beyond the dtype.
+        TypeError: x or z does not hold real numbers, their dtypes differ, or depth is no integer.
 
     Example:
         >>> relu_ntk(jnp.array([[2.0, 0.0]]), depth=5).tolist()
@@ -256,16 +261,21 @@ def _scaled(recursion: Composition) -> Profile:
     return lambda c, scale: scale * evaluate(c)
 
 
-def _output_scale(x: Array, depth: int, weight_variance: float | Sequence[float]) -> float:
-    """s_1 ... s_q / (2^(q-1) d)."""
-    d = require_matrix("x", jnp.asarray(x)).shape[1]
+def _output_scale(x: Any, depth: int, weight_variance: Any) -> float | Array:
+    """s_1 ... s_q / (2^(q-1) d); a traced variance that is negative makes it NaN."""
+    d = require_matrix("x", jnp.asarray(as_floats("x", x))).shape[1]
     require_count("depth", depth)
-    variances = np.asarray(weight_variance, float)
-    if variances.shape not in ((), (depth,)):
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"depth must be at most {_MAX_DEPTH}, got {depth}")
+    given = as_array("weight_variance", weight_variance)
+    if given.shape not in ((), (depth,)):
         raise ValueError(
-            f"weight_variance must be one number or one a layer ({depth}), "
-            f"got shape {variances.shape}"
+            f"weight_variance must be one number or one a layer ({depth}), got shape {given.shape}"
         )
+    if not is_concrete(given):
+        variances = jnp.where(given >= 0, given, jnp.nan)
+        return 2 * jnp.prod(jnp.broadcast_to(variances / 2, depth)) / d
+    variances = np.asarray(given, float)
     for variance in variances.ravel():
-        require_positive("weight_variance", variance, zero=True)
-    return float(np.prod(np.broadcast_to(variances, depth))) / 2 ** (depth - 1) / d
+        require_positive("weight_variance", float(variance), zero=True)
+    return 2 * float(np.prod(np.broadcast_to(variances / 2, depth))) / d

@@ -1,14 +1,15 @@
 """Products with a Gram matrix that is never stored (f_kernel of section 2 at many points)."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxmargin._arrays import as_floats
 from jaxmargin._blocks import overlapping_blocks, rows, with_rows
 from jaxmargin._checks import require_callable, require_count
-from jaxmargin.kernels._inputs import require_rows
 from jaxmargin.kernels.closed_form import Kernel
 
 _BLOCK_ENTRIES = 2**21  # of K, in a block whose size the caller leaves open
@@ -16,9 +17,9 @@ _BLOCK_ENTRIES = 2**21  # of K, in a block whose size the caller leaves open
 
 def kernel_matvec(
     kernel: Kernel,
-    x: Float[Array, "n d"],
+    x: Float[Array, "n ..."],
     v: Float[Array, "n2 *k"],
-    z: Float[Array, "n2 d"] | None = None,
+    z: Float[Array, "n2 ..."] | None = None,
     *,
     block_size: int | None = None,
 ) -> Float[Array, "n *k"]:
@@ -30,9 +31,9 @@ def kernel_matvec(
     Args:
         kernel: `kernel(rows, z)`; where z is None, also `kernel(rows)` with an exact diagonal. For
             a kernel that always wants two arguments, give z=x.
-        x: (n, d) rows.
+        x: (n, d) or (n, ...) inputs, of the shape that the kernel takes; integers become floats.
         v: (n',) vector or (n', k) matrix.
-        z: (n', d) rows; None stands for x.
+        z: (n', d) or (n', ...) inputs; None stands for x.
         block_size: rows of a block, from 1; it need not divide n. None takes blocks of about
             two million entries.
 
@@ -40,8 +41,9 @@ def kernel_matvec(
         (n,) or (n, k).
 
     Raises:
-        ValueError: shapes do not match, or block_size < 1.
-        TypeError: kernel is not a function, block_size is not an integer, or dtypes differ.
+        ValueError: shapes do not match, block_size < 1, or the kernel does not return a matrix.
+        TypeError: kernel is not a function, an array does not hold real numbers, block_size is not
+            an integer, or dtypes differ.
 
     Example:
         >>> from jaxmargin import k1
@@ -53,8 +55,8 @@ def kernel_matvec(
         Wei, Lee, Liu, Ma (2019), section 2 (f_kernel = sum_i beta_i K(x_i, x)).
     """
     require_callable("kernel", kernel, "kernel(x, z=None)")
-    x, other = require_rows(x, z)
-    v = jnp.asarray(v)
+    x, other = _require_inputs(x, z)
+    v = jnp.asarray(as_floats("v", v))
     if v.ndim not in (1, 2) or v.shape[0] != other.shape[0]:
         raise ValueError(
             f"v must be (n',) or (n', k) with n' = {other.shape[0]}, one entry for each row of "
@@ -74,12 +76,43 @@ def kernel_matvec(
     def block(start: Array) -> Array:
         own_x = rows(x, start, size)
         if z is not None:
-            return product(kernel(own_x, other), v)
+            return product(_matrix(kernel(own_x, other), (size, len(other))), v)
         own_v = rows(v, start, size)
         outside = with_rows(v, jnp.zeros_like(own_v), start)
-        return product(kernel(own_x, other), outside) + product(kernel(own_x), own_v)
+        own = _matrix(kernel(own_x), (size, size))
+        rest = _matrix(kernel(own_x, other), (size, len(other)))
+        return product(rest, outside) + product(own, own_v)
 
     blocks = jax.lax.map(block, starts)
     *_, last = blocks
     whole = (len(starts) - 1) * size
     return jnp.concatenate([blocks[:-1].reshape(whole, *v.shape[1:]), last[whole - n :]])
+
+
+def _require_inputs(x: Any, z: Any) -> tuple[Array, Array]:
+    """Both as arrays of floats, one input a row; x twice where z is None."""
+    x = jnp.asarray(as_floats("x", x))
+    other = x if z is None else jnp.asarray(as_floats("z", z))
+    for name, inputs in (("x", x), ("z", other)):
+        if inputs.ndim < 2 or 0 in inputs.shape:
+            raise ValueError(
+                f"{name} must be (n, d), or (n, ...) with n >= 1, got shape {inputs.shape}"
+            )
+    if x.shape[1:] != other.shape[1:]:
+        raise ValueError(f"x and z must have rows of one shape, got {x.shape} and {other.shape}")
+    if x.dtype != other.dtype:
+        raise TypeError(f"x and z must have one dtype, got {x.dtype} and {other.dtype}: cast one")
+    return x, other
+
+
+def _matrix(gram: Any, shape: tuple[int, int]) -> Array:
+    """What a kernel returned; raise unless it is a matrix of floats of this shape."""
+    found = getattr(gram, "shape", None)
+    if found == shape:
+        return gram
+    several = isinstance(found, tuple) and len(found) == 4
+    hint = (
+        ", as a kernel of several outputs does: take one of them, [:, :, 0, 0]" if several else ""
+    )
+    told = type(gram).__name__ if found is None else found
+    raise ValueError(f"kernel must return a matrix {shape}, but it returned {told}{hint}")

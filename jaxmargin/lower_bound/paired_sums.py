@@ -11,15 +11,17 @@ leading order. In float32 it is lost in rounding from d of a few hundred on: use
 """
 
 import functools
-from typing import NamedTuple
+from numbers import Real
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import require_callable
+from jaxmargin._checks import require_callable, require_finite
 from jaxmargin.data.synthetic import embed
 from jaxmargin.kernels.closed_form import Kernel, two_layer_ntk
 from jaxmargin.kernels.products import kernel_matvec
+from jaxmargin.lower_bound._inputs import float_arrays
 from jaxmargin.lower_bound.restriction import tilde
 
 # The first two coordinates of an input of each label.
@@ -48,7 +50,7 @@ def f_tilde(
 
     Raises:
         ValueError: shapes do not match.
-        TypeError: kernel is not a function, or dtypes differ.
+        TypeError: kernel is not a function, an array does not hold real numbers, or dtypes differ.
 
     Example:
         >>> x, beta, z = jnp.array([[1.0, 0.0, 1.0]]), jnp.array([2.0]), jnp.array([[-1.0]])
@@ -58,7 +60,7 @@ def f_tilde(
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.1, above Lemma B.2.
     """
-    _check_inputs(x, beta, z, kernel)
+    x, beta, z = _check_inputs(x, beta, z, kernel)
     return kernel_matvec(tilde(kernel), z, beta, x[:, 2:])
 
 
@@ -87,7 +89,7 @@ def paired_sum(
 
     Raises:
         ValueError: shapes do not match, or label is neither 1 nor -1.
-        TypeError: kernel is not a function, or dtypes differ.
+        TypeError: kernel is not a function, an array does not hold real numbers, or dtypes differ.
 
     Example:
         >>> x, beta, z = jnp.array([[1.0, 0.0, 1.0]]), jnp.array([2.0]), jnp.array([[-1.0]])
@@ -97,9 +99,9 @@ def paired_sum(
     Reference:
         Wei, Lee, Liu, Ma (2019), Lemma B.2.
     """
-    _check_inputs(x, beta, z, kernel)
-    if label not in _AXES:
-        raise ValueError(f"label must be 1 or -1, got {label}")
+    x, beta, z = _check_inputs(x, beta, z, kernel)
+    if not isinstance(label, Real) or label not in _AXES:
+        raise ValueError(f"label must be 1 or -1, got {label!r}")
     return kernel_matvec(functools.partial(_pair_sum, kernel), embed(z, *_AXES[label]), beta, x)
 
 
@@ -142,7 +144,7 @@ def deviation(
 
     Raises:
         ValueError: shapes do not match.
-        TypeError: kernel is not a function, or dtypes differ.
+        TypeError: kernel is not a function, an array does not hold real numbers, or dtypes differ.
 
     Example:
         >>> x = jnp.ones((1, 20)).at[0, 1].set(0.0)
@@ -154,7 +156,7 @@ def deviation(
     Reference:
         Wei, Lee, Liu, Ma (2019), Lemmas B.2, B.4 and B.5.
     """
-    _check_inputs(x, beta, z, kernel)
+    x, beta, z = _check_inputs(x, beta, z, kernel)
 
     def gram(point: Array, x: Array) -> Array:
         # The terms are subtracted before the sum over i, because they are much smaller than it.
@@ -190,8 +192,8 @@ def paired_error_bound(
         Scalar in [0, 1/2].
 
     Raises:
-        ValueError: shapes do not match.
-        TypeError: kernel is not a function, or dtypes differ.
+        ValueError: shapes do not match, or an array has NaN or infinite entries.
+        TypeError: kernel is not a function, an array does not hold real numbers, or dtypes differ.
 
     Example:
         >>> x, beta, z = jnp.array([[1.0, 0.0, 1.0]]), jnp.array([2.0]), jnp.array([[1.0], [-1.0]])
@@ -201,6 +203,9 @@ def paired_error_bound(
     Reference:
         Wei, Lee, Liu, Ma (2019), Lemma B.2.
     """
+    x, beta, z = _check_inputs(x, beta, z, kernel)
+    for name, values in (("x", x), ("beta", beta), ("z", z)):
+        require_finite(name, values)
     wrong_plus = paired_sum(x, beta, z, label=1, kernel=kernel) <= 0
     wrong_minus = paired_sum(x, beta, z, label=-1, kernel=kernel) >= 0
     return (jnp.mean(wrong_plus, dtype=x.dtype) + jnp.mean(wrong_minus, dtype=x.dtype)) / 4
@@ -211,15 +216,17 @@ def _pair_sum(kernel: Kernel, point: Array, x: Array) -> Array:
     return kernel(point, x) + kernel(point.at[:, :2].multiply(-1), x)
 
 
-def _check_inputs(x: Array, beta: Array, z: Array, kernel: Kernel) -> None:
+def _check_inputs(x: Any, beta: Any, z: Any, kernel: Kernel) -> list[Array]:
     require_callable("kernel", kernel, "kernel(x, z=None)")
-    if x.ndim != 2 or x.shape[1] < 3 or beta.shape != x.shape[:1]:
+    x, beta, z = arrays = float_arrays(x=x, beta=beta, z=z)
+    if x.ndim != 2 or 0 in x.shape or x.shape[1] < 3 or beta.shape != x.shape[:1]:
         raise ValueError(
             f"x must be (n, d) with d >= 3 and beta (n,), got {x.shape} and {beta.shape}"
         )
-    if z.ndim != 2 or z.shape[1] != x.shape[1] - 2:
+    if z.ndim != 2 or 0 in z.shape or z.shape[1] != x.shape[1] - 2:
         raise ValueError(f"z must be (n', d - 2) = (n', {x.shape[1] - 2}), got {z.shape}")
     if not x.dtype == beta.dtype == z.dtype:
         raise TypeError(
             f"x, beta and z must have one dtype, got {x.dtype}, {beta.dtype} and {z.dtype}"
         )
+    return arrays

@@ -8,13 +8,18 @@ overlap <z, z_i> has the coefficient c z_i^S, where c depends on the size of S o
 every expectation over z is a short sum over sizes, in any dimension.
 """
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from jaxmargin._checks import require_count
+from jaxmargin.lower_bound._inputs import float_arrays, overlaps
+
+_MAX_POWER = 1000  # its coefficients take a second, and those of twice the power eight times that
 
 
 def parity_gram(
@@ -28,7 +33,7 @@ def parity_gram(
         (k + 1) e_{k+1} = t e_k - (dim - k + 1) e_{k-1},    e_0 = 1,  e_1 = t.
 
     Args:
-        z: (n, dim) rows of -1, +1.
+        z: (n, dim) rows of -1, +1; integers become floats.
         z2: (n', dim) rows of -1, +1; None stands for z.
         size: number of coordinates in S, >= 0.
 
@@ -36,8 +41,8 @@ def parity_gram(
         (n, n') positive semidefinite Gram matrix of rank at most binomial(dim, size).
 
     Raises:
-        ValueError: shapes do not match, or size < 0.
-        TypeError: size is not an integer.
+        ValueError: shapes do not match, size < 0, or there are more sets than the dtype holds.
+        TypeError: z or z2 does not hold real numbers, or size is not an integer.
 
     Example:
         >>> parity_gram(jnp.array([[1.0, 1.0, -1.0], [1.0, 1.0, 1.0]]), size=2).tolist()
@@ -47,13 +52,13 @@ def parity_gram(
         Wei, Lee, Liu, Ma (2019), eq. B.12; O'Donnell (2014), Analysis of Boolean Functions.
     """
     require_count("size", size, least=0)
-    z2 = z if z2 is None else z2
-    if z.ndim != 2 or z2.ndim != 2 or z.shape[1] != z2.shape[1]:
-        raise ValueError(f"z and z2 must be (n, dim), (n', dim), got {z.shape} and {z2.shape}")
-    overlap = jnp.matmul(z, z2.T, precision="highest")
+    overlap, dim = overlaps(z, z2, "(n, dim), (n', dim)")
     lower, current = jnp.zeros_like(overlap), jnp.ones_like(overlap)
+    if size > dim:
+        return lower
+    _require_range("the number of sets of `size` coordinates", _sets(dim, size), overlap.dtype)
     for k in range(size):
-        following = (overlap * current - (z.shape[1] - k + 1) * lower) / (k + 1)
+        following = (overlap * current - (dim - k + 1) * lower) / (k + 1)
         lower, current = current, following
     return current
 
@@ -65,14 +70,14 @@ def fourier_coefficients(power: int, dim: int) -> tuple[int, ...]:
     positive if k <= min(q, dim) and q - k is even, and it is 0 otherwise.
 
     Args:
-        power: the power q of the overlap, >= 0.
+        power: the power q of the overlap, from 0 to 1000.
         dim: coordinates of the hypercube, >= 1.
 
     Returns:
         The integers c_{q,k} for k = 0, ..., min(power, dim).
 
     Raises:
-        ValueError: power < 0 or dim < 1.
+        ValueError: power < 0, power > 1000 or dim < 1.
         TypeError: power or dim is not an integer.
 
     Example:
@@ -84,6 +89,9 @@ def fourier_coefficients(power: int, dim: int) -> tuple[int, ...]:
     """
     require_count("power", power, least=0)
     require_count("dim", dim)
+    if power > _MAX_POWER:
+        raise ValueError(f"power must be at most {_MAX_POWER}, got {power}")
+    power, dim = int(power), int(dim)  # Python's integers do not overflow
     current = [1]
     for q in range(1, power + 1):
         below, above = [0, *current, 0], [*current[1:], 0, 0, 0]
@@ -102,15 +110,16 @@ def cross_moment(
     Args:
         z: (n, dim) rows of -1, +1.
         beta: (n,) coefficients.
-        p: one power, >= 0.
-        q: the other power, >= 0.
+        p: one power, from 0 to 1000.
+        q: the other power, from 0 to 1000.
 
     Returns:
         Scalar.
 
     Raises:
-        ValueError: a power is negative, or shapes do not match.
-        TypeError: a power is not an integer.
+        ValueError: a power is out of range, shapes do not match, or the moment's coefficients are
+            beyond the dtype.
+        TypeError: z or beta does not hold real numbers, or a power is not an integer.
 
     Example:
         >>> z = jnp.array([[1.0, 1.0, -1.0], [1.0, 1.0, 1.0]])
@@ -120,10 +129,12 @@ def cross_moment(
     Reference:
         Wei, Lee, Liu, Ma (2019), Lemma B.9.
     """
-    _check_shapes(z, beta)
+    z, beta = _rows_and_weights(z, beta)
     dim = z.shape[1]
     pairs = zip(fourier_coefficients(p, dim), fourier_coefficients(q, dim), strict=False)
-    return _weighted_energies(z, beta, [float(a * b) for a, b in pairs])
+    products = [a * b for a, b in pairs]
+    _require_range("the largest c_{p,k} c_{q,k}", max(products), z.dtype)
+    return _weighted_energies(z, beta, [float(product) for product in products])
 
 
 def quadratic_form(
@@ -136,13 +147,15 @@ def quadratic_form(
     Args:
         z: (n, dim) rows of -1, +1.
         beta: (n,) coefficients.
-        coefficients: a_0, a_1, ... of g(t) = sum_j a_j t^j, of any sign.
+        coefficients: a_0, a_1, ... of g(t) = sum_j a_j t^j, of any sign; at most 1001 of them.
 
     Returns:
         Scalar >= 0.
 
     Raises:
-        ValueError: shapes do not match.
+        ValueError: shapes do not match, there are too many coefficients, or the moments of their
+            powers are beyond the dtype.
+        TypeError: an argument does not hold real numbers.
 
     Example:
         >>> z = jnp.array([[1.0, 1.0, -1.0], [1.0, 1.0, 1.0]])
@@ -152,13 +165,18 @@ def quadratic_form(
     Reference:
         Wei, Lee, Liu, Ma (2019), Lemma B.7.
     """
-    _check_shapes(z, beta)
-    a = jnp.asarray(coefficients, z.dtype)
-    if a.ndim != 1:
-        raise ValueError(f"coefficients must be a vector a_0, a_1, ..., got shape {a.shape}")
+    z, beta = _rows_and_weights(z, beta)
+    (a,) = float_arrays(coefficients=coefficients)
+    if a.ndim != 1 or not 1 <= len(a) <= _MAX_POWER + 1:
+        raise ValueError(
+            f"coefficients must be a vector a_0, a_1, ... of 1 to {_MAX_POWER + 1} numbers, "
+            f"got shape {a.shape}"
+        )
+    a = a.astype(z.dtype)
     moments = np.zeros((a.shape[0], min(a.shape[0], z.shape[-1] + 1)))
     for j in range(a.shape[0]):
         c = fourier_coefficients(j, z.shape[-1])
+        _require_range(f"the largest c_{{{j},k}}", max(c), z.dtype)
         moments[j, : len(c)] = c
     weights = jnp.matmul(a, jnp.asarray(moments, a.dtype), precision="highest") ** 2
     return _weighted_energies(z, beta, list(weights))
@@ -173,9 +191,24 @@ def _weighted_energies(z: Array, beta: Array, weights: Sequence) -> Array:
     return total
 
 
-def _check_shapes(z: Array, beta: Array) -> None:
-    if z.ndim != 2 or beta.shape != z.shape[:1]:
+def _rows_and_weights(z: Any, beta: Any) -> tuple[Array, Array]:
+    z, beta = float_arrays(z=z, beta=beta)
+    if z.ndim != 2 or 0 in z.shape or beta.shape != z.shape[:1]:
         raise ValueError(f"z must be (n, dim) and beta (n,), got {z.shape} and {beta.shape}")
+    return z, beta
+
+
+def _sets(dim: int, size: int) -> int:
+    """The most sets of one size <= `size` of dim coordinates; 2^1100 if beyond all floats."""
+    size = min(size, dim // 2)
+    return math.comb(dim, size) if size < _MAX_POWER else 2**1100
+
+
+def _require_range(what: str, number: int, dtype: Any) -> None:
+    if number > float(jnp.finfo(dtype).max):
+        raise ValueError(
+            f"{what} is beyond {dtype}: take fewer coordinates or smaller powers, or use float64"
+        )
 
 
 def quadratic_constant(z: Float[Array, "n dim"]) -> Float[Array, ""]:
@@ -193,7 +226,8 @@ def quadratic_constant(z: Float[Array, "n dim"]) -> Float[Array, ""]:
         Scalar >= 0 (up to rounding).
 
     Raises:
-        ValueError: z is not a matrix.
+        ValueError: z is not a non-empty matrix.
+        TypeError: z does not hold real numbers.
 
     Example:
         >>> import jax
@@ -204,4 +238,7 @@ def quadratic_constant(z: Float[Array, "n dim"]) -> Float[Array, ""]:
     Reference:
         Wei, Lee, Liu, Ma (2019), Lemma B.7 and eq. B.11 (which has half of this matrix).
     """
+    (z,) = float_arrays(z=z)
+    if z.ndim != 2 or 0 in z.shape:
+        raise ValueError(f"z must be (n, dim) with n, dim >= 1, got shape {z.shape}")
     return jnp.linalg.eigvalsh(4 * parity_gram(z, size=2))[0] / z.shape[1] ** 2

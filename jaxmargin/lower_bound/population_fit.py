@@ -14,10 +14,18 @@ import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxmargin._checks import require_callable, require_concrete, require_count, require_finite
+from jaxmargin._arrays import require_key
+from jaxmargin._checks import (
+    is_concrete,
+    require_callable,
+    require_concrete,
+    require_count,
+    require_finite,
+)
 from jaxmargin.data.synthetic import Groups, embed, groups_of_d, two_axis
 from jaxmargin.kernels.closed_form import Kernel, two_layer_ntk
 from jaxmargin.kernels.products import kernel_matvec
+from jaxmargin.lower_bound._inputs import float_arrays
 
 
 class SpanFit(NamedTuple):
@@ -59,7 +67,7 @@ def best_in_span(
 
     Raises:
         ValueError: x is not from D, the kernel is not positive semidefinite, or target is unknown.
-        TypeError: kernel is not a function; called under `jit`.
+        TypeError: x does not hold real numbers, or kernel is not a function; called under `jit`.
 
     Example:
         >>> x, _ = two_axis(jax.random.key(0), 100, 20)
@@ -73,6 +81,7 @@ def best_in_span(
     require_concrete("best_in_span", x)
     groups = groups_of_d(target)
     require_callable("kernel", kernel, "kernel(x, z=None)")
+    (x,) = float_arrays(x=x)
     inputs = _require_support(x)
     profile = _kernel_profile(kernel, inputs.shape[1])
     gram, second, mean = _population_moments(inputs, profile, groups)
@@ -114,7 +123,8 @@ def held_out_error(
 
     Raises:
         ValueError: shapes do not match, x or beta has NaN, or num_test < 1.
-        TypeError: kernel is not a function, num_test is not an integer, or dtypes differ.
+        TypeError: key is no random key, x or beta does not hold real numbers, kernel is not a
+            function, num_test is not an integer, or dtypes differ.
 
     Example:
         >>> x = jnp.array([[1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]])
@@ -125,7 +135,9 @@ def held_out_error(
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem B.1.
     """
-    if x.ndim != 2 or beta.shape != x.shape[:1]:
+    require_key(key)
+    x, beta = float_arrays(x=x, beta=beta)
+    if x.ndim != 2 or 0 in x.shape or beta.shape != x.shape[:1]:
         raise ValueError(f"x and beta must be (n, d) and (n,), got {x.shape} and {beta.shape}")
     if x.dtype != beta.dtype:
         raise TypeError(f"x and beta must have one dtype, got {x.dtype} and {beta.dtype}")
@@ -151,7 +163,11 @@ def least_squares_limit(ratio: Float[Array, "*shape"]) -> Float[Array, "*shape"]
         ratio: n / d^2, >= 0; any shape.
 
     Returns:
-        Errors in [0, 1/2], of the same shape.
+        Errors in [0, 1/2], of the same shape; NaN where ratio < 0.
+
+    Raises:
+        ValueError: a concrete ratio is negative or not finite.
+        TypeError: ratio does not hold real numbers.
 
     Example:
         >>> [round(v, 3) for v in least_squares_limit(jnp.array([0.0, 0.25, 0.5])).tolist()]
@@ -160,6 +176,10 @@ def least_squares_limit(ratio: Float[Array, "*shape"]) -> Float[Array, "*shape"]
     Reference:
         jaxmargin; the law of the Gram matrix is from Marchenko, Pastur (1967).
     """
+    (ratio,) = float_arrays(ratio=ratio)
+    require_finite("ratio", ratio)
+    if is_concrete(ratio) and np.any(np.asarray(ratio) < 0):
+        raise ValueError(f"ratio must be n / d^2 >= 0, got {np.min(ratio)}")
     below = ratio < 0.5
     safe = jnp.where(below, ratio, 0.25)
     return jnp.where(below, norm.cdf(-jnp.sqrt(safe / (8 * (1 - 2 * safe)))), 0.0)

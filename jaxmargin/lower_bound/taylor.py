@@ -5,8 +5,9 @@ import functools
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import require_count
+from jaxmargin._checks import require_count, require_positive
 from jaxmargin.kernels.closed_form import two_layer_ntk
+from jaxmargin.lower_bound._inputs import overlaps
 from jaxmargin.lower_bound.restriction import tilde
 
 
@@ -28,8 +29,8 @@ def taylor_coefficients(d: int, *, r_w: float = 1.0, r_u: float = 1.0) -> Float[
         (5,) in JAX's default float type.
 
     Raises:
-        ValueError: d < 3.
-        TypeError: d is not an integer.
+        ValueError: d < 3, or a standard deviation is negative.
+        TypeError: d is not an integer, or a standard deviation is not a number.
 
     Example:
         >>> [round(a * 3.14159, 3) for a in taylor_coefficients(11, r_u=0.0).tolist()]
@@ -39,7 +40,9 @@ def taylor_coefficients(d: int, *, r_w: float = 1.0, r_u: float = 1.0) -> Float[
         Wei, Lee, Liu, Ma (2019), Lemma B.6.
     """
     require_count("d", d, least=3)
-    tau1, tau2 = r_w**2 / 2, r_u**2 / 2
+    require_positive("r_w", r_w, zero=True)
+    require_positive("r_u", r_u, zero=True)
+    tau1, tau2 = (jnp.asarray(r, float) ** 2 / 2 for r in (r_w, r_u))
     scaled = [tau2, (tau1 + tau2) * jnp.pi / 2, tau1 + tau2 / 2, 0.0, tau1 / 6 + tau2 / 24]
     return (d - 1) / jnp.pi * jnp.stack([jnp.asarray(a, float) for a in scaled])
 
@@ -54,7 +57,7 @@ def taylor_kernel(
     """The polynomial kernel g(<z, z2> / (d - 1)), which replaces K~ in the proof of Lemma B.3.
 
     Args:
-        z: (n, d - 2) rows of -1, +1.
+        z: (n, d - 2) rows of -1, +1; integers become floats.
         z2: (n', d - 2) rows of -1, +1; None stands for z.
         r_w: standard deviation of w.
         r_u: standard deviation of each entry of u.
@@ -63,7 +66,8 @@ def taylor_kernel(
         (n, n') Gram matrix.
 
     Raises:
-        ValueError: shapes do not match.
+        ValueError: shapes do not match, or a standard deviation is negative.
+        TypeError: z or z2 does not hold real numbers, or a standard deviation is not a number.
 
     Example:
         >>> z = jnp.where(jnp.arange(38) % 2 == 0, 1.0, -1.0)[None]
@@ -74,13 +78,9 @@ def taylor_kernel(
     Reference:
         Wei, Lee, Liu, Ma (2019), Lemmas B.3 and B.6.
     """
-    z2 = z if z2 is None else z2
-    if z.ndim != 2 or z2.ndim != 2 or z.shape[1] != z2.shape[1]:
-        raise ValueError(f"z and z2 must be (n, d - 2), (n', d - 2), got {z.shape} and {z2.shape}")
-    d = z.shape[1] + 2
-    coefficients = taylor_coefficients(d, r_w=r_w, r_u=r_u).astype(z.dtype)
-    nu = jnp.matmul(z, z2.T, precision="highest") / (d - 1)
-    return jnp.polyval(coefficients[::-1], nu)
+    overlap, width = overlaps(z, z2, "(n, d - 2), (n', d - 2)")
+    coefficients = taylor_coefficients(width + 2, r_w=r_w, r_u=r_u).astype(overlap.dtype)
+    return jnp.polyval(coefficients[::-1], overlap / (width + 1))
 
 
 def taylor_error(
@@ -95,7 +95,7 @@ def taylor_error(
     Its first term is -(d - 1) (6 tau1 + tau2) nu^6 / (80 pi), of order 1 / d^2 at a random pair.
 
     Args:
-        z: (n, d - 2) rows of -1, +1.
+        z: (n, d - 2) rows of -1, +1; integers become floats.
         z2: (n', d - 2) rows of -1, +1; None stands for z.
         r_w: standard deviation of w.
         r_u: standard deviation of each entry of u.
@@ -104,7 +104,8 @@ def taylor_error(
         (n, n') errors. In float32 rounding alone gives about 1e-7 d.
 
     Raises:
-        ValueError: shapes do not match.
+        ValueError: shapes do not match, or a standard deviation is negative.
+        TypeError: z or z2 does not hold real numbers, or a standard deviation is not a number.
 
     Example:
         >>> round(float(taylor_error(jnp.ones((1, 8)))[0, 0]), 2)

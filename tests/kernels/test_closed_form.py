@@ -88,3 +88,27 @@ def test_gradient_of_the_diagonal():
     x = jnp.asarray(rows(5, 3))
     gradient = jax.grad(lambda x: jnp.trace(jm.relu_ntk(x, depth=3)))(x)
     np.testing.assert_allclose(gradient, 2 * 3 * 2 / 3 * x, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", [jm.relu_nngp, jm.relu_ntk])
+def test_derivatives_and_batches_in_the_variances(kernel):
+    x = jnp.asarray(rows(3, 4))
+    one = kernel(x, depth=3, weight_variance=1.0)
+    slope = jax.jacobian(lambda s: kernel(x, depth=3, weight_variance=s))(2.0)
+    np.testing.assert_allclose(slope, 3 * 2.0**2 * one, rtol=1e-5)  # K is s^3 times that of 1
+    slopes = jax.jacobian(lambda s: kernel(x, depth=3, weight_variance=s))(jnp.array([1.0, 2, 3]))
+    np.testing.assert_allclose(
+        slopes, np.asarray(one)[..., None] * np.array([6.0, 3, 2]), rtol=1e-5
+    )
+    batch = jax.vmap(lambda s: kernel(x, depth=3, weight_variance=s))(jnp.array([2.0, -1.0]))
+    np.testing.assert_allclose(batch[0], 8 * one, rtol=1e-5)
+    assert bool(jnp.isnan(batch[1]).all())
+
+
+def test_many_layers_with_small_and_large_variances():
+    x = jnp.array([[1.0, 0.0]])  # K(x, x) = q s_1 prod (s_j / 2) |x|^2 / d
+    for depth in (3, 200):
+        variances = np.where(np.arange(depth) % 2, 4.0, 1.0)
+        expected = depth * 2 * np.prod(variances / 2) / 2
+        found = jm.relu_ntk(x, depth=depth, weight_variance=variances)
+        np.testing.assert_allclose(found, [[expected]], rtol=1e-5)

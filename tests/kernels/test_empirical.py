@@ -136,3 +136,52 @@ def test_no_matrix_of_gradients():
     kernel = jax.jit(lambda p, x: jm.empirical_ntk(jm.mlp, p, x))
     memory: Any = kernel.lower(params, x).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 4 * n * m * m / 10
+
+
+def test_running_statistics_stay_outside_of_the_parameters():
+    class Model(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train: bool):
+            return nn.Dense(1)(nn.BatchNorm(use_running_average=not train)(nn.Dense(4)(x)))[:, 0]
+
+    model, x = Model(), rows(4, 3)
+    params, statistics = (
+        model.init(jax.random.key(0), x, train=False)[name] for name in ("params", "batch_stats")
+    )
+
+    def apply(params, x, train=False):
+        variables = {"params": params, "batch_stats": statistics}
+        return model.apply(variables, x, train=train, mutable=["batch_stats"])[0]
+
+    with jax.numpy_rank_promotion("allow"):
+        kernel = jm.empirical_ntk(apply, params, x)
+        np.testing.assert_allclose(kernel, by_jacobians(apply, params, x, x), rtol=1e-4, atol=1e-5)
+        with pytest.raises(ValueError, match=r"own row of x, .* the scores of row 0 change"):
+            jm.empirical_ntk(partial(apply, train=True), params, x)
+
+
+def test_lists_and_integer_inputs():
+    table = rows(5, 2)
+    tokens: Any = [[1, 3], [4, 0]]
+    kernel = jm.empirical_ntk(lambda p, x: jnp.sum(p[x], axis=(1, 2)), table, tokens)
+    np.testing.assert_array_equal(kernel, [[4.0, 0.0], [0.0, 4.0]])
+
+
+def test_pairs_of_outputs_and_the_matrix_of_all_of_them():
+    (apply, params), x, z = MODELS["two_layer"](2), rows(4, 3), rows(5, 3, seed=1)
+    kernel = jax.jit(partial(jm.empirical_ntk, apply), static_argnames="outputs")
+    full = kernel(params, x, z)
+    expected = {"diagonal": np.einsum("ijaa->ija", full), "trace": np.einsum("ijaa->ij", full)}
+    for outputs, values in expected.items():
+        np.testing.assert_allclose(kernel(params, x, z, outputs=outputs), values, rtol=1e-5)
+    jacobian = jax.jacobian(lambda p, x: apply(p, x).reshape(-1))  # n k scores, a row at a time
+    of_x, of_z = (
+        np.concatenate([leaf.reshape(2 * len(r), -1) for leaf in jacobian(params, r)], axis=1)
+        for r in (x, z)
+    )
+    matrix = full.transpose(0, 2, 1, 3).reshape(8, 10)
+    np.testing.assert_allclose(matrix, of_x @ of_z.T, rtol=1e-4, atol=1e-5)
+    scalar, w = MODELS["two_layer"](1)
+    np.testing.assert_array_equal(
+        jm.empirical_ntk(scalar, w, x, outputs="trace"), jm.empirical_ntk(scalar, w, x)
+    )

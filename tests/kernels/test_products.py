@@ -61,3 +61,17 @@ def test_matvec_memory_does_not_grow_with_the_gram_matrix():
 
     memory: Any = jax.jit(gradient).lower(x, v).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 2000 * 2000 * 4 / 5
+
+
+def test_inputs_of_any_shape_and_integers():
+    images, v = np.random.default_rng(0).integers(0, 9, (5, 2, 3)), jnp.arange(5.0)
+
+    def of_images(x, z=None):
+        return jm.k1(x.reshape(len(x), -1), None if z is None else z.reshape(len(z), -1))
+
+    flat = images.reshape(5, 6)
+    expected = jm.k1(flat.astype("float32")) @ v
+    for kernel, x in ((of_images, images), (jm.k1, flat), (jm.k1, flat.tolist())):
+        np.testing.assert_allclose(
+            jm.kernel_matvec(kernel, x, v, block_size=2), expected, rtol=1e-5
+        )

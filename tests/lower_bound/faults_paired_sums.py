@@ -29,12 +29,14 @@ FAULTS: list[Fault] = [
             Fault(f"lower_bound.{name}", wrong(call, X, BETA, X), ValueError,
                   r"z must be \(n', d - 2\) = \(n', 4\), got \(3, 6\)"),
             Fault(f"lower_bound.{name}", wrong(call, X, BETA, Z[0]), ValueError, r"got \(4,\)"),
-            Fault(f"lower_bound.{name}", wrong(call, X, BETA.astype(int), Z), TypeError,
-                  "x, beta and z must have one dtype, got float32, int32 and float32"),
+            Fault(f"lower_bound.{name}", wrong(call, X, BETA.astype("float16"), Z), TypeError,
+                  "x, beta and z must have one dtype, got float32, float16 and float32"),
             Fault(f"lower_bound.{name}", wrong(call, X, BETA, Z, kernel=3), TypeError,
                   r"kernel must be a function kernel\(x, z=None\), got int"),
         )
     ),
+    Fault("paired_error_bound", wrong(lower_bound.paired_error_bound, X, BETA * jnp.nan, Z),
+          ValueError, "beta must be finite"),
     Fault("paired_sum", wrong(lower_bound.paired_sum, X, BETA, Z, label=0), ValueError,
           "label must be 1 or -1, got 0"),
 ]  # fmt: skip

@@ -21,6 +21,10 @@ FAULTS: list[Fault] = [
                   r"z and z2 must be \(n, d - 2\), \(n', d - 2\), got \(3,\) and \(3,\)"),
             Fault(f"lower_bound.{call.__name__}", wrong(call, Z, jnp.ones((2, 4))), ValueError,
                   r"got \(2, 3\) and \(2, 4\)"),
+            Fault(f"lower_bound.{call.__name__}", wrong(call, "abc"), TypeError,
+                  "z must be an array of numbers, got str"),
+            Fault(f"lower_bound.{call.__name__}", wrong(call, Z, r_u=-1.0), ValueError,
+                  "r_u must be a finite number >= 0, got -1"),
         )
     ),
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """Lemmas B.7 and B.9: moments over the hypercube, by enumeration."""
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -109,3 +110,22 @@ def test_tail_of_quadratic_forms_is_exponential_not_gaussian():
         assert log_tail > -t  # exponential
     assert largest[1] < largest[0] / 2
     assert largest[2] < largest[1] / 2
+
+
+def test_integer_signs_are_as_good_as_floats():
+    z = np.where(np.random.default_rng(0).normal(size=(5, 9)) > 0, 1, -1).astype(np.int8)
+    floats, beta = jnp.asarray(z, float), [1, -2, 1, 0, 2]
+    np.testing.assert_array_equal(
+        lower_bound.parity_gram(z, size=3), lower_bound.parity_gram(floats, size=3)
+    )
+    for moment in (
+        partial(lower_bound.quadratic_form, coefficients=[0.3, 0.5, 0.7]),
+        partial(lower_bound.cross_moment, p=2, q=4),
+    ):
+        assert float(moment(z, beta)) == float(moment(floats, jnp.asarray(beta, float))) > 0
+    assert float(lower_bound.quadratic_constant(z)) == float(lower_bound.quadratic_constant(floats))
+
+
+def test_there_are_no_sets_of_more_coordinates_than_there_are():
+    gram = lower_bound.parity_gram(jnp.ones((2, 3)), size=10**12)
+    np.testing.assert_array_equal(gram, np.zeros((2, 2)))

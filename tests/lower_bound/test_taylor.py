@@ -62,3 +62,9 @@ def test_taylor_error_of_every_pair():
             t / 6, np.asarray(lower_bound.taylor_coefficients(7, r_w=0.5, r_u=2.0))
         )
         assert np.allclose(error, g - kappa(t, 7, 0.5, 2.0), rtol=0, atol=1e-13)
+
+
+def test_integer_signs_are_as_good_as_floats():
+    z = np.where(np.random.default_rng(0).normal(size=(3, 7)) > 0, 1, -1)
+    for call in (lower_bound.taylor_kernel, lower_bound.taylor_error):
+        np.testing.assert_array_equal(call(z), call(jnp.asarray(z, float)))

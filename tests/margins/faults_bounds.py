@@ -53,7 +53,7 @@ FAULTS = [
         for name in ("margin_bound", "margin_loss_bound")
         for delta in (0.0, 1.0, NAN)
     ],
-    fault("margin_bound", TypeError, "delta must be an array of real numbers",
+    fault("margin_bound", TypeError, "delta must be an array of numbers",
           delta=None),
     fault("margin_bound", ValueError, "margin must be > 0, got -0.2: these parameters do "
           "not separate the samples; margin_loss_bound allows for errors", margin=-0.2),
