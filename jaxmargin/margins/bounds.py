@@ -15,14 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import (
-    as_array,
-    as_floats,
-    is_concrete,
-    require_count,
-    require_finite,
-    require_positive,
-)
+from jaxmargin._arrays import as_array, as_floats
+from jaxmargin._checks import is_concrete, require_count, require_finite, require_positive
 
 _ROUNDING = 1e-4  # by which a margin may exceed the largest possible one
 

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from jaxmargin._checks import as_floats, require_count, require_positive
+from jaxmargin._arrays import as_floats
+from jaxmargin._checks import require_count, require_positive
 
 Apply = Callable[[PyTree, Array], Array]
 """A network: `apply(params, x)` gives scores (n,) or logits (n, k) of inputs x (n, d)."""

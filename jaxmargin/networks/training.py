@@ -11,8 +11,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 
+from jaxmargin._arrays import as_array
 from jaxmargin._checks import (
-    as_array,
     require_callable,
     require_concrete,
     require_count,
