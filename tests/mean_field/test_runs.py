@@ -235,9 +235,7 @@ def test_a_diverged_run_says_where_and_what_to_do():
 def test_a_start_without_a_finite_energy_is_step_0():
     flow, start = diverging()
     huge = start._replace(measure=start.measure._replace(theta=start.measure.theta * 1e15))
-    with pytest.raises(
-        jm.DivergenceError, match="at step 0 of 5, .* no step was taken: scale"
-    ) as caught:
+    with pytest.raises(jm.DivergenceError, match=r"step 0 of 5, .* no step was taken") as caught:
         jm.run_flow(KEY, flow, huge, num_steps=5)
     assert caught.value.step == 0
 
