@@ -142,9 +142,9 @@ FAULTS: list[Fault] = [
     Fault("fit_svm", svm(TWICE, SIGNS), ValueError,
           "no f separates the labels by more than the rounding of float32: give c for a soft"),
     Fault("fit_svm", svm(ROUNDED, SIGNS, c=1e6), jm.ConvergenceError,
-          "the rounding of gram in float32 may decide .* give a smaller c, or compute gram in"),
+          "the rounding of gram in float32 may decide .* give a smaller c, or mend gram: "),
     Fault("fit_kernel_logistic", logistic(ROUNDED, SIGNS, lam=1e-9), jm.ConvergenceError,
-          "the rounding of gram in float32 may decide .* give a larger lam, or compute gram in fl"),
+          "the rounding of gram in float32 may decide .* give a larger lam, or mend gram: "),
     Fault("fit_svm", inseparable_with_a_huge_price, jm.ConvergenceError,
           "the support vector machine did not converge: .* give c, or a smaller c"),
     *(

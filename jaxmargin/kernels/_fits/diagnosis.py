@@ -2,6 +2,10 @@
 
 import numpy as np
 
+OFFSET = (
+    "the inputs differ by little against their size, and rounding hides it: subtract their mean "
+    "from them, or compute the kernel in float64"
+)
 _LARGEST = 2000  # samples up to which the eigenvalues are worth their time
 
 
@@ -24,10 +28,7 @@ def diagnose(gram: np.ndarray, eps: float) -> str:
     if (diagonal <= 0).any():
         return f"entry {np.argmin(diagonal)} of its diagonal is not > 0: no kernel gives that"
     if np.max(_squared_distances(gram)) <= 1e4 * eps:
-        return (
-            "the inputs differ by little against their size, and rounding hides it: subtract their "
-            "mean from them, or compute the kernel in float64"
-        )
+        return OFFSET
     if short:
         return (
             "its entries are numbers of float32, so it was rounded before it was cast to float64: "

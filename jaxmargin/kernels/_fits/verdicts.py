@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxmargin._checks import require_range
-from jaxmargin.kernels._fits.diagnosis import diagnose
+from jaxmargin.kernels._fits.diagnosis import OFFSET, diagnose
 from jaxmargin.kernels._fits.trials import Fitted
 
 DOUBT = 1e-2  # share of the objective that the rounding of gram may decide
@@ -57,11 +57,12 @@ def require_no_doubt(gram: Array | np.ndarray, doubt: np.ndarray, error: Any, pe
     """Raise if the rounding of gram may decide more than `DOUBT` of the objective."""
     fault = ~(doubt <= DOUBT)
     if np.any(fault):
-        narrow = gram.dtype != jnp.float64
-        cause = "compute gram in float64" if narrow else f"mend gram: {cause_of(gram, fault)}"
+        cause = cause_of(gram, fault)
+        if gram.dtype != jnp.float64 and cause != OFFSET:
+            cause = "compute gram in float64"
         raise_where(
             fault,
             error,
-            f"the rounding of gram in {gram.dtype} may decide {np.max(doubt):.2g} of the "
-            f"objective: give {penalty}, or {cause}",
+            f"the rounding of gram in {gram.dtype} may decide the answer, as it may change the "
+            f"objective by {np.max(doubt):.2g} of its value: give {penalty}, or mend gram: {cause}",
         )

@@ -91,6 +91,13 @@ def test_large_c_is_the_hard_margin():
         np.testing.assert_allclose(fit_svm(gram, y, c=1e8).beta, fit_svm(gram, y).beta, rtol=1e-9)
 
 
+@pytest.mark.parametrize("c", [1e-30, 1e-12])
+def test_at_a_small_price_every_sample_pays_it(c: float):
+    """All y_i f(x_i) < 1, so that beta_i = y_i c exactly: no step of the solver has a unit."""
+    gram, y = problem("float32")
+    np.testing.assert_array_equal(fit_svm(gram, y, c=c).beta, np.float32(c) * y)
+
+
 def test_svm_of_classes_is_one_against_the_rest():
     with jax.enable_x64(True):
         gram, labels = problem("float64")[0], classes()

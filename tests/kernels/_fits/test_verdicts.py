@@ -36,10 +36,18 @@ def test_the_cause_is_that_of_the_trial_at_fault():
 def test_doubt_is_at_most_a_hundredth_of_the_objective():
     require_no_doubt(PAIR, np.array([0.0, 0.0099]), ValueError, "c")
     for doubt in (0.0101, np.nan):
-        with pytest.raises(ValueError, match=r"trial 0: .* in float32 .*: give c, or compute gram"):
+        with pytest.raises(
+            ValueError, match=r"trial 0: .* in float32 .*: give c, or mend gram: compute"
+        ):
             require_no_doubt(PAIR, np.array([doubt, 0.0]), ValueError, "c")
     with pytest.raises(ValueError, match=r"in float64 .*: give c, or mend gram: its rows 1 and 2"):
         require_no_doubt(np.asarray(PAIR[1], float), np.array(1.0), ValueError, "c")
+
+
+def test_doubt_about_inputs_far_from_zero_is_told_to_subtract_the_mean():
+    x = jnp.array([[1e4], [1e4 + 1], [1e4 + 2]])
+    with pytest.raises(ValueError, match=r"give c, or mend gram: .* subtract their mean"):
+        require_no_doubt(x @ x.T, np.array(1.0), ValueError, "c")
 
 
 def test_a_fit_within_range_is_given_back():
