@@ -170,9 +170,7 @@ def train(
     _check_functions(objective, optimizer, metrics, on_record)
     first = _first_step(opt_state)
     steps = jnp.asarray(first + recorded_steps(num_steps, record))
-    require_parameters("params", params)
-    x, y = jnp.asarray(as_array("x", x)), jnp.asarray(as_array("y", y))
-    _check_data(objective, params, x, y, metric_args, trials)
+    x, y = _checked_data(objective, params, x, y, metric_args, trials)
     if opt_state is not None:
         _check_opt_state(optimizer, params, opt_state.inner, trials)
     if minibatch is not None:
@@ -237,9 +235,12 @@ def _check_functions(objective, optimizer, metrics, on_record) -> None:
     require_callable("on_record", on_record, "on_record(step, record)", optional=True)
 
 
-def _check_data(
+def _checked_data(
     objective: Objective, params: PyTree, x: Any, y: Any, metric_args: tuple, trials: bool
-) -> None:
+) -> tuple[Array, Array]:
+    """X and y as arrays, once they and the parameters fit."""
+    require_parameters("params", params)
+    x, y = jnp.asarray(as_array("x", x)), jnp.asarray(as_array("y", y))
     axes = 2 if trials else 1
     if x.ndim < axes or y.ndim < axes or x.shape[:axes] != y.shape[:axes] or 0 in x.shape[:axes]:
         names = "(t, n, ...)" if trials else "(n, ...)"
@@ -256,6 +257,7 @@ def _check_data(
     if isinstance(objective, Regularized):
         apply = jax.vmap(objective.apply) if trials else objective.apply
         objective.check_labels(jax.eval_shape(apply, params, x), y)
+    return x, y
 
 
 def _check_trial_axis(name: str, tree: PyTree, num_trials: int) -> None:
