@@ -241,4 +241,6 @@ def quadratic_constant(z: Float[Array, "n dim"]) -> Float[Array, ""]:
     (z,) = float_arrays(z=z)
     if z.ndim != 2 or 0 in z.shape:
         raise ValueError(f"z must be (n, dim) with n, dim >= 1, got shape {z.shape}")
-    return jnp.linalg.eigvalsh(4 * parity_gram(z, size=2))[0] / z.shape[1] ** 2
+    wide = z if z.dtype == jnp.float64 else z.astype(jnp.float32)  # no solver takes half precision
+    least = jnp.linalg.eigvalsh(4 * parity_gram(wide, size=2))[0] / z.shape[1] ** 2
+    return least.astype(z.dtype)

@@ -5,7 +5,7 @@ import functools
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import require_count, require_positive
+from jaxmargin._checks import is_concrete, require_count, require_positive
 from jaxmargin.kernels.closed_form import two_layer_ntk
 from jaxmargin.lower_bound._inputs import overlaps
 from jaxmargin.lower_bound.restriction import tilde
@@ -29,7 +29,7 @@ def taylor_coefficients(d: int, *, r_w: float = 1.0, r_u: float = 1.0) -> Float[
         (5,) in JAX's default float type.
 
     Raises:
-        ValueError: d < 3, or a standard deviation is negative.
+        ValueError: d < 3, or a standard deviation is negative or too large.
         TypeError: d is not an integer, or a standard deviation is not a number.
 
     Example:
@@ -43,6 +43,11 @@ def taylor_coefficients(d: int, *, r_w: float = 1.0, r_u: float = 1.0) -> Float[
     require_positive("r_w", r_w, zero=True)
     require_positive("r_u", r_u, zero=True)
     tau1, tau2 = (jnp.asarray(r, float) ** 2 / 2 for r in (r_w, r_u))
+    for name, r in (("r_w", r_w), ("r_u", r_u)):
+        if is_concrete(r) and not d * float(r) ** 2 <= float(jnp.finfo(jnp.result_type(float)).max):
+            raise ValueError(
+                f"{name}**2 d is beyond {jnp.result_type(float)}: choose a smaller {name}"
+            )
     scaled = [tau2, (tau1 + tau2) * jnp.pi / 2, tau1 + tau2 / 2, 0.0, tau1 / 6 + tau2 / 24]
     return (d - 1) / jnp.pi * jnp.stack([jnp.asarray(a, float) for a in scaled])
 
@@ -66,7 +71,7 @@ def taylor_kernel(
         (n, n') Gram matrix.
 
     Raises:
-        ValueError: shapes do not match, or a standard deviation is negative.
+        ValueError: shapes do not match, or a standard deviation is negative or too large.
         TypeError: z or z2 does not hold real numbers, or a standard deviation is not a number.
 
     Example:
@@ -104,7 +109,7 @@ def taylor_error(
         (n, n') errors. In float32 rounding alone gives about 1e-7 d.
 
     Raises:
-        ValueError: shapes do not match, or a standard deviation is negative.
+        ValueError: shapes do not match, or a standard deviation is negative or too large.
         TypeError: z or z2 does not hold real numbers, or a standard deviation is not a number.
 
     Example:

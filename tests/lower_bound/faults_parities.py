@@ -57,6 +57,8 @@ FAULTS: list[Fault] = [
           ValueError, "the largest c_{p,k} c_{q,k} is beyond float32"),
     Fault("parity_gram", gram(jnp.ones((1, 200)), size=100), ValueError,
           "the number of sets of `size` coordinates is beyond float32"),
+    Fault("parity_gram", gram(2 * Z, size=1), ValueError,
+          r"z must hold -1 and \+1, but has entries outside of \[-1, 1\]"),
     Fault("fourier_coefficients", fourier(10**12, 3), ValueError,
           "power must be at most 1000, got 1000000000000"),
 ]  # fmt: skip

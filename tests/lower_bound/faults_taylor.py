@@ -9,6 +9,8 @@ Z = jnp.ones((2, 3))
 
 
 FAULTS: list[Fault] = [
+    Fault("taylor_coefficients", wrong(lower_bound.taylor_coefficients, 4, r_w=1e30), ValueError,
+          r"r_w\*\*2 d is beyond float32: choose a smaller r_w"),
     Fault("taylor_coefficients", wrong(lower_bound.taylor_coefficients, 2), ValueError,
           "d must be at least 3, got 2"),
     Fault("taylor_coefficients", wrong(lower_bound.taylor_coefficients, 4.0), TypeError,

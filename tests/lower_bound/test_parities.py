@@ -129,3 +129,10 @@ def test_integer_signs_are_as_good_as_floats():
 def test_there_are_no_sets_of_more_coordinates_than_there_are():
     gram = lower_bound.parity_gram(jnp.ones((2, 3)), size=10**12)
     np.testing.assert_array_equal(gram, np.zeros((2, 2)))
+
+
+def test_the_constant_in_half_precision():
+    z = np.where(np.random.default_rng(0).normal(size=(5, 9)) > 0, 1.0, -1.0)
+    half = lower_bound.quadratic_constant(jnp.asarray(z, "float16"))
+    assert half.dtype == "float16"
+    np.testing.assert_allclose(half, lower_bound.quadratic_constant(jnp.asarray(z)), atol=1e-3)
