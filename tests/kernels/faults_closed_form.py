@@ -26,7 +26,7 @@ FAULTS: list[Fault] = [
                   r"the same d features, got \(6, 3\) and \(6, 1\)"),
             Fault(kernel.__name__, wrong(kernel, None), TypeError,
                   "x must be an array of numbers, got NoneType"),
-            Fault(kernel.__name__, wrong(kernel, X, csr_matrix(X)), TypeError, "z is sparse"),
+            Fault(kernel.__name__, wrong(kernel, X, csr_matrix(X)), TypeError, "z must be dense, got a sparse"),
             Fault(kernel.__name__, wrong(kernel, X, precise="yes"), TypeError,
                   "precise must be True, False or None, got 'yes'"),
             Fault(kernel.__name__, wrong(kernel, X, X.astype("float16")), TypeError,

@@ -64,7 +64,7 @@ FAULTS: list[Fault] = [
             Fault(name, wrong(fit, {"gram": GRAM}, SIGNS), TypeError,
                   "gram must be an array of numbers, got dict"),
             Fault(name, wrong(fit, GRAM, [[1.0], [1.0, 2.0]]), TypeError,
-                  "y must be an array of numbers, got text"),
+                  "y must be an array of numbers, got list with rows"),
         )
     ),
     *(
