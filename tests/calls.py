@@ -107,6 +107,7 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
     "margins": {
         margins.sample_margins: {"scores": LOGITS, "y": CLASSES},
         margins.normalized_margin: {"apply": jm.two_layer, "params": NET, "x": X, "y": Y},
+        margins.log_normalized_margin: {"apply": jm.two_layer, "params": NET, "x": X, "y": Y},
         margins.margin_distribution: {"apply": jm.two_layer, "params": NET, "x": X, "y": Y},
         margins.l1_svm: {"features": SEPARABLE[0], "y": SEPARABLE[1]},
         margins.max_margin: {"x": SEPARABLE[0], "y": SEPARABLE[1], "tol": 1e-3},

@@ -31,10 +31,9 @@ def load(path: Path) -> Record:
     """
     try:
         record = json.loads(path.read_text())
-        record["machine"], record["rows"]
+        return {"machine": record["machine"], "rows": record["rows"]}
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no record of `python -m benchmarks run`") from error
-    return record
 
 
 def table(record: Record) -> str:

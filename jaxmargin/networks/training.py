@@ -175,13 +175,9 @@ def train(
         _check_opt_state(optimizer, params, opt_state.inner, trials)
     if minibatch is not None:
         _check_minibatch(minibatch, x.shape[1 if trials else 0])
-    plan = Plan(
-        objective,
-        optimizer,
-        metrics,
-        None if minibatch is None else minibatch.size,
-        None if on_record is None else _Report(on_record),
-    )
+    size = None if minibatch is None else minibatch.size
+    report = None if on_record is None else _Report(on_record)
+    plan = Plan(objective, optimizer, metrics, size, report)
     key = jax.random.key(0) if minibatch is None else minibatch.key
     args = (params, None if opt_state is None else opt_state.inner, x, y, metric_args)
     if trials:

@@ -46,8 +46,8 @@ def test_samples_on_one_line_change_sides_together():
 
 def test_samples_of_any_seed_and_on_a_line_have_units_without_nan():
     """On a line no direction is across a sample, and so there are no spikes."""
-    for seed in range(3):
-        x = np.random.default_rng(seed).normal(size=(7, 2))
+    samples = [np.random.default_rng(seed).normal(size=(7, 2)) for seed in range(3)]
+    for x in samples:
         units = spikes(x, np.ones((7, 1)), 2.0, np.arange(7))
         np.testing.assert_allclose(units.length, 2.0)
-    assert len(spikes(x[:, :1], np.ones((7, 1)), 2.0, np.arange(7)).v) == 0
+    assert len(spikes(samples[0][:, :1], np.ones((7, 1)), 2.0, np.arange(7)).v) == 0

@@ -1,5 +1,7 @@
 """Closed-form kernels against their definition, their special cases and their derivatives."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -108,7 +110,7 @@ def test_derivatives_and_batches_in_the_variances(kernel):
 def test_many_layers_with_small_and_large_variances():
     x = jnp.array([[1.0, 0.0]])  # K(x, x) = q s_1 prod (s_j / 2) |x|^2 / d
     for depth in (3, 200):
-        variances = np.where(np.arange(depth) % 2, 4.0, 1.0)
+        variances: Any = np.where(np.arange(depth) % 2, 4.0, 1.0)
         expected = depth * 2 * np.prod(variances / 2) / 2
         found = jm.relu_ntk(x, depth=depth, weight_variance=variances)
         np.testing.assert_allclose(found, [[expected]], rtol=1e-5)

@@ -64,7 +64,8 @@ def test_matvec_memory_does_not_grow_with_the_gram_matrix():
 
 
 def test_inputs_of_any_shape_and_integers():
-    images, v = np.random.default_rng(0).integers(0, 9, (5, 2, 3)), jnp.arange(5.0)
+    images: Any = np.random.default_rng(0).integers(0, 9, (5, 2, 3))
+    v = jnp.arange(5.0)
 
     def of_images(x, z=None):
         return jm.k1(x.reshape(len(x), -1), None if z is None else z.reshape(len(z), -1))

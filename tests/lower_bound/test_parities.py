@@ -2,6 +2,7 @@
 
 import itertools
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -113,8 +114,9 @@ def test_tail_of_quadratic_forms_is_exponential_not_gaussian():
 
 
 def test_integer_signs_are_as_good_as_floats():
-    z = np.where(np.random.default_rng(0).normal(size=(5, 9)) > 0, 1, -1).astype(np.int8)
-    floats, beta = jnp.asarray(z, float), [1, -2, 1, 0, 2]
+    z: Any = np.where(np.random.default_rng(0).normal(size=(5, 9)) > 0, 1, -1).astype(np.int8)
+    beta: Any = [1, -2, 1, 0, 2]
+    floats = jnp.asarray(z, float)
     np.testing.assert_array_equal(
         lower_bound.parity_gram(z, size=3), lower_bound.parity_gram(floats, size=3)
     )

@@ -1,5 +1,7 @@
 """Lemma B.6: the polynomial g, and how close it is to the kernel."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -65,6 +67,6 @@ def test_taylor_error_of_every_pair():
 
 
 def test_integer_signs_are_as_good_as_floats():
-    z = np.where(np.random.default_rng(0).normal(size=(3, 7)) > 0, 1, -1)
+    z: Any = np.where(np.random.default_rng(0).normal(size=(3, 7)) > 0, 1, -1)
     for call in (lower_bound.taylor_kernel, lower_bound.taylor_error):
         np.testing.assert_array_equal(call(z), call(jnp.asarray(z, float)))

@@ -1,5 +1,7 @@
 """A mean-field problem handed to the rounds over cells: scales, zeros, given measures."""
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,7 +76,7 @@ def test_a_loss_of_the_user_that_joins_the_samples_is_solved():
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_a_sample_of_zeros_only_adds_its_square(reduction: str):
+def test_a_sample_of_zeros_only_adds_its_square(reduction: Literal["sum", "mean"]):
     x, y = samples()
     x[3] = 0
     kept, n = np.arange(8) != 3, 8 if reduction == "mean" else 1
