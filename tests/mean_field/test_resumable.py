@@ -239,7 +239,7 @@ def test_a_run_of_another_problem_is_refused(tmp_path: Path, changed: str):
         {"scheme": "weighted", "reserve": 0},
         {"metrics": lambda measure: 2 * jm.second_moment(measure)},
     ],
-    ids=str,
+    ids=["loss", "safeguard", "scheme", "metrics"],
 )
 def test_settings_that_are_no_numbers_count(tmp_path: Path, changed: dict):
     def run(*, loss: Any = "logistic", metrics: Any = jm.second_moment, **options: Any) -> None:
