@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from jaxmargin._arrays import as_floats
-from jaxmargin._checks import require_count, require_positive
+from jaxmargin._arrays import as_floats, as_jax, require_key
+from jaxmargin._checks import require_callable, require_count, require_positive
 
 Apply = Callable[[PyTree, Array], Array]
 """A network: `apply(params, x)` gives scores (n,) or logits (n, k) of inputs x (n, d)."""
@@ -41,8 +41,35 @@ Network = TypeVar("Network", TwoLayer, Mlp)
 """Parameters of one of this package's networks."""
 
 
+def _weights(params: TwoLayer) -> TwoLayer:
+    """U (m, d) and w (m,) or (m, k) as arrays, or an error that names the fault."""
+    if not isinstance(params, TwoLayer):
+        raise TypeError(f"params must be TwoLayer(u, w), got {type(params).__name__}")
+    u, w = as_jax("params.u", params.u), as_jax("params.w", params.w)
+    if u.ndim != 2 or w.ndim not in (1, 2) or len(w) != len(u):
+        raise ValueError(
+            f"params.u must be (m, d) and params.w (m,) or (m, k) for its m units, got {u.shape} "
+            f"and {w.shape}"
+        )
+    return TwoLayer(u, w)
+
+
+def _matrices(params: Mlp) -> list[Array]:
+    """The matrices of an mlp as arrays, or an error that names the fault."""
+    if not isinstance(params, tuple | list):
+        raise TypeError(f"params must be a tuple of matrices, got {type(params).__name__}")
+    if not params:
+        raise ValueError("params must hold at least one matrix")
+    matrices = [as_jax(f"params[{i}]", matrix) for i, matrix in enumerate(params)]
+    for i, matrix in enumerate(matrices):
+        if matrix.ndim != 2:
+            raise ValueError(f"params[{i}] must be a matrix, got shape {matrix.shape}")
+    return matrices
+
+
 def _apply_first(matrix: Array, x: Array, name: str) -> Array:
     """(m, d) and (..., d) to (m, ...)."""
+    x = as_jax("x", x)
     if x.ndim == 0 or x.shape[-1] != matrix.shape[-1]:
         raise ValueError(
             f"the last axis of x must have the d = {matrix.shape[-1]} features that {name} "
@@ -68,7 +95,7 @@ def init_two_layer(
 
     Raises:
         ValueError: a count below 1, or std not positive.
-        TypeError: a count that is not an integer, or std not a number.
+        TypeError: key is no random key, a count that is not an integer, or std not a number.
 
     Example:
         >>> params = init_two_layer(jax.random.key(0), d=20, m=400)
@@ -78,6 +105,7 @@ def init_two_layer(
     Reference:
         Wei, Lee, Liu, Ma (2019), section 5 ("every weight ~ N(0, 1)").
     """
+    require_key(key)
     require_count("d", d)
     require_count("m", m)
     require_positive("std", std)
@@ -102,6 +130,7 @@ def two_layer(params: TwoLayer, x: Float[Array, "*batch d"]) -> Float[Array, "..
 
     Raises:
         ValueError: x and params disagree about d, or u and w about m.
+        TypeError: params is no `TwoLayer`, or x or params hold no numbers.
 
     Example:
         >>> params = TwoLayer(u=jnp.array([[1.0, 0.0], [0.0, 1.0]]), w=jnp.array([1.0, -1.0]))
@@ -111,15 +140,11 @@ def two_layer(params: TwoLayer, x: Float[Array, "*batch d"]) -> Float[Array, "..
     Reference:
         Wei, Lee, Liu, Ma (2019), section 2.
     """
-    if params.w.ndim not in (1, 2) or params.w.shape[0] != params.u.shape[0]:
-        raise ValueError(
-            f"params.w must be (m,) or (m, k) for the m = {params.u.shape[0]} units of params.u, "
-            f"got shape {params.w.shape}"
-        )
-    hidden = jax.nn.relu(_apply_first(params.u, x, "params.u"))
-    if params.w.ndim == 1:
-        return jnp.tensordot(params.w, hidden, axes=1)
-    return jnp.tensordot(hidden, params.w, axes=((0,), (0,)))
+    u, w = _weights(params)
+    hidden = jax.nn.relu(_apply_first(u, x, "params.u"))
+    if w.ndim == 1:
+        return jnp.tensordot(w, hidden, axes=1)
+    return jnp.tensordot(hidden, w, axes=((0,), (0,)))
 
 
 def init_mlp(
@@ -138,7 +163,7 @@ def init_mlp(
 
     Raises:
         ValueError: fewer than two widths, one below 1, or std of wrong length or sign.
-        TypeError: a width that is not an integer, or std not a number.
+        TypeError: key is no random key, a width that is not an integer, or std not a number.
 
     Example:
         >>> [w.shape for w in init_mlp(jax.random.key(0), (20, 64, 32, 1))]
@@ -147,7 +172,8 @@ def init_mlp(
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 4.2; He et al. (2015) for the default scale.
     """
-    if len(widths) < 2:
+    require_key(key)
+    if not isinstance(widths, Sequence) or len(widths) < 2:
         raise ValueError(f"widths must be (d, ..., outputs), at least two numbers, got {widths}")
     for width in widths:
         require_count("each of widths", width)
@@ -167,13 +193,16 @@ def init_mlp(
     )
 
 
-def _preactivations(params: Mlp, x: Array, activation: Activation) -> list[Array]:
+def _preactivations(matrices: list[Array], x: Array, activation: Activation) -> list[Array]:
     """W_1 x, W_2 phi(W_1 x), ...: one array `(fan_out, ...)` for each layer."""
-    if not params:
-        raise ValueError("params must hold at least one matrix")
-    outputs = [_apply_first(params[0], x, "params[0]")]
-    for i, matrix in enumerate(params[1:], start=1):
-        hidden = activation(outputs[-1])
+    require_callable("activation", activation, "activation(preactivations)")
+    outputs = [_apply_first(matrices[0], x, "params[0]")]
+    for i, matrix in enumerate(matrices[1:], start=1):
+        hidden = as_jax("activation(...)", activation(outputs[-1]))
+        if hidden.shape != outputs[-1].shape:
+            raise ValueError(
+                f"activation must keep the shape {outputs[-1].shape}, got {hidden.shape}"
+            )
         if matrix.shape[-1] != hidden.shape[0]:
             raise ValueError(
                 f"params[{i}] must take the {hidden.shape[0]} outputs of params[{i - 1}], "
@@ -201,6 +230,7 @@ def mlp(
 
     Raises:
         ValueError: shapes of consecutive matrices, or of x, do not fit.
+        TypeError: params is no tuple of matrices, x holds no numbers, or activation is no function.
 
     Example:
         >>> params = (jnp.eye(2), jnp.array([[1.0, 1.0]]))
@@ -210,7 +240,7 @@ def mlp(
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 4.2.
     """
-    output = _preactivations(params, x, activation)[-1]
+    output = _preactivations(_matrices(params), x, activation)[-1]
     return output[0] if output.shape[0] == 1 else jnp.moveaxis(output, 0, -1)
 
 
@@ -229,6 +259,7 @@ def activation_pattern(
 
     Raises:
         ValueError: x and params disagree about d.
+        TypeError: x or params hold no numbers, or activation is no function.
 
     Example:
         >>> params = TwoLayer(u=jnp.array([[1.0], [-1.0]]), w=jnp.ones(2))
@@ -239,9 +270,12 @@ def activation_pattern(
         Wei, Lee, Liu, Ma (2019), section 2 (the gradient's indicator).
     """
     if isinstance(params, TwoLayer):
-        hidden = [_apply_first(params.u, x, "params.u")]
+        hidden = [_apply_first(_weights(params).u, x, "params.u")]
     else:
-        hidden = _preactivations(params[:-1], x, activation)
+        matrices = _matrices(params)
+        if len(matrices) < 2:
+            raise ValueError("params must hold two matrices or more: with one there are no units")
+        hidden = _preactivations(matrices[:-1], x, activation)
     return jnp.moveaxis(jnp.concatenate([h >= 0 for h in hidden]), 0, -1)
 
 
@@ -268,6 +302,7 @@ def pattern_change(
 
     Raises:
         ValueError: the two have different numbers of units, or disagree with x about d.
+        TypeError: x or params hold no numbers, or activation is no function.
 
     Example:
         >>> before = TwoLayer(u=jnp.array([[1.0], [-1.0]]), w=jnp.ones(2))
@@ -298,6 +333,7 @@ def append_one(x: Float[Array, "*batch d"]) -> Float[Array, "*batch d+1"]:
 
     Raises:
         ValueError: x has no feature axis.
+        TypeError: x holds no numbers.
 
     Example:
         >>> append_one(jnp.array([[2.0], [3.0]])).tolist()
@@ -306,6 +342,7 @@ def append_one(x: Float[Array, "*batch d"]) -> Float[Array, "*batch d+1"]:
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix F.3 (relu(w x + b) with w, b regularized together).
     """
+    x = as_jax("x", x)
     if x.ndim == 0:
         raise ValueError("x must be (..., d), got a scalar")
     return jnp.concatenate([x, jnp.ones((*x.shape[:-1], 1), x.dtype)], axis=-1)

@@ -5,7 +5,7 @@ from functools import partial
 import jax.numpy as jnp
 
 import jaxmargin as jm
-from tests.fault import KEY, SCALAR_NET, Fault, X, wrong
+from tests.fault import KEY, SCALAR_NET, SIGNS, Fault, X, wrong
 
 DEEP = (jnp.ones((4, 3)), jnp.ones((5, 4)), jnp.ones((1, 5)))
 two_layer_of = partial(wrong, jm.init_two_layer, KEY)
@@ -25,9 +25,30 @@ FAULTS: list[Fault] = [
     Fault("two_layer", wrong(jm.two_layer, SCALAR_NET, jnp.array(1.0)), ValueError,
           r"the last axis of x .* got x of shape \(\)"),
     Fault("two_layer", wrong(jm.two_layer, SCALAR_NET._replace(w=jnp.ones(5)), X), ValueError,
-          r"params.w must be \(m,\) or \(m, k\) for the m = 4 units .* got shape \(5,\)"),
+          r"params.w \(m,\) or \(m, k\) for its m units, got \(4, 3\) and \(5,\)"),
     Fault("two_layer", wrong(jm.two_layer, SCALAR_NET._replace(w=jnp.ones((1, 4))), X), ValueError,
-          r"params.w must be .* got shape \(1, 4\)"),
+          r"params.w .* got \(4, 3\) and \(1, 4\)"),
+    Fault("two_layer", wrong(jm.two_layer, (X, SIGNS), X), TypeError,
+          r"params must be TwoLayer\(u, w\), got tuple"),
+    Fault("two_layer", wrong(jm.two_layer, SCALAR_NET, None), TypeError,
+          "x must be an array of numbers, got NoneType"),
+    Fault("mlp", wrong(jm.mlp, SCALAR_NET.u, X), TypeError, "params must be a tuple of matrices"),
+    Fault("mlp", wrong(jm.mlp, (SCALAR_NET.u, "w"), X), TypeError,
+          r"params\[1\] must be an array of numbers, got str"),
+    Fault("mlp", wrong(jm.mlp, (SCALAR_NET.u, SIGNS), X), ValueError,
+          r"params\[1\] must be a matrix, got shape \(6,\)"),
+    Fault("mlp", wrong(jm.mlp, DEEP, X, activation=lambda h: h[0]), ValueError,
+          r"activation must keep the shape \(4, 6\), got \(6,\)"),
+    Fault("activation_pattern", wrong(jm.activation_pattern, DEEP, X, activation="relu"), TypeError,
+          r"activation must be a function activation\(preactivations\), got str"),
+    Fault("activation_pattern", wrong(jm.activation_pattern, DEEP[:1], X), ValueError,
+          "params must hold two matrices or more"),
+    Fault("pattern_change", wrong(jm.pattern_change, SCALAR_NET, None, X), TypeError,
+          "params must be a tuple of matrices, got NoneType"),
+    Fault("append_one", wrong(jm.append_one, "abc"), TypeError, "x must be an array of numbers"),
+    Fault("init_two_layer", wrong(jm.init_two_layer, 0, 3, 4), TypeError,
+          r"key must be a random key, such as jax.random.key\(0\), got int"),
+    Fault("init_mlp", wrong(jm.init_mlp, None, (3, 4, 1)), TypeError, "key must be a random key"),
     Fault("init_mlp", mlp_of((3,)), ValueError, r"widths must be .* at least two .* got \(3,\)"),
     Fault("init_mlp", mlp_of((3, 0, 1)), ValueError, "each of widths must be at least 1, got 0"),
     Fault("init_mlp", mlp_of((3, 2.5, 1)), TypeError, "each of widths must be an integer"),
