@@ -156,6 +156,8 @@ def require_parameters(name: str, params: Any) -> None:
     """Raise TypeError unless every leaf of a pytree of parameters is a float or holds floats."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         dtype = jnp.result_type(leaf) if isinstance(leaf, Real) else getattr(leaf, "dtype", None)
+        if hasattr(leaf, "todense") or isinstance(leaf, np.ma.MaskedArray):
+            dtype = None
         if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
             kind = ("a " + type(leaf).__name__) if dtype is None else str(dtype)
             raise TypeError(

@@ -105,7 +105,7 @@ def _of_classes(array: np.ndarray) -> Iterator[Mutation]:
 
 
 def _of_number(value: float) -> Iterator[Mutation]:
-    for spoilt in (0, -1, -0.5, 2.5, 1e30, 1e-30, 10**12, math.nan, math.inf, True, 1j):
+    for spoilt in (0, -1, -0.5, 2.5, 1e30, 1e-30, math.nan, math.inf, True, 1j):
         yield repr(spoilt), spoilt
     yield "small integer", np.int8(3)
     yield "array", jnp.array([1.0, 2.0])

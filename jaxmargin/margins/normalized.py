@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PyTree, Shaped
 
 from jaxmargin._arithmetic import held_octaves, own_and_others, scaled, widened
 from jaxmargin._arrays import as_floats
-from jaxmargin._checks import checked_labels, is_concrete, require_parameters
+from jaxmargin._checks import checked_labels, is_concrete, require_callable, require_parameters
 from jaxmargin.networks import norms
 from jaxmargin.networks.homogeneity import homogeneity_degree
 from jaxmargin.networks.models import Apply
@@ -208,6 +208,8 @@ def _unit_margins(
     Returns:
         (n,) such margins, and () the octaves.
     """
+    require_callable("apply", apply, "apply(params, x)")
+    require_callable("norm", norm, "norm(params)")
     require_parameters("params", params)
     params, x = jax.tree.map(widened, (params, x))
     size = norm(params)

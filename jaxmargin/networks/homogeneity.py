@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxmargin._arithmetic import held_octaves, held_range, scaled, widened
-from jaxmargin._checks import is_concrete, require_count, require_parameters
+from jaxmargin._checks import is_concrete, require_callable, require_count, require_parameters
 from jaxmargin.networks import norms
 from jaxmargin.networks.models import Apply, Network, TwoLayer
 
@@ -133,7 +133,7 @@ def homogeneity_degree(apply: Apply, params: PyTree, x: Float[Array, "n d"]) -> 
         of fewer bits.
 
     Raises:
-        TypeError: a leaf of params does not hold floats.
+        TypeError: apply is not a function, or a leaf of params does not hold floats.
 
     Example:
         >>> from jaxmargin import init_mlp, mlp
@@ -145,6 +145,7 @@ def homogeneity_degree(apply: Apply, params: PyTree, x: Float[Array, "n d"]) -> 
     Reference:
         Wei, Lee, Liu, Ma (2019), section 4 (a-positive-homogeneous networks).
     """
+    require_callable("apply", apply, "apply(params, x)")
     require_parameters("params", params)
     params, x = jax.tree.map(widened, (params, x))
 

@@ -9,6 +9,7 @@ bfloat16 parameters are computed and returned in float32.
 import functools
 import math
 from collections.abc import Callable
+from numbers import Real
 
 import jax
 import jax.numpy as jnp
@@ -95,6 +96,7 @@ def lp(p: float) -> Norm:
 
     Raises:
         ValueError: p < 1 (no triangle inequality) or NaN.
+        TypeError: p is not a number.
 
     Example:
         >>> round(float(lp(3)(jnp.array([1.0, 2.0, 2.0]))), 4)
@@ -103,6 +105,8 @@ def lp(p: float) -> Norm:
     Reference:
         Wei, Lee, Liu, Ma (2019), section 4 (general norm).
     """
+    if isinstance(p, bool) or not isinstance(p, Real):
+        raise TypeError(f"p must be a number, got {type(p).__name__}")
     if not p >= 1:
         raise ValueError(f"p must be in [1, inf] for l_p to be a norm, got {p}")
     if p == 1:
