@@ -34,7 +34,8 @@ def spikes(x: np.ndarray, slope: np.ndarray, length: float, samples: np.ndarray)
 
     For u across x_i, and a small tilt e along x_i, relu((u + e) . x) + relu((u - e) . x)
     - relu(2 u . x) is 0 at every other sample, as long as e is too small for the tilt to change its
-    side. On a line there is no such u, and none is needed.
+    side. On a line there is no such u; there u is along x_i, on whose side
+    all samples move together.
 
     Args:
         x: (n, d), no row 0.
@@ -42,7 +43,6 @@ def spikes(x: np.ndarray, slope: np.ndarray, length: float, samples: np.ndarray)
         length: > 0.
         samples: indices of those whose outputs the units move.
     """
-    samples = samples[: len(samples) if x.shape[1] > 1 else 0]
     axis = x / np.linalg.norm(x, axis=1, keepdims=True)
     u = np.random.default_rng(_SEED).normal(size=x.shape)
     u -= np.sum(u * axis, axis=1, keepdims=True) * axis
@@ -52,5 +52,8 @@ def spikes(x: np.ndarray, slope: np.ndarray, length: float, samples: np.ndarray)
     active = np.where(own, axis @ axis.T, heights) > 0
     w = np.where(np.any(slope != 0, axis=1, keepdims=True), -slope, np.eye(1, slope.shape[1]))
     w /= np.linalg.norm(w, axis=1, keepdims=True)
-    sides = [Units(sign * w, u, active ^ (own & off)) for sign in (1, -1) for off in (False, True)]
+    tilts = (False, True)
+    if x.shape[1] == 1:
+        u, active, tilts = length * axis, axis @ axis.T > 0, (False,)
+    sides = [Units(sign * w, u, active ^ (own & off)) for sign in (1, -1) for off in tilts]
     return together(*(side.where(samples) for side in sides))

@@ -45,9 +45,11 @@ def test_samples_on_one_line_change_sides_together():
 
 
 def test_samples_of_any_seed_and_on_a_line_have_units_without_nan():
-    """On a line no direction is across a sample, and so there are no spikes."""
     samples = [np.random.default_rng(seed).normal(size=(7, 2)) for seed in range(3)]
     for x in samples:
         units = spikes(x, np.ones((7, 1)), 2.0, np.arange(7))
         np.testing.assert_allclose(units.length, 2.0)
-    assert len(spikes(samples[0][:, :1], np.ones((7, 1)), 2.0, np.arange(7)).v) == 0
+    line = samples[0][:, :1]
+    units = spikes(line, np.ones((7, 1)), 2.0, np.arange(7))
+    assert len(units.v) == 14
+    np.testing.assert_array_equal(units.active, units.v @ line.T > 0)

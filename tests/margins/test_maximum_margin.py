@@ -311,3 +311,11 @@ def test_opposite_samples_of_separable_labels_are_no_fault():
     found = jm.max_margin(x, y)
     check_result(found, x, y)
     assert found.margin == pytest.approx(margin_on_a_grid(x, y, 720), rel=1e-3)
+
+
+@pytest.mark.parametrize("a", [1e-1, 1e-3])
+def test_two_samples_of_different_sizes_on_a_line(a: float):
+    """Slopes 1 and 1 / a have margins of 1, and cost 2 |s| each."""
+    found = jm.max_margin(np.array([[1.0], [-a]]), np.array([1.0, -1.0]))
+    assert found.margin == pytest.approx(1 / (2 + 2 / a), rel=1e-6)
+    assert found.state == "exact"

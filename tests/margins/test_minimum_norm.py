@@ -109,10 +109,15 @@ def test_the_history_has_a_row_for_each_round_and_travels_in_an_error():
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "expected"), [([1.0, 2.0], [1.0, 2.0], 2.0), ([1.0, -2.0], [1.0, 2.0], 4.0)]
+    ("x", "y", "expected"),
+    [
+        ([1.0, 2.0], [1.0, 2.0], 2.0),
+        ([1.0, -2.0], [1.0, 2.0], 4.0),
+        ([1.0, -1e-3], [1.0, -1.0], 2e3 + 2),
+    ],
 )
 def test_samples_on_a_line_by_hand(x: list, y: list, expected: float):
-    """One unit of slope 1, or one for each side, of slopes 1: a slope s costs 2 |s|."""
+    """One unit, or one for each side: a slope s costs 2 |s|."""
     found = jm.min_norm_interpolant(np.array(x)[:, None], np.array(y))
     assert found.norm_squared == pytest.approx(expected, rel=1e-6)
     assert found.lower_bound == pytest.approx(expected, rel=1e-6)
