@@ -265,6 +265,7 @@ def test_constants_of_a_problem_of_your_own():
     own = jm.MeanField(
         lambda t: ready.phi(t), lambda a: ready.loss(a), lambda t: ready.potential(t)
     )
-    actual = jm.mean_field.theoretical_rate(own, start, epsilon=0.1, constants=constants)
+    with jax.numpy_dtype_promotion("standard"):  # as users have it
+        actual = jm.mean_field.theoretical_rate(own, start, epsilon=0.1, constants=constants)
     expected = jm.mean_field.theoretical_rate(ready, start, epsilon=0.1)
     assert actual.log10_noise == pytest.approx(expected.log10_noise)
