@@ -1,6 +1,5 @@
 """Gram matrices, products and predictors, beside neural-tangents, SciPy and scikit-learn."""
 
-from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -10,22 +9,14 @@ import scipy
 from sklearn.svm import SVC
 
 import jaxmargin as jm
-from benchmarks.neural_tangents_shim import stax
+from benchmarks.kernels import neural_tangents
 from benchmarks.suite.measuring import Benchmark, Sides
 
-D, MATRIX = 20, 2048
+D = 20
 
 
 def _rows(n: int, d: int = D) -> jax.Array:
     return jax.random.normal(jax.random.key(0), (n, d))
-
-
-def _neural_tangents(depth: int) -> Callable:
-    layers = [stax.Dense(1, W_std=2**0.5)]
-    for _ in range(depth - 1):
-        layers += [stax.Relu(), stax.Dense(1, W_std=2**0.5)]
-    kernel = stax.serial(*layers)[2]
-    return jax.jit(lambda x: kernel(x, None, "ntk"))
 
 
 def relu_ntk(n: int, d: int = D, depth: int = 3) -> Sides:
@@ -33,7 +24,7 @@ def relu_ntk(n: int, d: int = D, depth: int = 3) -> Sides:
     x = _rows(n, d)
     return Sides(
         partial(jm.relu_ntk, x, depth=depth),
-        {"neural-tangents": partial(_neural_tangents(depth), x)},
+        {"neural-tangents": partial(jax.jit(neural_tangents(depth)), x)},
         {
             "product alone": partial(jax.jit(lambda x: x @ x.T), x),
             "filling alone": jax.jit(partial(jnp.full, (n, n), 1.0)),

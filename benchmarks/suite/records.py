@@ -49,7 +49,9 @@ def table(record: Record) -> str:
             lines.append("| " + " | ".join([*cells, *_beside(row, name)]) + " |")
             cells = ["", "", "", ""]
     growth = [f"`{name}` in {axis}: {exponent:.2f}" for name, axis, exponent in exponents(record)]
-    return "\n".join([*lines, "", "Exponents of growth: " + "; ".join(growth) + "."])
+    if growth:
+        lines += ["", f"Exponents of growth: {'; '.join(growth)}."]
+    return "\n".join(lines)
 
 
 def _beside(row: Row, name: str) -> list[str]:

@@ -34,8 +34,8 @@ def spikes(x: np.ndarray, slope: np.ndarray, length: float, samples: np.ndarray)
 
     For u across x_i, and a small tilt e along x_i, relu((u + e) . x) + relu((u - e) . x)
     - relu(2 u . x) is 0 at every other sample, as long as e is too small for the tilt to change its
-    side. On a line there is no such u; there u is along x_i, on whose side
-    all samples move together.
+    side. On a line there is no such u; there u is along x_i, on whose side all samples move
+    together.
 
     Args:
         x: (n, d), no row 0.

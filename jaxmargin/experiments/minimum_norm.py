@@ -137,7 +137,7 @@ def optimum(x: Float[Array, "n d"], y: Float[Array, " n"], lams: Sequence[float]
     Returns:
         The path at `lams`, and the bounds on its limit.
     """
-    (n, d) = x.shape
+    n, d = x.shape
     measure = Measure(spread(STARTS, d + 1, x.dtype), jnp.full(STARTS, 1 / STARTS))
     objectives, norms = [], []
     exact_x, exact_y = (np.asarray(part, np.float64) for part in (x, y))

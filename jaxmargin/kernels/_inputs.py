@@ -37,7 +37,7 @@ def check_gram(gram: Any) -> Any:
 
     One of float64 stays so, also where JAX has no float64.
     """
-    gram = _as_floats("gram", gram)
+    gram = _array_of_floats("gram", gram)
     if gram.ndim == 4:
         raise ValueError(
             f"gram must be (n, n) or (t, n, n), got shape {gram.shape}, a kernel of several "
@@ -66,7 +66,7 @@ def _asymmetry(gram: Array) -> tuple[Array, Array]:
     return jnp.max(jnp.abs(gram - jnp.swapaxes(gram, -1, -2))), jnp.max(jnp.abs(gram))
 
 
-def _as_floats(name: str, value: Any) -> Any:
+def _array_of_floats(name: str, value: Any) -> Any:
     array = as_array(name, value)
     require_floats(name, array)
     return array

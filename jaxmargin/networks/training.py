@@ -234,7 +234,7 @@ def _check_functions(objective, optimizer, metrics, on_record) -> None:
 def _checked_data(
     objective: Objective, params: PyTree, x: Any, y: Any, metric_args: tuple, trials: bool
 ) -> tuple[Array, Array]:
-    """X and y as arrays, once they and the parameters fit."""
+    """The arrays x and y, once they and the parameters fit."""
     require_parameters("params", params)
     x, y = jnp.asarray(as_array("x", x)), jnp.asarray(as_array("y", y))
     axes = 2 if trials else 1
