@@ -231,7 +231,10 @@ MNIST_FOLDER = os.environ.get("JAXMARGIN_MNIST", "")
 TEST_LABELS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
-@pytest.mark.skipif(not MNIST_FOLDER, reason="JAXMARGIN_MNIST names no folder with MNIST's files")
+@pytest.mark.skipif(
+    not MNIST_FOLDER or not Path(MNIST_FOLDER).is_dir(),
+    reason="JAXMARGIN_MNIST names no folder with MNIST's files",
+)
 def test_the_real_mnist():
     """The test files; those of training may be a part of the official ones."""
     for name in MNIST_NAMES["test"]:
