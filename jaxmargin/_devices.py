@@ -1,5 +1,6 @@
 """The devices and threads that work is shared out to."""
 
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
@@ -34,3 +35,9 @@ def one_blas_thread() -> AbstractContextManager:
     Where many products are small, the threads would wait for one another.
     """
     return threadpoolctl.threadpool_limits(1, "blas")
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(allowed(0)) if allowed else os.cpu_count() or 1

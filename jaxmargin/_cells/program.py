@@ -16,6 +16,7 @@ reduced to one for each vector and one for the outputs.
 Everything here is float64 NumPy.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ import scipy  # its parts load on first use
 
 from jaxmargin._arithmetic import step_to_boundary
 from jaxmargin._cells.fits import Fit
+from jaxmargin._devices import cores
 
 _STEPS = 100  # of Newton's method
 _JITTERS = (1e-15, 1e-13, 1e-11, 1e-8, 1e-4)  # added to Hessians of diagonal 1
@@ -32,7 +34,8 @@ _SHARE_OF_DISTANCE = 0.1  # of a dual vector from the unit sphere on the path, t
 _FASTEST = 0.2  # share of mu that a step leaves at least
 _INFEASIBLE = 0.05  # share of what the constraints miss, below which mu does not go
 _FREE = 1e4  # the share of a direction in the Newton system, above which it stays in it
-_REFINEMENTS = 1  # of the solution of a Newton system
+_SLIGHT = 1e-3  # squared length of an output's column, below which the system does without it
+_REFINED, _REFINEMENTS = 1e-8, 6  # what a solution may miss, and turns that mend it at most
 _APART = 3.0  # ratio of the lengths of a primal and of a dual step
 _BOUNDARY = 0.995  # share of the way to the boundary that a step may go
 
@@ -252,7 +255,8 @@ class _Newton:
     """Solves (H + A F F^T A^T) v = b, with H of blocks, by a system of the size of the outputs.
 
     A unit of weight can grow almost for free, so that H nearly vanishes in that direction: its
-    inverse would drown all else. Such directions stay in the system beside the outputs.
+    inverse would drown all else. Such directions stay in the system beside the outputs. Most
+    outputs that bind nothing have slight columns, which a few refinements make up for.
     """
 
     def __init__(self, program: Program, root: np.ndarray, blocks: np.ndarray, mirror: _Mirror):
@@ -266,15 +270,18 @@ class _Newton:
         self.grown = self.pivot[:, None] * last[self.free]
         self.wide[self.free, -1] = 0
         self.wide = self.wide.reshape(m * p, -1)
-        self.system = _Symmetric(self._system())
+        size = np.einsum("rn,rn->n", self.wide, self.wide)
+        large = size >= min(_SLIGHT, size.max())
+        self.core = self.wide if large.all() else self.wide[:, large]
+        self.system = _Symmetric(self._system(self.grown[:, large], self.grown[:, ~large]))
 
-    def _system(self) -> np.ndarray:
-        """The upper triangle."""
-        h = len(self.free)
-        system = np.zeros((h + self.wide.shape[1],) * 2)
-        system[:h, :h] = -np.diag(self.pivot**2)
-        system[:h, h:] = -self.grown
-        system[h:, h:] = scipy.linalg.blas.dsyrk(1.0, self.wide.T)  # the upper triangle of W^T W
+    def _system(self, grown: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """The system of the free directions and of the outputs whose columns are not slight."""
+        h = len(grown)
+        system = np.zeros((h + self.core.shape[1],) * 2)
+        system[:h, :h] = -np.diag(self.pivot**2) - rest @ rest.T
+        system[:h, h:] = -grown
+        system[h:, h:] = _gram(self.core)
         system[np.diag_indices(len(system))] += np.arange(len(system)) >= h
         return system
 
@@ -282,11 +289,14 @@ class _Newton:
         half = (self.inverse @ self.mirror(b)[:, ::-1, None])[:, :, 0]
         half, free = self._without_free(half), self.pivot * half[self.free, -1]
         solved, grown = self._solved(half, free)
+        size = _REFINED * np.linalg.norm(half)
         for _ in range(_REFINEMENTS):
             change = self.wide.T @ solved.ravel() + grown @ self.grown
             missed = half - solved - (self.wide @ change).reshape(self.shape)
             more, longer = self._solved(missed, free - self.pivot**2 * grown - self.grown @ change)
             solved, grown = solved + more, grown + longer
+            if np.linalg.norm(missed) <= size:
+                break
         solved[self.free, -1] = self.pivot * grown
         return (self.inverse.transpose(0, 2, 1) @ solved[:, :, None])[:, ::-1, 0]
 
@@ -297,8 +307,8 @@ class _Newton:
 
     def _solved(self, half: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The step in all directions but the free ones, and in these."""
-        found = self.system(np.concatenate([-free, self.wide.T @ half.ravel()]))
-        change = (self.wide @ found[len(free) :]).reshape(self.shape)
+        found = self.system(np.concatenate([-free, self.core.T @ half.ravel()]))
+        change = (self.core @ found[len(free) :]).reshape(self.shape)
         return half - change, found[: len(free)]
 
 
@@ -316,6 +326,13 @@ class _Symmetric:
 
     def __call__(self, b: np.ndarray) -> np.ndarray:
         return self.size * scipy.linalg.lapack.dsytrs(self.factor, self.pivots, self.size * b)[0]
+
+
+def _gram(columns: np.ndarray) -> np.ndarray:
+    """C^T C, of halves of the rows at once."""
+    halves = np.array_split(columns, cores())
+    with ThreadPoolExecutor(len(halves)) as pool:
+        return sum(pool.map(lambda half: half.T @ half, halves), np.zeros(()))
 
 
 def _inverse_factor(blocks: np.ndarray) -> np.ndarray:
@@ -338,8 +355,8 @@ def _times_root(root: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return rows * root
     if root.ndim == 2:
         return rows @ root
-    split = rows.reshape(*rows.shape[:-1], *root.shape[:2])
-    return np.einsum("...nk,nkl->...nl", split, root).reshape(rows.shape)
+    split = rows.reshape(-1, *root.shape[:2]).transpose(1, 0, 2)
+    return (split @ root).transpose(1, 0, 2).reshape(rows.shape)
 
 
 def _inside_ball(q: np.ndarray, v: np.ndarray, c: np.ndarray) -> np.ndarray:

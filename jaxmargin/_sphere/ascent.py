@@ -19,17 +19,20 @@ closest to it, so that a maximum on them is met exactly.
 Every value is the function itself at its direction, and so a lower bound of the maximum.
 """
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
+from jaxmargin._devices import cores
 from jaxmargin._sphere.relu_sum import ReluSum, scaled, unit_rows
 
 _INNER = 4  # steps towards b for each linearisation
 _PATIENCE = 8  # linearisations without a gain after which an ascent ends
 _SETTLE = 3  # times that a direction is moved onto its kinks at the end
 _DEPENDENT = 1e-6  # sine of the angle to other kinks, below which a kink is one of them
-_CACHED_ENTRIES = 2**15  # of an array (points x samples) that is used again and again
+_CACHED_ENTRIES = 2**16  # of an array (points x samples) that is used again and again
 _BLOCK_ENTRIES = 2**21  # of an array (points x kinks x samples)
 _BATCH = 256  # samples, and random starts, of the first batch of a search
 _STARTS_PER_AXIS, _MOST_STARTS = 256, 20_000  # the fewest and the most starts of a search
@@ -149,12 +152,27 @@ def ascend(function: ReluSum, u: np.ndarray, steps: int = 60) -> tuple[np.ndarra
     if not n:
         return values, u
     rate = 1 / float(np.linalg.norm(function.rows, 2)) ** 2
-    size = max(1, _CACHED_ENTRIES // n)
-    for block in (slice(start, start + size) for start in range(0, len(u), size)):
-        values[block], u[block] = _ascended(function, values[block], u[block], rate, steps)
-    for _ in range(_SETTLE):
-        values, u = settled(function, values, u)
-    return values, u
+
+    def climbed(values: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values, u = _ascended(function, values, u, rate, steps)
+        for _ in range(_SETTLE):
+            values, u = settled(function, values, u)
+        return values, u
+
+    return _in_blocks(climbed, max(1, _CACHED_ENTRIES // n), values, u)
+
+
+def _in_blocks(
+    each: Callable, size: int, values: np.ndarray, u: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`each(values, u)` of blocks of so many directions, on all cores at once."""
+    starts = range(0, len(u), size)
+    blocks = [(values[start : start + size], u[start : start + size]) for start in starts]
+    if len(blocks) == 1:
+        return each(*blocks[0])
+    with ThreadPoolExecutor(cores()) as pool:  # NumPy lets go of the interpreter where it computes
+        parts = list(pool.map(lambda block: each(*block), blocks))
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
 def _ascended(
