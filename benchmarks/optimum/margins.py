@@ -58,7 +58,8 @@ def run() -> list[str]:
         if not times[-1] <= case.seconds:
             faults.append(f"{case.name}: {times[-1]:.1f} s, more than {case.seconds:g} s")
         history = found.history
-        gaps = np.abs(1 - history.estimate / np.asarray(history[1]))
+        values = np.maximum(np.asarray(history[1]), 1e-300)  # a margin is 0 until all are right
+        gaps = np.abs(1 - history.estimate / values)
         reached = [next((t for t, gap in zip(times, gaps, strict=False) if gap <= level), np.nan)
                    for level in LEVELS]  # fmt: skip
         print_row(
