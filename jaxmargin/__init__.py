@@ -7,7 +7,7 @@ use are here as well.
 """
 
 from jaxmargin import data, kernels, lower_bound, margins, mean_field, networks, sphere
-from jaxmargin.errors import ConvergenceError, DivergenceError
+from jaxmargin.errors import ConvergenceError, DivergenceError, Interrupted
 from jaxmargin.kernels import (
     empirical_ntk,
     fit_interpolant,
@@ -78,6 +78,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConvergenceError",
     "DivergenceError",
+    "Interrupted",
     "MeanField",
     "Measure",
     "Minibatch",

@@ -1,9 +1,9 @@
-"""What a driver raises when it cannot finish; what it had reached travels in `error.result`."""
+"""What a driver raises when it does not finish; what it had reached travels in `error.result`."""
 
 from functools import partial
 from typing import Any
 
-__all__ = ["ConvergenceError", "DivergenceError"]
+__all__ = ["ConvergenceError", "DivergenceError", "Interrupted"]
 
 
 class DivergenceError(ValueError):
@@ -40,3 +40,26 @@ class ConvergenceError(ValueError):
 
     def __reduce__(self) -> tuple:
         return partial(type(self), result=self.result), self.args
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C ended a run. It is a `KeyboardInterrupt`, which `except Exception` lets pass.
+
+    Attributes:
+        step: the step that was reached.
+        result: what the driver would have returned had its run been meant to end there.
+    """
+
+    def __init__(self, message: str, *, step: int, result: Any = None):
+        super().__init__(message)
+        self.step = step
+        self.result = result
+
+    @classmethod
+    def at(cls, step: int, last: int, result: Any) -> "Interrupted":
+        """Of a run of `last` steps."""
+        told = f"interrupted at step {step:,} of {last:,}; what it reached is the error's `result`"
+        return cls(told, step=step, result=result)
+
+    def __reduce__(self) -> tuple:
+        return partial(type(self), step=self.step, result=self.result), self.args

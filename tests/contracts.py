@@ -96,6 +96,7 @@ CONTAINERS: dict[str, Callable[[], Any]] = {
     "errors.DivergenceError": lambda: errors.DivergenceError(
         "not finite", step=3, trial=1, result=(jnp.ones(2), None)
     ),
+    "errors.Interrupted": lambda: errors.Interrupted("at step 3", step=3, result=jnp.ones(2)),
     "sphere.SphereMaximum": lambda: sphere.maximum(*_dual("float32")),
 }
 TYPES: set[str] = set()

@@ -28,7 +28,7 @@ class Fault(NamedTuple):
 
     name: str
     call: Callable
-    error: type[Exception]
+    error: type[BaseException]
     match: str
 
 

@@ -30,7 +30,7 @@ def instance(name: str):
 
 def parts(value) -> dict:
     """What an error or an object carries, by name."""
-    if isinstance(value, Exception):
+    if isinstance(value, BaseException):
         return {"args": value.args, **vars(value)}
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
@@ -39,7 +39,7 @@ def assert_same(copied, value):
     """Equal in type, structure and content; functions are equal in type."""
     assert type(copied) is type(value)
     if jax.tree_util.all_leaves([value]) and not isinstance(value, jax.Array | np.ndarray):
-        if isinstance(value, Exception) or dataclasses.is_dataclass(value):
+        if isinstance(value, BaseException) or dataclasses.is_dataclass(value):
             assert_same(parts(copied), parts(value))
         elif not callable(value):
             assert copied == value
@@ -68,6 +68,6 @@ def test_a_copy_is_the_same(name: str, trip: str):
 def test_results_and_states_are_pytrees(name: str):
     value = instance(name)
     is_pytree = not jax.tree_util.all_leaves([value])
-    assert is_pytree == (name not in STATIC and not isinstance(value, Exception))
+    assert is_pytree == (name not in STATIC and not isinstance(value, BaseException))
     if name in STATIC:
         hash(value)

@@ -15,17 +15,23 @@ def test_both_are_value_errors():
     assert issubclass(jm.ConvergenceError, ValueError)
 
 
+def test_an_interrupt_is_no_exception_that_a_sweep_would_catch():
+    assert issubclass(jm.Interrupted, KeyboardInterrupt)
+    assert not issubclass(jm.Interrupted, Exception)
+
+
 @pytest.mark.parametrize(
     "error",
     [
         jm.DivergenceError("at step 3", step=3, trial=1, result=(np.arange(3),)),
         jm.DivergenceError("at step 3", step=3),
+        jm.Interrupted("at step 3", step=3, result=(np.arange(3),)),
         jm.ConvergenceError("above tol", result={"gap": 0.1}),
         jm.ConvergenceError("above tol"),
     ],
     ids=repr,
 )
-def test_an_error_survives_pickling(error: ValueError):
+def test_an_error_survives_pickling(error: BaseException):
     loaded = pickle.loads(pickle.dumps(error))
     assert type(loaded) is type(error)
     assert str(loaded) == str(error)

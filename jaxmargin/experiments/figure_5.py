@@ -107,7 +107,7 @@ def _path(i: int, settings: Settings, tick: Tick) -> Series:
         [2.0**-e for e in settings.exponents],
         num_steps=settings.steps,
         learning_rate=settings.learning_rate,
-        on_record=lambda *_: tick(),
+        on_record=tick,
     )
     functions = [_function(u, w, settings) for u, w in zip(*path.params, strict=True)]
     return {

@@ -28,7 +28,8 @@ from jaxmargin._checks import (
     require_positive,
     require_separable_labels,
 )
-from jaxmargin.errors import DivergenceError
+from jaxmargin._records import Segment, run_in_segments
+from jaxmargin.errors import DivergenceError, Interrupted
 from jaxmargin.margins.normalized import normalized_margin
 from jaxmargin.networks import norms
 from jaxmargin.networks.homogeneity import homogeneity_degree
@@ -120,6 +121,8 @@ def margin_path(
             labels are not integers; called under `jit`.
         DivergenceError: an objective that is not finite. Its `step` is the index of that lam, its
             `result` the `MarginPath` of the lam before it, or None if there are none.
+        Interrupted: Ctrl-C was pressed; it acts within about a second. Its `step` and `result` are
+            those of a divergence at that lam. (A `KeyboardInterrupt`.)
 
     Example:
         >>> from jaxmargin import append_one, data, init_two_layer, two_layer
@@ -147,7 +150,10 @@ def margin_path(
     for step, lam in enumerate(strengths):
         with _float64():
             warm = params if not found else _revived(found[-1].params, params)
-            end = _descend(objective, num_steps, learning_rate, warm, params, x, y, math.log(lam))
+            problem = (learning_rate, x, y, math.log(lam))
+            end, interrupted = _descended(objective, num_steps, warm, params, problem)
+        if interrupted:
+            raise _interrupted(step, strengths, found)
         if not np.isfinite(end.log_objective):
             raise DivergenceError(
                 f"the path diverged at lam = {lam:g}: lower learning_rate, or the scale of "
@@ -192,51 +198,99 @@ def _entry(lam: float, end: _End, tol: float) -> MarginPath:
     )
 
 
+def _interrupted(step: int, strengths: np.ndarray, found: list[MarginPath]) -> Interrupted:
+    """The error that brings what was found before the lam of this index."""
+    return Interrupted(
+        f"interrupted at lam = {strengths[step]:g}, the {step + 1}. of {len(strengths)}; those "
+        "before it are the error's `result`",
+        step=step,
+        result=_stacked(found) if found else None,
+    )
+
+
 def _stacked(entries: list[MarginPath]) -> MarginPath:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *entries)
+
+
+class _Descent(NamedTuple):
+    """What a step of a descent hands to the next.
+
+    Attributes:
+        params: the parameters.
+        state: that of Adam.
+        mean: sum of the gradients of the last half of the steps, times the lengths of the steps.
+        total: sum of these lengths.
+    """
+
+    params: PyTree
+    state: PyTree
+    mean: PyTree
+    total: Array
+
+
+_ADAM = optax.scale_by_adam(b2=0.99)
+
+
+def _descended(
+    objective: Regularized, num_steps: int, warm: PyTree, fresh: PyTree, problem: tuple
+) -> tuple[_End, bool]:
+    """The better of two descents, from the optimum of the lam before and from the start.
+
+    Also whether Ctrl-C was pressed on the way.
+    """
+    ended = run_in_segments(
+        lambda segment, _, now: _descend(objective, num_steps, segment, now[0], *problem),
+        (_start(warm, fresh), None),
+        np.array([0, num_steps]),
+        lambda *_: False,
+    )
+    return ended.progress[1], ended.interrupted
+
+
+@jax.jit
+def _start(warm: PyTree, fresh: PyTree) -> _Descent:
+    """Both descents, along a leading axis."""
+    params = jax.tree.map(lambda a, b: jnp.stack([a, b]), warm, fresh)
+    zero = jax.tree.map(jnp.zeros_like, params)
+    return _Descent(params, jax.vmap(_ADAM.init)(params), zero, jnp.zeros(2))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _descend(
     objective: Regularized,
     num_steps: int,
+    segment: Segment,
+    both: _Descent,
     learning_rate: Array,
-    warm: PyTree,
-    fresh: PyTree,
     x: Array,
     y: Array,
     log_lam: Array,
-) -> _End:
-    """The better of two descents: from the optimum of the lam before, and from the start."""
+) -> tuple[_Descent, _End]:
+    """A segment of both descents, and the better one of their ends."""
     log_value = partial(_log_objective, objective, x, y, log_lam)
-    adam = optax.scale_by_adam(b2=0.99)
 
-    def descent(start: PyTree) -> _End:
-        def step(i: Array, carry: tuple) -> tuple:
-            params, state, mean, total = carry
-            grad = jax.grad(log_value)(params)
-            direction, state = adam.update(grad, state)
-            rate = learning_rate * (1 + jnp.cos(jnp.pi * i.astype(jnp.float64) / num_steps)) / 2
-            params = jax.tree.map(lambda p, d: p - rate * d, params, direction)
-            weight = jnp.where(i >= num_steps // 2, rate, 0.0)
-            mean = jax.tree.map(lambda m, g: m + weight * g, mean, grad)
-            return params, state, mean, total + weight
+    def step(i: Array, now: _Descent) -> _Descent:
+        grad = jax.grad(log_value)(now.params)
+        direction, state = _ADAM.update(grad, now.state)
+        rate = learning_rate * (1 + jnp.cos(jnp.pi * i.astype(jnp.float64) / num_steps)) / 2
+        params = jax.tree.map(lambda p, d: p - rate * d, now.params, direction)
+        weight = jnp.where(i >= num_steps // 2, rate, 0.0)
+        mean = jax.tree.map(lambda m, g: m + weight * g, now.mean, grad)
+        return _Descent(params, state, mean, now.total + weight)
 
-        zero = jax.tree.map(jnp.zeros_like, start)
-        carry = (start, adam.init(start), zero, 0.0)
-        params, _, mean, total = jax.lax.fori_loop(0, num_steps, step, carry)
-        return _End(
-            params,
-            log_value(params),
-            objective.norm(params),
-            normalized_margin(objective.apply, params, x, y, norm=objective.norm),
-            norms.l2(mean) / total * norms.l2(params),
+    def descent(start: _Descent) -> tuple[_Descent, _End]:
+        now = jax.lax.fori_loop(segment.since, segment.until, step, start)
+        return now, _End(
+            now.params,
+            log_value(now.params),
+            objective.norm(now.params),
+            normalized_margin(objective.apply, now.params, x, y, norm=objective.norm),
+            norms.l2(now.mean) / now.total * norms.l2(now.params),
         )
 
-    starts = jax.tree.map(lambda a, b: jnp.stack([a, b]), warm, fresh)
-    ends = jax.lax.map(descent, starts)
+    both, ends = jax.lax.map(descent, both)
     best = jnp.nanargmin(ends.log_objective)
-    return jax.tree.map(lambda leaf: leaf[best], ends)
+    return both, jax.tree.map(lambda leaf: leaf[best], ends)
 
 
 def _log_objective(

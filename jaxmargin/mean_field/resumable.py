@@ -19,7 +19,7 @@ from jaxmargin._checks import require_callable, require_count
 from jaxmargin._files import load_arrays, require_writable, save_arrays
 from jaxmargin._records import recorded_steps
 from jaxmargin._schedules import Rates, check_schedules, sums_of_schedules
-from jaxmargin.errors import DivergenceError
+from jaxmargin.errors import DivergenceError, Interrupted
 from jaxmargin.mean_field._particles import require_run
 from jaxmargin.mean_field.flow import Flow, FlowState
 from jaxmargin.mean_field.measure import Measure
@@ -42,9 +42,10 @@ def resumable_run(
     """`run_flow`, with state and history saved at the first record after every so many steps.
 
     If the process is killed at any moment, the same call goes on from the last save, and its result
-    is the same to the last bit as that of a call that was never interrupted. The file stays when
-    the run has ended. The same call then only reads it, and a call with more steps goes on from
-    there.
+    is the same to the last bit as that of a call that was never interrupted. Ctrl-C saves the step
+    that was reached; a call that goes on from there may differ in `lowest` by rounding. The file
+    stays when the run has ended. The same call then only reads it, and a call with more steps goes
+    on from there.
 
     A file of another run is refused: one of another key, start, problem, step size, noise, scheme,
     safeguard, number of devices, or of other metrics. Functions are compared as JAX traces them,
@@ -80,6 +81,8 @@ def resumable_run(
         IsADirectoryError: `path` is a folder itself.
         DivergenceError: as `run_flow` raises it; its `result` has the history of the whole run. The
             last save stays in the file.
+        Interrupted: Ctrl-C was pressed; the file and the `result`, a `FlowRun`, hold the run up to
+            there. (A `KeyboardInterrupt`.)
         TypeError: a count is not an integer, or metrics, stop or on_record is not a function, or
             gives no numbers; key is no key, flow no `Flow` or state no `FlowState`, or it holds 64
             bits where they are not enabled.
@@ -126,8 +129,8 @@ def resumable_run(
                 metrics=metrics, stop=stop, on_record=told,
                 lowest=np.inf if run is None else run.history.lowest[-1],
             )  # fmt: skip
-        except DivergenceError as error:
-            error.result = saved.on_grid(_joined(run, error.result))
+        except (DivergenceError, Interrupted) as error:
+            saved.complete(error, run)
             raise
         run = _joined(run, piece)
         saved.save(run)
@@ -256,6 +259,13 @@ class _Saved(NamedTuple):
             save_arrays(self.path, {"identity": np.array(list(self.identity.values())), **named})
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices(f"saved {self.path}")
+
+    def complete(self, error: DivergenceError | Interrupted, run: FlowRun | None) -> None:
+        """Give an error the result of the whole run; save where an interrupt came."""
+        reached = _joined(run, error.result)
+        if isinstance(error, Interrupted):
+            self.save(reached)
+        error.result = self.on_grid(reached)
 
     def load(self, start: FlowState, metrics: Callable | None) -> FlowRun:
         """The run so far, its state placed on the devices as the start is."""

@@ -3,20 +3,20 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from jaxmargin._arrays import as_jax
 from jaxmargin._checks import require_callable
 from jaxmargin._devices import sharing_mesh
-from jaxmargin._records import recorded_steps
+from jaxmargin._records import Segment, kept_records, recorded_steps, run_in_segments
 from jaxmargin._schedules import check_schedules
-from jaxmargin.errors import DivergenceError
+from jaxmargin.errors import DivergenceError, Interrupted
 from jaxmargin.mean_field._particles import require_run
 from jaxmargin.mean_field.flow import Flow, FlowState
 from jaxmargin.mean_field.measure import Measure
@@ -88,8 +88,9 @@ def run_flow(
             one flow must then not be shared out to devices themselves.
         lowest: the lowest energy before this run, `history.lowest[-1]` of the run that it goes on;
             with trials, one number or t of them.
-        on_record: `on_record(step, record)` is called on the host at each record (of each trial),
-            with the step and a `FlowHistory` of NumPy scalars and arrays. For a progress bar.
+        on_record: `on_record(step, record)` is called on the host for each record (of each trial),
+            about a second after it was made at the latest, with the step and a `FlowHistory` of
+            NumPy scalars and arrays. For a progress bar.
 
     Returns:
         `FlowRun(state, history)`.
@@ -99,6 +100,8 @@ def run_flow(
             the step, the trial and the size of the particles there; its `result` is the `FlowRun`
             up to there. Trials that went well are in it to their end; one that diverged stays where
             it was.
+        Interrupted: Ctrl-C was pressed; it acts within about a second. Its `result` is the
+            `FlowRun` up to there, with which the run can be continued. (A `KeyboardInterrupt`.)
         ValueError: num_steps or record is out of range, or lowest has another shape; the value of a
             schedule is out of range at one of the num_steps steps, which the error names; an array
             lacks the trial axis, trials are not at the same step, or stop is given with trials.
@@ -136,28 +139,36 @@ def run_flow(
         ("on_record", on_record, "on_record(step, record)"),
     ):
         require_callable(name, function, signature, optional=True)
-    plan, counts = _Plan(metrics, stop, on_record, trials), jnp.asarray(np.diff(steps))
+    first = int(np.max(state.step))
     _check_trial_axis(flow, state, trials)
     before = _lowest_before(lowest, state)
-    check_schedules(flow, int(np.max(state.step)), num_steps, trials=trials)
-    if trials:
-        keys = _trial_keys(key, plan, len(state.step))
-        found = _run_trials(
-            plan, sharing_mesh("trials", len(keys)), counts, flow, keys, state, before
-        )
-    else:
-        found = _run(plan, counts, flow, key, state, before)
-    if on_record is not None:
-        jax.effects_barrier()  # its last calls, before anyone closes the progress bar
-    end, records, later = found
-    kept = 1 + int(np.max(np.asarray(later)))
-    history = jax.tree.map(lambda leaf: leaf[:, :kept] if trials else leaf[:kept], records)
+    check_schedules(flow, first, num_steps, trials=trials)
+    plan = _Plan(metrics, stop, trials, _mesh(state, trials))
+    keys = _trial_keys(key, plan, len(state.step)) if trials else key
+    (carry, kept, records), recorded, interrupted = run_in_segments(
+        lambda segment, steps, progress: _advance(plan, segment, steps, flow, keys, progress),
+        _begin(plan, steps, flow, keys, state, before),
+        steps,
+        partial(_tell, on_record),
+    )
+    count = int(np.max(np.asarray(kept)))
+    history = kept_records(records, count, trials)
     if trials:  # all have the same steps, but for those that diverged between two of them
-        since_start = jnp.asarray(steps[:kept], state.step.dtype)
+        since_start = jnp.asarray(recorded[:count], state.step.dtype)
         history = history._replace(step=state.step[0] + since_start)
-    run = FlowRun(end.state, history)
-    _raise_if_diverged(run, np.asarray(end.broken), int(np.max(state.step)) + num_steps)
+    run = FlowRun(carry.state, history)
+    if interrupted:
+        raise Interrupted.at(int(np.max(carry.state.step)), first + num_steps, run)
+    _raise_if_diverged(run, np.asarray(carry.broken), first + num_steps)
     return run
+
+
+def _mesh(state: FlowState, trials: bool) -> Mesh | None:
+    """The devices of the trials, or of the particles of one run."""
+    if trials:
+        return sharing_mesh("trials", len(state.step))
+    mesh = getattr(getattr(state.measure.theta, "sharding", None), "mesh", None)
+    return mesh if isinstance(mesh, Mesh) else None
 
 
 @dataclass(frozen=True)
@@ -166,11 +177,35 @@ class _Plan:
 
     metrics: Callable | None
     stop: Callable | None
-    on_record: Callable | None
     trials: bool
+    mesh: Mesh | None
 
     def over_trials(self, function: Callable) -> Callable:
         return jax.vmap(function) if self.trials else function
+
+    def shared_out(self, function: Callable) -> Callable:
+        """`function(shared, *own)`, for equal shares of the trials on the devices."""
+        mesh = self.mesh
+        if not self.trials or mesh is None:
+            return function
+        everywhere, own = PartitionSpec(), PartitionSpec(*mesh.axis_names)
+
+        def share(shared: PyTree, *each: PyTree) -> PyTree:
+            specs = (everywhere, *(own for _ in each))
+            return jax.shard_map(
+                function, mesh=mesh, in_specs=specs, out_specs=own, check_vma=False
+            )(shared, *each)
+
+        return share
+
+    def settled(self, progress: "_Progress") -> "_Progress":
+        """The same, where all but the particles of one run is on each of their devices."""
+        if self.trials or self.mesh is None:
+            return progress
+        everywhere = NamedSharding(self.mesh, PartitionSpec())
+        rest = progress._replace(carry=progress.carry._replace(state=None))
+        rest = jax.lax.with_sharding_constraint(rest, everywhere)
+        return rest._replace(carry=rest.carry._replace(state=progress.carry.state))
 
     def observe(self, flow: Flow, carry: "_Carry") -> tuple["_Carry", FlowHistory]:
         state = carry.state
@@ -186,34 +221,93 @@ class _Plan:
         stopped = as_jax("stop(record)", False if self.stop is None else self.stop(record))
         if stopped.size != 1:
             raise TypeError(f"stop must give one truth value, got shape {stopped.shape}")
-        carry = carry._replace(
-            lowest=lowest, stopped=stopped.reshape(()), broken=~jnp.isfinite(info.energy)
-        )
-        return carry, record
-
-    def report(self, due: Array, record: FlowHistory) -> None:
-        """Call `on_record` on the host, once for each trial whose record is due."""
-        if self.on_record is not None:
-            jax.debug.callback(partial(_tell, self.on_record), due, record)
-
-
-def _tell(on_record: Callable, due: Array, record: FlowHistory) -> None:
-    on_host = jax.tree.map(np.asarray, record)
-    for trial in np.argwhere(np.asarray(due)):  # of a single run: one empty index, or none
-        one = jax.tree.map(lambda leaf, at=tuple(trial): leaf[at], on_host)
-        on_record(int(one.step), one)
+        broken = ~jnp.isfinite(info.energy)
+        over = broken | stopped.reshape(()).astype(bool)
+        return carry._replace(lowest=lowest, broken=broken, over=over), record
 
 
 class _Carry(NamedTuple):
-    """State of a run, which changes no more once it is broken or has stopped."""
+    """State of a run, which changes no more once it is broken or over."""
 
-    state: FlowState
+    state: Any
     lowest: Float[Array, "*t"]
     broken: Bool[Array, "*t"]  # the energy of this very state is not finite
-    stopped: Bool[Array, "*t"]
+    over: Bool[Array, "*t"]  # its last record is made
 
 
-def _advance(flow: Flow, key: PRNGKeyArray, carry: _Carry) -> _Carry:
+class _Progress(NamedTuple):
+    """A run so far, its records included."""
+
+    carry: _Carry
+    kept: Int[Array, "*t"]  # records that are made
+    records: Any  # a `FlowHistory`, whose axis of s records comes after that of the trials
+
+
+@partial(jax.jit, static_argnums=0)
+def _begin(
+    plan: _Plan, steps: Array, flow: Flow, key: PRNGKeyArray, state: FlowState, lowest: Array
+) -> _Progress:
+    """The start of a run, before its first record."""
+
+    def begin(steps: Array, flow: Flow, key: Any, state: FlowState, lowest: Array) -> _Progress:
+        del key  # given so that the programs of a run take all their arguments from one place
+        none = jnp.zeros(state.step.shape, bool)
+        carry = _Carry(state, lowest, none, none)
+        shapes = jax.eval_shape(plan.over_trials(plan.observe), flow, carry)[1]
+        axis = state.step.ndim
+        records = jax.tree.map(
+            lambda of: jnp.zeros((*of.shape[:axis], len(steps), *of.shape[axis:]), of.dtype), shapes
+        )
+        return plan.settled(_Progress(carry, none.astype(int), records))
+
+    return plan.shared_out(begin)(steps, flow, key, state, lowest)
+
+
+@partial(jax.jit, static_argnums=0)
+def _advance(
+    plan: _Plan,
+    segment: Segment,
+    steps: Array,
+    flow: Flow,
+    key: PRNGKeyArray,
+    progress: _Progress,
+) -> _Progress:
+    """A segment of a run: its steps, and those of the records at `steps` (s,) that lie in it."""
+    move, observe = plan.over_trials(_step), plan.over_trials(plan.observe)
+    axis = int(plan.trials)
+    take_first = partial(jax.lax.index_in_dim, index=0, axis=axis, keepdims=False)
+
+    def advance(bounds: tuple, flow: Flow, key: Any, progress: _Progress) -> _Progress:
+        segment, steps = bounds
+
+        def unfinished(loop: tuple[Array, Array, _Carry]) -> Array:
+            at, end, carry = loop
+            return (at < end) & ~jnp.all(carry.broken | carry.over)
+
+        def step(loop: tuple[Array, Array, _Carry]) -> tuple[Array, Array, _Carry]:
+            at, end, carry = loop
+            return at + 1, end, move(flow, key, carry)
+
+        def piece(i: Array, now: _Progress) -> _Progress:
+            first, end = segment.stretch(steps, i)
+            _, _, carry = jax.lax.while_loop(unfinished, step, (first, end, now.carry))
+            due = (end == steps[i]) & ~carry.over
+            # The trials of other devices may go on where those of this one are over.
+            go_on = (end == steps[i]) & (jnp.any(due) | plan.trials)
+            blank = jax.tree.map(lambda of: jnp.zeros_like(take_first(of)), now.records)
+            carry, found = jax.lax.cond(
+                go_on, partial(observe, flow), lambda carry: (carry, blank), carry
+            )
+            write = partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=axis)
+            records = jax.tree.map(write, now.records, found)
+            return _Progress(carry, now.kept + due.astype(now.kept.dtype), records)
+
+        return jax.lax.fori_loop(segment.begin, segment.end, piece, progress)
+
+    return plan.settled(plan.shared_out(advance)((segment, steps), flow, key, progress))
+
+
+def _step(flow: Flow, key: PRNGKeyArray, carry: _Carry) -> _Carry:
     state, info = flow.step(jax.random.fold_in(key, carry.state.step), carry.state)
     broken = carry.broken | ~jnp.isfinite(info.energy)
     ahead = carry._replace(state=state, lowest=jnp.minimum(carry.lowest, info.energy))
@@ -221,64 +315,22 @@ def _advance(flow: Flow, key: PRNGKeyArray, carry: _Carry) -> _Carry:
     return kept._replace(broken=broken)
 
 
-@partial(jax.jit, static_argnums=0)
-def _run(
-    plan: _Plan, counts: Array, flow: Flow, key: PRNGKeyArray, state: FlowState, lowest: Array
-) -> tuple[_Carry, FlowHistory, Array]:
-    """The end, the records, and how many of them after the first belong to the run."""
-    advance, observe = plan.over_trials(_advance), plan.over_trials(plan.observe)
-
-    def segment(carry: _Carry, count: Array) -> tuple[_Carry, tuple[FlowHistory, Array]]:
-        def unfinished(loop: tuple[Array, _Carry]) -> Array:
-            return (loop[0] < count) & ~jnp.all(loop[1].broken)
-
-        def step(loop: tuple[Array, _Carry]) -> tuple[Array, _Carry]:
-            return loop[0] + 1, advance(flow, key, loop[1])
-
-        def body(carry: _Carry) -> tuple[_Carry, FlowHistory]:
-            _, carry = jax.lax.while_loop(unfinished, step, (jnp.zeros_like(count), carry))
-            return observe(flow, carry)
-
-        shapes = jax.eval_shape(observe, flow, carry)[1]
-        empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        due = ~(carry.stopped | carry.broken)
-        go_on = jnp.any(due) | plan.trials  # the trials of other devices may go on
-        carry, record = jax.lax.cond(go_on, body, lambda c: (c, empty), carry)
-        plan.report(due, record)
-        return carry, (record, due)
-
-    shape = state.step.shape
-    none = jnp.zeros(shape, bool)
-    start = _Carry(state, lowest, none, none)
-    start, first = observe(flow, start)
-    plan.report(~none, first)
-    end, (rest, due) = jax.lax.scan(segment, start, counts)
-    records = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, rest)
-    if plan.trials:
-        records = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), records)
-    return end, records, jnp.sum(due, axis=0)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _run_trials(
-    plan: _Plan,
-    mesh: Mesh,
-    counts: Array,
-    flow: Flow,
-    keys: PRNGKeyArray,
-    states: FlowState,
-    lowest: Array,
-) -> tuple[_Carry, FlowHistory, Array]:
-    """Independent runs over the leading axis, in equal shares on the devices."""
-    own = PartitionSpec(*mesh.axis_names)
-    share = jax.shard_map(
-        partial(_run, plan),
-        mesh=mesh,
-        in_specs=(PartitionSpec(), own, own, own, own),
-        out_specs=own,
-        check_vma=False,
-    )
-    return share(counts, flow, keys, states, lowest)
+def _tell(
+    on_record: Callable[[int, FlowHistory], None] | None,
+    progress: _Progress,
+    begin: int,
+    end: int,
+) -> bool:
+    """Call `on_record` with the records from begin to end; whether all runs are over."""
+    if on_record is not None:
+        kept = np.asarray(progress.kept)
+        on_host = jax.tree.map(np.asarray, progress.records)
+        for i in range(begin, end):
+            for trial in np.argwhere(kept > i):  # of a single run: one empty index, or none
+                at = (*trial, i)
+                one = jax.tree.map(lambda of, at=at: of[at].copy(), on_host)
+                on_record(int(one.step), one)
+    return bool(np.all(np.asarray(progress.carry.over)))
 
 
 def _check_trial_axis(flow: Flow, state: FlowState, trials: bool) -> None:

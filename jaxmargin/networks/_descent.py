@@ -10,6 +10,8 @@ import optax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Int, PyTree
 
+from jaxmargin._records import Segment
+
 
 class Plan(NamedTuple):
     """What a compiled run depends on beside its data.
@@ -19,15 +21,38 @@ class Plan(NamedTuple):
         optimizer: the optax optimizer.
         metrics: `metrics(params, x, y, *metric_args)`, or None.
         batch_size: samples a step, or None for all of them.
-        report: called on the host with the step, the objective and the metrics of each record, or
-            None.
+        mesh: the devices that share the trials, which are the leading axis of all data; None for
+            a single run.
     """
 
     objective: Callable[..., Array]
     optimizer: optax.GradientTransformation
     metrics: Callable[..., PyTree] | None
     batch_size: int | None
-    report: Callable[[Any, Any, PyTree], None] | None
+    mesh: Mesh | None
+
+    def over_trials(self, one_run: Callable) -> Callable:
+        """`one_run(shared, *data)`, for each trial in equal shares on the devices."""
+        mesh = self.mesh
+        if mesh is None:
+            return one_run
+
+        def share(shared: Any, *data: Any) -> Any:
+            each = partial(one_run, shared)
+            if mesh.devices.flat[0].platform == "cpu":
+                # 400 units on one core: faster than a batched product
+                return jax.lax.map(lambda one: each(*one), data)
+            return jax.vmap(each)(*data)
+
+        everywhere, own = PartitionSpec(), PartitionSpec(*mesh.axis_names)
+
+        def shared_out(shared: Any, *data: Any) -> Any:
+            specs = (everywhere, *(own for _ in data))
+            return jax.shard_map(share, mesh=mesh, in_specs=specs, out_specs=own, check_vma=False)(
+                shared, *data
+            )
+
+        return shared_out
 
 
 class Carry(NamedTuple):
@@ -47,34 +72,96 @@ class Carry(NamedTuple):
     diverged_at: Int[Array, ""]
 
 
-@partial(jax.jit, static_argnums=0)
-def run(
-    plan: Plan, steps: Array, params, opt_state, x, y, metric_args, key
-) -> tuple[Carry, tuple[Array, PyTree]]:
-    """One run through the recorded steps (s,); objective (s,) and metrics at each.
+class Data(NamedTuple):
+    """What a run descends on; with trials, every leaf has a leading axis t.
 
-    `opt_state` is None at the start of a run.
+    Attributes:
+        x: samples.
+        y: their labels or targets.
+        metric_args: further arguments of the metrics.
+        key: of the order of the samples.
     """
 
-    def segment(carry: Carry, bounds: tuple[Array, Array]) -> tuple[Carry, tuple[Array, PyTree]]:
-        carry = jax.lax.cond(
-            carry.diverged_at < 0,
-            lambda c: jax.lax.fori_loop(*bounds, partial(_step, plan, x, y, key), c),
-            lambda c: c,
-            carry,
-        )
-        value = plan.objective(carry.params, x, y)
-        found = None if plan.metrics is None else plan.metrics(carry.params, x, y, *metric_args)
-        found = jax.tree.map(jnp.asarray, found)
-        if plan.report is not None:
-            jax.debug.callback(plan.report, bounds[1], value, found)
-        return carry, (value, found)
+    x: Array
+    y: Array
+    metric_args: tuple
+    key: Array
 
-    if opt_state is None:
-        opt_state = plan.optimizer.init(params)
-    start = Carry(params, opt_state, _order(plan, x, key, steps[0]), jnp.array(-1))
-    before = jnp.concatenate([steps[:1], steps[:-1]])  # no step precedes the first record
-    return jax.lax.scan(segment, start, (before, steps))
+
+class Progress(NamedTuple):
+    """A run so far; with trials, every leaf has a leading axis t.
+
+    Attributes:
+        carry: what the next step needs.
+        records: objective and metrics at each of the s records, of which the first are made.
+    """
+
+    carry: Carry
+    records: tuple[Array, PyTree]
+
+
+@partial(jax.jit, static_argnums=0)
+def begin(plan: Plan, steps: Array, params: PyTree, opt_state: PyTree, data: Data) -> Progress:
+    """The start of a run with records at `steps` (s,); `opt_state` None is that of no step."""
+
+    def one_run(steps: Array, params: PyTree, opt_state: PyTree, data: Data) -> Progress:
+        if opt_state is None:
+            opt_state = plan.optimizer.init(params)
+        order = _order(plan, data.x, data.key, steps[0])
+        carry = Carry(params, opt_state, order, jnp.array(-1))
+        shapes = jax.eval_shape(partial(_observe, plan), data, params)
+        records = jax.tree.map(lambda of: jnp.zeros((len(steps), *of.shape), of.dtype), shapes)
+        return _strong(Progress(carry, records))
+
+    return plan.over_trials(one_run)(steps, params, opt_state, data)
+
+
+@partial(jax.jit, static_argnums=0)
+def advance(plan: Plan, segment: Segment, steps: Array, progress: Progress, data: Data) -> Progress:
+    """A segment of the run: its steps, and those of the records `steps` (s,) that lie in it."""
+
+    def one_run(bounds: tuple[Segment, Array], progress: Progress, data: Data) -> Progress:
+        segment, steps = bounds
+
+        def piece(i: Array, now: Progress) -> Progress:
+            first, end = segment.stretch(steps, i)
+            carry = jax.lax.cond(
+                now.carry.diverged_at < 0,
+                lambda c: jax.lax.fori_loop(first, end, partial(_step, plan, data), c),
+                lambda c: c,
+                now.carry,
+            )
+            found = jax.lax.cond(
+                end == steps[i],
+                partial(_observe, plan, data),
+                lambda _: jax.tree.map(lambda of: jnp.zeros(of.shape[1:], of.dtype), now.records),
+                carry.params,
+            )
+            write = partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0)
+            return Progress(carry, jax.tree.map(write, now.records, found))
+
+        return _strong(jax.lax.fori_loop(segment.begin, segment.end, piece, progress))
+
+    return plan.over_trials(one_run)((segment, steps), progress, data)
+
+
+def _observe(plan: Plan, data: Data, params: PyTree) -> tuple[Array, PyTree]:
+    """The objective on all samples, and the metrics."""
+    value = plan.objective(params, data.x, data.y)
+    metrics = plan.metrics
+    found = None if metrics is None else metrics(params, data.x, data.y, *data.metric_args)
+    return _strong((value, found))
+
+
+def _strong(tree: PyTree) -> PyTree:
+    """Arrays without weak types, so that one program takes its own results."""
+
+    def strong(leaf: Any) -> Array:
+        array = jnp.asarray(leaf)
+        weak = getattr(array, "weak_type", False)  # keys have no such thing
+        return jax.lax.convert_element_type(array, array.dtype) if weak else array
+
+    return jax.tree.map(strong, tree)
 
 
 def _order(plan: Plan, x: Array, key: Array, step: Array) -> Array:
@@ -85,14 +172,14 @@ def _order(plan: Plan, x: Array, key: Array, step: Array) -> Array:
     return jax.random.permutation(jax.random.fold_in(key, step // (n // plan.batch_size)), n)
 
 
-def _step(plan: Plan, x: Array, y: Array, key: Array, i: Array, carry: Carry) -> Carry:
+def _step(plan: Plan, data: Data, i: Array, carry: Carry) -> Carry:
     """Step i, from 0: a gradient of the objective on all samples or on the next batch."""
-    order = carry.order
+    x, y, order = data.x, data.y, carry.order
     if plan.batch_size is None:
         x_batch, y_batch = x, y
     else:
         batch = i % (x.shape[0] // plan.batch_size)
-        order = jax.lax.cond(batch == 0, lambda: _order(plan, x, key, i), lambda: order)
+        order = jax.lax.cond(batch == 0, lambda: _order(plan, x, data.key, i), lambda: order)
         chosen = jax.lax.dynamic_slice_in_dim(order, batch * plan.batch_size, plan.batch_size)
         x_batch, y_batch = x[chosen], y[chosen]
 
@@ -121,18 +208,3 @@ def skips_steps(opt_state: PyTree) -> bool:
 
 def _all_finite(params: PyTree) -> Array:
     return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]))
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def run_trials(plan: Plan, mesh: Mesh, steps: Array, *args) -> tuple[Carry, tuple]:
-    """Independent runs over the leading axis of args, in equal shares on the devices."""
-    one_run = partial(run, plan, steps)
-    if mesh.devices.flat[0].platform == "cpu":
-
-        def share(*args):  # 400 units on one core: faster than a batched product
-            return jax.lax.map(lambda one: one_run(*one), args)
-
-    else:
-        share = jax.vmap(one_run)
-    spec = PartitionSpec(*mesh.axis_names)
-    return jax.shard_map(share, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)(*args)

@@ -2,13 +2,14 @@
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from jaxmargin._arrays import as_array
@@ -20,9 +21,17 @@ from jaxmargin._checks import (
     require_parameters,
 )
 from jaxmargin._devices import sharing_mesh
-from jaxmargin._records import recorded_steps
-from jaxmargin.errors import DivergenceError
-from jaxmargin.networks._descent import Carry, Plan, run, run_trials, skips_steps
+from jaxmargin._records import kept_records, recorded_steps, run_in_segments
+from jaxmargin.errors import DivergenceError, Interrupted
+from jaxmargin.networks._descent import (
+    Carry,
+    Data,
+    Plan,
+    Progress,
+    advance,
+    begin,
+    skips_steps,
+)
 from jaxmargin.networks.objective import Objective, Regularized
 
 Metrics = Callable[..., PyTree]
@@ -103,7 +112,7 @@ def train(
 ) -> Trained:
     """Minimise `objective(params, x, y)` by `num_steps` steps of any optax optimizer.
 
-    The whole run is one compiled loop, and metrics are computed only at the recorded steps. With
+    The run is one compiled loop, and metrics are computed only at the recorded steps. With
     `trials`, every array has a leading axis t, and the runs are shared out over the devices: a CPU
     device makes its runs one after the other, an accelerator makes them as one batch. Calls with
     the same functions and shapes share one compilation.
@@ -127,8 +136,8 @@ def train(
         minibatch: `Minibatch(key, size)` for stochastic descent; None descends on all samples.
         trials: whether every leaf of params, x, y and metric_args has a leading trial axis.
         on_record: `on_record(step, record)`, called on the host during the run, once for each
-            record of each trial: a progress bar, or a log. `record` is a `History` of that step
-            alone, in NumPy.
+            record of each trial, about a second after it was made at the latest: a progress bar,
+            or a log. `record` is a `History` of that step alone, in NumPy.
 
     Returns:
         `Trained(params, history, opt_state)`.
@@ -138,6 +147,8 @@ def train(
             skips such steps: the parameters did). The message tells the step, the trial
             and what to lower; `result` is the `Trained` of the whole run, in which a trial that
             diverged stands still from the next record on. (A `ValueError`.)
+        Interrupted: Ctrl-C was pressed; it acts within about a second. `result` is the `Trained`
+            up to there, with which the run can be continued. (A `KeyboardInterrupt`.)
         ValueError: NaN in the data, labels that the objective's loss does not take, shapes that
             do not fit, counts out of range, or an opt_state of another optimizer.
         TypeError: objective, metrics or on_record is not a function, optimizer is not a gradient
@@ -169,40 +180,60 @@ def train(
     require_concrete("train", params, x, y, metric_args, opt_state)
     _check_functions(objective, optimizer, metrics, on_record)
     first = _first_step(opt_state)
-    steps = jnp.asarray(first + recorded_steps(num_steps, record))
+    steps = first + recorded_steps(num_steps, record)
     x, y = _checked_data(objective, params, x, y, metric_args, trials)
     if opt_state is not None:
         _check_opt_state(optimizer, params, opt_state.inner, trials)
     if minibatch is not None:
         _check_minibatch(minibatch, x.shape[1 if trials else 0])
     size = None if minibatch is None else minibatch.size
-    report = None if on_record is None else _Report(on_record)
-    plan = Plan(objective, optimizer, metrics, size, report)
-    key = jax.random.key(0) if minibatch is None else minibatch.key
-    args = (params, None if opt_state is None else opt_state.inner, x, y, metric_args)
-    if trials:
-        keys = jax.random.split(key, len(x))
-        carry, records = run_trials(plan, sharing_mesh("t", len(x)), steps, *args, keys)
-    else:
-        carry, records = run(plan, steps, *args, key)
-    if on_record is not None:
-        jax.effects_barrier()  # its last calls, before anyone closes the progress bar
-    last = OptState(first + num_steps, carry.opt_state)
-    trained = Trained(carry.params, History(steps, *records), last)
-    _raise_if_diverged(carry, trained)
+    plan = Plan(objective, optimizer, metrics, size, sharing_mesh("t", len(x)) if trials else None)
+    data = _on_devices(plan, x, y, metric_args, minibatch)
+    inner = None if opt_state is None else opt_state.inner
+    progress, recorded, interrupted = run_in_segments(
+        lambda segment, steps, progress: advance(plan, segment, steps, progress, data),
+        begin(plan, steps, params, inner, data),
+        steps,
+        partial(_report, on_record, steps, trials),
+    )
+    history = History(jnp.asarray(recorded), *kept_records(progress.records, len(recorded), trials))
+    last = int(recorded[-1])
+    trained = Trained(progress.carry.params, history, OptState(last, progress.carry.opt_state))
+    if interrupted:
+        raise Interrupted.at(last, first + num_steps, trained)
+    _raise_if_diverged(progress.carry, trained)
     return trained
 
 
-@dataclass(frozen=True)
-class _Report:
-    """Turns what the compiled loop reports into the arguments of `on_record`."""
+def _on_devices(plan: Plan, x: Array, y: Array, metric_args: tuple, minibatch: Any) -> Data:
+    """The data, in shares on the devices of the trials."""
+    key = jax.random.key(0) if minibatch is None else minibatch.key
+    rest = jax.tree.map(jnp.asarray, metric_args)
+    if plan.mesh is None:
+        return Data(x, y, rest, key)
+    own = NamedSharding(plan.mesh, PartitionSpec(*plan.mesh.axis_names))
+    return jax.device_put(Data(x, y, rest, jax.random.split(key, len(x))), own)
 
-    on_record: Callable[[int, History], Any]
 
-    def __call__(self, step: Any, objective: Any, metrics: PyTree) -> None:
-        step = int(step)
-        record = History(*jax.tree.map(np.asarray, (step, objective, metrics)))
-        self.on_record(step, record)
+def _report(
+    on_record: Callable[[int, History], Any] | None,
+    steps: np.ndarray,
+    trials: bool,
+    progress: Progress,
+    begin: int,
+    end: int,
+) -> bool:
+    """Call `on_record` with the records from begin to end of each trial; no run ends by itself."""
+    if on_record is not None:
+        on_host = jax.tree.map(np.asarray, progress.records)
+        count = len(on_host[0]) if trials else 1
+        for i in range(begin, end):
+            for trial in range(count):
+                at = (trial, i) if trials else i
+                found = jax.tree.map(lambda of, at=at: np.array(of[at]), on_host)
+                record: Any = (np.asarray(steps[i]), *found)
+                on_record(int(steps[i]), History(*record))
+    return False
 
 
 def _first_step(opt_state: OptState | None) -> int:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 import jaxmargin as jm
 from tests.fault import CLASS_NET, CLASSES, NAN, SCALAR_NET, SIGNS, Fault, wrong
+from tests.interrupts import interrupted
 
 X = jnp.arange(18.0).reshape(6, 3) / 10
 
@@ -38,6 +39,8 @@ def with_lams(*lams: float) -> Any:
 
 
 FAULTS: list[Fault] = [
+    Fault("margin_path", interrupted(path), jm.Interrupted,
+          "interrupted at lam = 0.1, the 1. of 2; those before it are the error's `result`"),
     Fault("margin_path", with_lams(0.1, 0.2), ValueError,
           "lams must descend, got 0.1 before 0.2: sort them, largest first"),
     Fault("margin_path", with_lams(0.1, 0.1), ValueError, "lams must descend, got 0.1 before 0.1"),

@@ -13,6 +13,7 @@ import jaxmargin as jm
 from benchmarks import cone_program
 from jaxmargin import data
 from jaxmargin.networks import norms
+from tests.interrupts import clock
 
 KEY = jax.random.key(0)
 
@@ -232,3 +233,21 @@ def test_a_path_that_diverges_at_once_has_nothing():
         network_path(*sinusoid(), [0.1, 0.01], num_steps=2, learning_rate=1e200)
     assert caught.value.step == 0
     assert caught.value.result is None
+
+
+def test_a_path_in_short_segments_is_one_path():
+    """Also where Ctrl-C ends it: the optima that are done are kept."""
+    x, y = blobs()
+    run = partial(
+        jm.margin_path, linear, jnp.ones(3), jnp.asarray(x), jnp.asarray(2.0 * y - 1),
+        [2.0**-4, 2.0**-8, 2.0**-12], num_steps=12,
+    )  # fmt: skip
+    with clock(0.0):
+        whole = run()
+    with clock(1.0):
+        jax.tree.map(np.testing.assert_array_equal, run(), whole)
+    with clock(1.0, at=2 * 13 + 7), pytest.raises(jm.Interrupted, match=r"lam = 0\.0039") as caught:
+        run()
+    first = jax.tree.map(lambda leaf: leaf[:1], whole)
+    jax.tree.map(np.testing.assert_array_equal, caught.value.result, first)
+    assert caught.value.step == 1

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 import jaxmargin as jm
 from tests.fault import KEY, SIGNS, Fault, X, wrong
+from tests.interrupts import interrupted
 
 MEAN_FIELD = jm.two_layer_problem(X[:, :2], SIGNS, "logistic", lam=0.1)
 
@@ -97,6 +98,9 @@ resuming = partial(wrong, run_resumably)
 scheduled = partial(wrong, run_scheduled)
 
 FAULTS: list[Fault] = [
+    Fault("run_flow", interrupted(run_flow), jm.Interrupted, "interrupted at step 0 of 2; what it"),
+    Fault("resumable_run", interrupted(run_resumably), jm.Interrupted,
+          "interrupted at step 0 of 4"),
     Fault("run_flow", running(num_steps=0), ValueError, "num_steps must be at least 1, got 0"),
     Fault("run_flow", running(num_steps=2.0), TypeError, "num_steps must be an integer, got 2.0"),
     Fault("run_flow", running(record=0), ValueError, "record must be at least 1, got 0"),

@@ -21,6 +21,7 @@ from tests.fault import (
     X,
     wrong,
 )
+from tests.interrupts import interrupted
 
 
 def train(**changed: Any) -> jm.networks.Trained:
@@ -45,6 +46,8 @@ MOMENTUM = optax.sgd(0.1, momentum=0.9)
 
 
 FAULTS: list[Fault] = [
+    Fault("train", interrupted(train), jm.Interrupted,
+          "interrupted at step 0 of 2; what it reached is the error's `result`"),
     Fault("train", training(num_steps=0), ValueError, "num_steps must be at least 1, got 0"),
     Fault("train", training(num_steps=2.0), TypeError, "num_steps must be an integer, got 2.0"),
     Fault("train", training(record=0), ValueError, "record must be at least 1, got 0"),

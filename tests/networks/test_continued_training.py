@@ -1,8 +1,12 @@
 """A run in two halves is one run, whatever the optimizer remembers."""
 
+import os
 import pickle
+import signal
+import threading
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +15,7 @@ import optax
 import pytest
 
 import jaxmargin as jm
+from tests.interrupts import clock, usual_handler
 from tests.networks.objectives import SGD, draw, problem, quadratic, vector_problem
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -122,3 +127,55 @@ def test_a_state_of_optax_itself_starts_a_run():
     trained = jm.train(quadratic, free, params, x, y, num_steps=40)
     average = optax.contrib.schedule_free_eval_params(trained.opt_state.inner, trained.params)
     assert quadratic(average, x, y) < quadratic(params, x, y)
+
+
+@pytest.mark.parametrize("trials", [0, 3])
+def test_a_run_in_short_segments_is_one_run(trials: int):
+    """Of one step or record each, against 1, 16, 256 steps."""
+    shape = (trials,) if trials else ()
+    run = partial(
+        jm.train, quadratic, ADAM, draw(*shape, 3), draw(*shape, 7, 3, seed=2),
+        draw(*shape, 7, seed=5), num_steps=25, record=[4, 5, 20], metrics=norms,
+        trials=bool(trials), minibatch=jm.Minibatch(jax.random.key(3), 2),
+    )  # fmt: skip
+    with clock(0.0):
+        whole = run()
+    told = []
+    with clock(1.0):
+        assert_same(run(on_record=lambda step, _: told.append(step)), whole)
+    assert told == [step for step in [0, 4, 5, 20, 25] for _ in range(trials or 1)]
+
+
+def test_ctrl_c_keeps_what_the_run_had_reached():
+    """The rest of the run goes on from there, and is the same to the last bit."""
+    params, x, y = vector_problem(n=7)
+    run = partial(jm.train, quadratic, ADAM, x=x, y=y, record=10, metrics=norms)
+    whole = run(params=params, num_steps=40)
+    with clock(1.0, at=27), pytest.raises(jm.Interrupted, match="at step 13 of 40") as caught:
+        run(params=params, num_steps=40)
+    assert isinstance(caught.value.result, jm.networks.Trained)
+    first, history, state = caught.value.result
+    assert (caught.value.step, state.step) == (13, 13)
+    assert history.step.tolist() == [0, 10, 13]
+    assert_same(history.metrics["norm"][:2], whole.history.metrics["norm"][:2])
+    rest = run(params=first, num_steps=27, opt_state=state)
+    assert_same((rest.params, rest.opt_state), (whole.params, whole.opt_state))
+
+
+def test_a_signal_from_outside_ends_a_long_run():
+    press = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    run = partial(jm.train, quadratic, SGD, *vector_problem(), num_steps=10**9, record=10**9)
+    short = patch("jaxmargin._records.SECONDS", 0.05)
+    with usual_handler(), short, pytest.raises(jm.Interrupted) as caught:
+        run(on_record=lambda *_: press.start())
+    assert 0 < caught.value.step < 10**9
+    assert len(caught.value.result.history.step) == 2
+
+
+def test_all_segments_share_two_programs(caplog):
+    params, x, y = (leaf + 0 for leaf in vector_problem(n=11, d=5))
+    with jax.log_compiles(), clock(1.0):
+        jm.train(quadratic, SGD, params, x, y, num_steps=9, record=4)
+    compiled = [line for line in caplog.messages if line.startswith("Compiling")]
+    assert sum("advance" in line for line in compiled) == 1
+    assert sum("begin" in line for line in compiled) == 1

@@ -13,8 +13,8 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
-    TextColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
@@ -139,14 +139,16 @@ class _TerminalContext(Context):
         self._task = TaskID(0)  # of the part that runs
 
     def part(self, name: str, ticks: int, compute: Callable[[Tick], Series]) -> Series:
-        self._task = self._progress.add_task(name, total=ticks)
+        self._task = self._progress.add_task(name, total=ticks, reached="")
         series = self._parts.get(name, lambda: compute(self._tick))
         self._progress.update(self._task, completed=ticks)
         return series
 
-    def _tick(self, *_: Any) -> None:
-        """One function for all parts, so that those of the same shapes share a compilation."""
-        self._progress.advance(self._task)
+    def _tick(self, _: int | None = None, record: Any = None) -> None:
+        """Move the bar by one, and show the objective where a driver tells it."""
+        value = getattr(record, "objective", getattr(record, "energy", None))
+        reached = "" if value is None else f"objective {float(value):.3g}"
+        self._progress.update(self._task, advance=1, reached=reached)
 
 
 def run_experiment(experiment: Experiment, settings: Any, out: Path) -> list[Claim]:
@@ -169,8 +171,7 @@ def run_experiment(experiment: Experiment, settings: Any, out: Path) -> list[Cla
     parts = Parts(prepare_folder(out), experiment.name, settings)
     console = Console()
     started = time.perf_counter()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+    with Progress(*_columns(), console=console) as progress:
         series = experiment.run(settings, _TerminalContext(progress, parts))
     claims = experiment.claims(settings, series)
     with house_style():
@@ -183,6 +184,19 @@ def run_experiment(experiment: Experiment, settings: Any, out: Path) -> list[Cla
         soft_wrap=True,
     )
     return claims
+
+
+def _columns() -> tuple[ProgressColumn | str, ...]:
+    """What a line of the progress shows: the part, its records, the time left, the objective."""
+    return (
+        "{task.description}",
+        BarColumn(bar_width=15),
+        MofNCompleteColumn(),
+        "records,",
+        TimeRemainingColumn(),
+        "left",
+        "{task.fields[reached]}",
+    )
 
 
 def _claims_table(experiment: Experiment, claims: list[Claim]) -> Table:
@@ -207,7 +221,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        return _fail("interrupted; the same command goes on with the parts that are done", 130)
+        again = "the same command goes on with the parts that are done"
+        return _fail(f"stopping, as it was interrupted; {again}", 130)
     except (ValueError, TypeError, OSError) as error:
         return _fail(str(error), 1)
     return 0

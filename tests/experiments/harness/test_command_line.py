@@ -78,7 +78,8 @@ def test_a_run_leaves_a_picture_and_its_numbers(tmp_path: Path, capsys):
     assert "holds" in printed
     assert "does not hold" in printed
     assert "first" in printed
-    assert "2/2" in printed
+    assert "2/2 records" in printed
+    assert "objective 0.125" in printed
 
 
 def test_a_setting_comes_from_the_environment_where_no_option_is_given(tmp_path: Path, monkeypatch):

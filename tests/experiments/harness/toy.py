@@ -1,6 +1,7 @@
 """An experiment without any computation, to see what the harness does with it."""
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -32,7 +33,7 @@ class Settings:
 def part(name: str, settings: Settings, tick: Tick) -> Series:
     """Two ticks, and one array with a number that JSON lacks."""
     tick()
-    tick(7, "a record")  # as a driver calls its `on_record`
+    tick(7, SimpleNamespace(energy=np.array(0.125)))  # as a driver calls its `on_record`
     numbers = settings.factor * np.arange(settings.count) + settings.shift
     return {name: np.where(numbers == 0, np.nan, numbers)}
 
