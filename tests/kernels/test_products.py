@@ -1,5 +1,6 @@
 """Products without the Gram matrix, against those with it."""
 
+import re
 from functools import partial
 from typing import Any
 
@@ -7,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
 
 import jaxmargin as jm
 
@@ -76,3 +79,17 @@ def test_inputs_of_any_shape_and_integers():
         np.testing.assert_allclose(
             jm.kernel_matvec(kernel, x, v, block_size=2), expected, rtol=1e-5
         )
+
+
+def test_devices_with_a_share_of_the_rows_exchange_nothing():
+    mesh = jax.make_mesh((8,), ("rows",), (AxisType.Auto,))
+    shares = jax.shard_map(
+        lambda rows, x, v: jm.kernel_matvec(jm.relu_ntk, rows, v, z=x),
+        mesh=mesh, in_specs=(P("rows"), P(), P()), out_specs=P("rows"), check_vma=False,
+    )  # fmt: skip
+    x, v = jax.random.normal(jax.random.key(0), (64, 5)), jnp.ones(64)
+    product = jax.jit(shares)
+    text = product.lower(x, x, v).compile().as_text()
+    assert re.findall(r"all-\w+|collective-permute|reduce-scatter", text or "") == []
+    expected = jm.kernel_matvec(jm.relu_ntk, x, v)
+    np.testing.assert_allclose(product(x, x, v), expected, rtol=1e-4)
