@@ -34,7 +34,7 @@ GROUND_FOLDERS = {
 CORE = {"jax", "jaxlib", "jaxtyping", "numpy", "optax", "scipy", "threadpoolctl"}
 EXTRAS = {  # libraries of the packages that `import jaxmargin` does not import
     "plots": {"matplotlib"},
-    "experiments": {"click", "matplotlib", "pooch", "requests", "rich", "sklearn"},
+    "experiments": {"click", "cycler", "matplotlib", "pooch", "requests", "rich", "sklearn"},
 }
 INSIDE_FUNCTIONS = {"data": {"pooch", "requests", "sklearn"}}
 SLOW = ("scipy.stats", "scipy.fft")  # `import jaxmargin` shall not pay for them

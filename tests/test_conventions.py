@@ -3,6 +3,8 @@
 Those of neural-tangents are in tests/kernels/test_neural_tangents.py.
 """
 
+from typing import Any, Literal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +24,7 @@ GRAM, CROSS = FEATURES @ FEATURES.T, FRESH @ FEATURES.T
 
 
 def test_ridge_regression():
-    other = KernelRidge(alpha=0.3, kernel="precomputed").fit(GRAM, SIGNS)
+    other = KernelRidge(kernel="precomputed").set_params(alpha=0.3).fit(GRAM, SIGNS)
     mine = jm.fit_ridge(GRAM, SIGNS, ridge=0.3)
     np.testing.assert_allclose(mine.beta, np.asarray(other.dual_coef_), rtol=1e-8)
 
@@ -58,13 +60,14 @@ def test_weight_decay():
     params, (x, y) = net("float32"), samples("float32")
     plain, decayed = (jm.regularized(jm.two_layer, "logistic", lam=lam) for lam in (0.0, 0.3))
     decay = optax.add_decayed_weights(2 * 0.3)
+    slopes: Any
     slopes, _ = decay.update(jax.grad(plain)(params, x, y), decay.init(params), params)
     for mine, other in zip(jax.grad(decayed)(params, x, y), slopes, strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-5)
 
 
 @pytest.mark.parametrize("loss", ["logistic", "squared"])
-def test_the_energy_of_a_measure_is_a_sum_over_the_samples(loss: str):
+def test_the_energy_of_a_measure_is_a_sum_over_the_samples(loss: Literal["logistic", "squared"]):
     params, (x, y) = net("float32"), samples("float32")
     objective = jm.regularized(jm.two_layer, loss, lam=0.1)(params, x, y)
     problem = jm.two_layer_problem(x, y, loss, lam=len(x) * 0.1)

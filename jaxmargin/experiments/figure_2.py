@@ -198,6 +198,7 @@ EXPERIMENT = Experiment(
     name="figure-2",
     title="margin, test accuracy and activation patterns with and without regularization",
     presets={"quick": QUICK, "paper": PAPER},
+    durations={"quick": "30 s", "paper": "1 min"},
     run=run,
     claims=claims,
     plot=plot,

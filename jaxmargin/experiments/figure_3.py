@@ -195,6 +195,7 @@ EXPERIMENT = Experiment(
     name="figure-3",
     title="margin and test error as the network grows wider",
     presets={"quick": QUICK, "paper-cpu": CPU, "paper": PAPER},
+    durations={"quick": "1 min", "paper-cpu": "under an hour", "paper": "for a GPU, not run"},
     run=run,
     claims=claims,
     plot=plot,

@@ -240,6 +240,7 @@ EXPERIMENT = Experiment(
     name="figure-4",
     title="test error of networks and of kernel methods as the sample grows",
     presets={"quick": QUICK, "cpu": CPU, "paper": PAPER},
+    durations={"quick": "1 min", "cpu": "half an hour", "paper": "hours, not run"},
     run=run,
     claims=claims,
     plot=plot,

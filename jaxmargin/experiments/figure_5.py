@@ -271,6 +271,7 @@ EXPERIMENT = Experiment(
     name="figure-5",
     title="the margin on a line tends to that of the l1-SVM as lambda -> 0",
     presets={"quick": QUICK, "paper": PAPER},
+    durations={"quick": "20 s", "paper": "2 min"},
     run=run,
     claims=claims,
     plot=plot,

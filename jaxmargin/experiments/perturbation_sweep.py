@@ -311,6 +311,7 @@ EXPERIMENT = Experiment(
     name="perturbation-sweep",
     title="how much noise, how many particles, and two rival perturbations",
     presets={"quick": QUICK, "paper": PAPER},
+    durations={"quick": "2 min", "paper": "half an hour"},
     run=run,
     claims=claims,
     plot=plot,

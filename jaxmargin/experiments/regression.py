@@ -283,6 +283,7 @@ EXPERIMENT = Experiment(
     name="regression",
     title="the minimum-norm limit of squared loss, and network against kernel (appendix B.3)",
     presets={"quick": QUICK, "paper": PAPER},
+    durations={"quick": "1 min", "paper": "4 min"},
     run=run,
     claims=claims,
     plot=plot,

@@ -125,6 +125,7 @@ EXPERIMENT = Experiment(
     name="theorem-2.1",
     title="sample complexity of the network and of its kernel on the distribution D",
     presets={"quick": QUICK, "paper": PAPER},
+    durations={"quick": "1 min", "paper": "5 min"},
     run=run,
     claims=claims,
     plot=plot,

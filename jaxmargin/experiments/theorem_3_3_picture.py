@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -112,7 +113,8 @@ def _draw_strip(frames: np.ndarray, step_size: float, series: Series) -> None:
 
 
 def _measure(series: Series, name: str) -> Measure:
-    return Measure(series[f"{name}/theta"], series[f"{name}/mass"])
+    theta, mass = (jnp.asarray(series[f"{name}/{part}"]) for part in Measure._fields)
+    return Measure(theta, mass)
 
 
 def _strip_legend() -> list[Line2D]:

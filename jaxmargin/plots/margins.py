@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-from jaxtyping import Array, Float
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from jaxmargin._checks import require_finite, require_positive
 from jaxmargin.margins.path import MarginPath
@@ -12,7 +11,7 @@ from jaxmargin.plots._axes import axes_of, numbers
 
 
 def plot_margin_distribution(
-    margins: Float[Array | np.ndarray, " n"],
+    margins: ArrayLike,
     *,
     ax: Axes | None = None,
     label: str | None = None,

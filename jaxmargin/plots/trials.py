@@ -3,15 +3,15 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from jaxmargin.plots._axes import axes_of, numbers
 
 
 def plot_trials(
-    x: Float[Array | np.ndarray, " s"],
-    values: Float[Array | np.ndarray, "*t s"],
+    x: ArrayLike,
+    values: ArrayLike,
     *,
     ax: Axes | None = None,
     label: str | None = None,
@@ -116,15 +116,15 @@ def plot_history(
     if metrics is None or isinstance(metrics, dict):
         recorded.pop("metrics", None)
         recorded |= metrics or {}
-    name = next(iter(recorded)) if name is None else name
-    if name not in recorded:
-        raise ValueError(f"name must be one of {', '.join(map(str, recorded))}, got {name!r}")
-    step, values = numbers("history.step", history.step), numbers(name, recorded[name])
+    what = next(iter(recorded)) if name is None else name
+    if what not in recorded:
+        raise ValueError(f"name must be one of {', '.join(map(str, recorded))}, got {what!r}")
+    step, values = numbers("history.step", history.step), numbers(str(what), recorded[what])
     if step.ndim != 1 or values.ndim not in (1, 2) or values.shape[-1:] != step.shape:
         raise ValueError(
-            f"{name} must have one number a record, (s,) or (t, s) at {step.shape} steps, got "
+            f"{what} must have one number a record, (s,) or (t, s) at {step.shape} steps, got "
             f"{values.shape}"
         )
     plot_trials(step, values, ax=ax, label=label, **line)
-    ax.set(xlabel="step", ylabel=str(name).replace("_", " "))
+    ax.set(xlabel="step", ylabel=str(what).replace("_", " "))
     return ax

@@ -3,9 +3,9 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from numpy.typing import ArrayLike
 
 from jaxmargin._checks import label_array, require_finite, require_positive
 from jaxmargin.mean_field.measure import Measure
@@ -28,8 +28,8 @@ class _Dots(NamedTuple):
 
 def plot_units(
     network: TwoLayer | Measure,
-    x: Float[Array | np.ndarray, "n 2"] | None = None,
-    y: Any = None,
+    x: ArrayLike | None = None,
+    y: ArrayLike | None = None,
     *,
     scale: float | None = None,
     hollow: bool = False,

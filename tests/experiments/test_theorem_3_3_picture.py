@@ -4,7 +4,7 @@ import numpy as np
 
 from jaxmargin.experiments import theorem_3_3_picture as picture
 
-STEPS, FRAMES = np.arange(0, 101, 10), np.array([0, 1, 2, 5, 10])
+STEPS, FRAMES = np.arange(0, 101, 5), np.array([0, 1, 3, 8, 20])
 
 
 def series() -> dict[str, np.ndarray]:

@@ -1,12 +1,13 @@
 """Wrong input: curves over trials, and records of runs."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmargin import plots
 from jaxmargin.networks import History
 from tests.fault import Fault, wrong
 
-HISTORY = History(np.arange(3), np.ones(3), {"margin": np.ones((3, 2, 2))})
+HISTORY = History(jnp.arange(3), jnp.ones(3), {"margin": np.ones((3, 2, 2))})
 of_trials, of_history = plots.plot_trials, plots.plot_history
 
 FAULTS: list[Fault] = [

@@ -1,12 +1,13 @@
 """Wrong input: units in the plane."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmargin import Measure, TwoLayer, plots
 from tests.fault import NAN, SCALAR_NET, Fault, wrong
 
-NET = TwoLayer(np.eye(2), np.ones(2))
-X, Y = np.eye(2), np.array([1, -1])
+X, ONES, Y = jnp.eye(2), jnp.ones(2), np.array([1, -1])
+NET = TwoLayer(X, ONES)
 draw = plots.plot_units
 
 
@@ -17,9 +18,9 @@ def fault(error: type[Exception], match: str, *args, **options) -> Fault:
 FAULTS: list[Fault] = [
     fault(TypeError, "network must be a TwoLayer or a Measure, got ndarray: for other", X),
     fault(ValueError, r"two inputs, u \(m, 2\) .* got 3 inputs", SCALAR_NET),
-    fault(ValueError, "and 2 columns", Measure(np.eye(2), np.ones(2))),
-    fault(ValueError, "network must have masses >= 0, got -1", Measure(np.eye(3), -np.ones(3))),
-    fault(ValueError, r"network\[0\] must be finite", TwoLayer(NAN * X, np.ones(2))),
+    fault(ValueError, "and 2 columns", Measure(X, ONES)),
+    fault(ValueError, "network must have masses >= 0, got -1", Measure(jnp.eye(3), -jnp.ones(3))),
+    fault(ValueError, r"network\[0\] must be finite", TwoLayer(NAN * X, ONES)),
     fault(ValueError, r"x must be \(n, 2\), got \(2, 3\)", NET, np.ones((2, 3))),
     fault(ValueError, "x must be finite", NET, NAN * X),
     fault(TypeError, "x must be an array of numbers, got str", NET, "abc"),

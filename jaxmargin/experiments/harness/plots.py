@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib as mpl
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -23,7 +24,7 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.titlesize": 11,
     "axes.labelsize": 10,
-    "axes.prop_cycle": mpl.cycler(color=[BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY]),
+    "axes.prop_cycle": cycler(color=[BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY]),
     "font.family": "STIXGeneral",
     "font.size": 10,
     "grid.alpha": 0.3,
