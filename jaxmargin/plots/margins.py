@@ -33,7 +33,7 @@ def plot_margin_distribution(
         TypeError: no array of real numbers, or ax that are no axes.
 
     Example:
-        >>> ax = plot_margin_distribution(np.array([0.5, -0.1, 0.2, 0.2]))
+        >>> ax = plot_margin_distribution([0.5, -0.1, 0.2, 0.2])
         >>> ax.get_ylabel()
         'share of the samples'
 
@@ -82,7 +82,7 @@ def plot_path(
         >>> start = init_two_layer(jax.random.key(0), d=2, m=8)
         >>> path = margin_path(two_layer, start, x, y, [2.0**-10, 2.0**-14], num_steps=10)
         >>> ax = plot_path(path)
-        >>> ax.get_xscale(), ax.xaxis_inverted()
+        >>> ax.get_xscale(), bool(ax.xaxis_inverted())
         ('log', True)
 
     Reference:

@@ -63,8 +63,9 @@ def plot_units(
             ax that are no axes.
 
     Example:
-        >>> network = TwoLayer(u=np.array([[1.0, 0.0], [0.0, 2.0]]), w=np.array([1.0, -2.0]))
-        >>> ax = plot_units(network, np.eye(2), [1, -1])
+        >>> import jax.numpy as jnp
+        >>> network = TwoLayer(u=jnp.eye(2), w=jnp.array([1.0, -2.0]))
+        >>> ax = plot_units(network, [[1, 0], [0, 1]], [1, -1])
         >>> ax.get_legend_handles_labels()[1]
         ['w > 0', 'w < 0']
 
@@ -135,6 +136,7 @@ def _merged(colors: np.ndarray, u: np.ndarray, weight: np.ndarray) -> _Dots:
 
 
 def _draw_circle(ax: Axes) -> None:
+    ax.set(xscale="linear", yscale="linear")
     ax.set(aspect="equal", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     ax.grid(False)

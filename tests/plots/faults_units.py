@@ -16,7 +16,7 @@ def fault(error: type[Exception], match: str, *args, **options) -> Fault:
 
 
 FAULTS: list[Fault] = [
-    fault(TypeError, "network must be a TwoLayer or a Measure, got ndarray: for other", X),
+    fault(TypeError, "network must be a TwoLayer or a Measure, got ArrayImpl: for other", X),
     fault(ValueError, r"two inputs, u \(m, 2\) .* got 3 inputs", SCALAR_NET),
     fault(ValueError, "and 2 columns", Measure(X, ONES)),
     fault(ValueError, "network must have masses >= 0, got -1", Measure(jnp.eye(3), -jnp.ones(3))),
