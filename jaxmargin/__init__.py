@@ -73,7 +73,7 @@ from jaxmargin.networks import (
 )
 from jaxmargin.sphere import sample_sphere
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "ConvergenceError",

@@ -70,11 +70,15 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         FileNotFoundError: there is no such file.
         ValueError: the file is not such an archive, or is damaged.
     """
-    try:
-        with path.open("rb") as file:
+    with path.open("rb") as file:
+        try:
             stored = np.load(file)
-            if isinstance(stored, np.lib.npyio.NpzFile):
-                return dict(stored)
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
-        raise ValueError(f"{path} is not an archive of arrays") from error
-    raise ValueError(f"{path} is not an archive of arrays, but a single array")
+            archive = isinstance(stored, np.lib.npyio.NpzFile)
+            if archive and zipfile.ZipFile(file).testzip() is not None:  # checksums of the arrays
+                raise ValueError("a damaged array")
+            found = dict(stored) if archive else None
+        except Exception as error:  # damaged bytes raise a dozen kinds of error
+            raise ValueError(f"{path} is not an archive of arrays, or is damaged") from error
+    if found is None:
+        raise ValueError(f"{path} is not an archive of arrays, but a single array")
+    return found

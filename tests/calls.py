@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 import jaxmargin as jm
-from jaxmargin import data, lower_bound, margins, mean_field, networks, sphere
+from jaxmargin import data, lower_bound, margins, mean_field, networks, plots, sphere
 from jaxmargin.networks import norms
 
 KEY = jax.random.key(0)
@@ -40,6 +40,15 @@ STATE = FLOW.init(MEASURE)
 OBJECTIVE = jm.regularized(jm.two_layer, "logistic", lam=0.1)
 SEPARABLE = jnp.array([[1.0, 0.2], [-1.0, 0.1], [0.3, 1.0]]), jnp.array([1.0, -1.0, 1.0])
 SPANNED = {"x": HYPERCUBE, "beta": BETA, "z": PARITIES[:3, :2]}
+PATH = margins.MarginPath(
+    lam=np.array([0.5, 0.25]),
+    params=NET,
+    norm=np.ones(2),
+    margin=np.array([0.05, 0.1]),
+    objective=np.ones(2),
+    gradient_norm=np.ones(2),
+    converged=np.array([True, False]),
+)
 MARGIN = {"margin_star": 0.25, "n": 20, "degree": 2.0}
 BOUND = {"n": 100, "depth": 2, "radius": 1.0, "delta": 0.1}
 
@@ -169,6 +178,18 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
         lower_bound.best_in_span: {"x": HYPERCUBE[:3]},
         lower_bound.held_out_error: {
             "key": KEY, "x": HYPERCUBE[:3], "beta": BETA[:3], "num_test": 10,
+        },
+    },
+    "plots": {
+        plots.plot_trials: {"x": jnp.arange(5.0), "values": PARITIES.T, "ax": None},
+        plots.plot_history: {
+            "history": networks.History(jnp.arange(5), Y, None), "name": "objective", "ax": None,
+        },
+        plots.plot_margin_distribution: {"margins": Y, "ax": None},
+        plots.plot_path: {"path": PATH, "limit": 0.2, "ax": None},
+        plots.plot_units: {
+            "network": jm.TwoLayer(NET.u[:, :2], NET.w), "x": X[:, :2], "y": Y, "scale": 10.0,
+            "hollow": False, "ax": None,
         },
     },
     "sphere": {

@@ -23,6 +23,7 @@ BELOW = {
     "margins": {"ground", "networks"},
     "mean_field": {"ground", "networks"},
     "lower_bound": {"ground", "networks", "data", "kernels"},
+    "plots": {"ground", "networks", "margins", "mean_field"},
 }
 PACKAGES = [*list(BELOW)[1:], "experiments"]  # experiments may import all of them
 GROUND_FOLDERS = {
@@ -31,7 +32,10 @@ GROUND_FOLDERS = {
 }  # private files of the ground, too many for the top of the house
 
 CORE = {"jax", "jaxlib", "jaxtyping", "numpy", "optax", "scipy", "threadpoolctl"}
-EXPERIMENTS = CORE | {"click", "matplotlib", "pooch", "requests", "rich", "sklearn"}
+EXTRAS = {  # libraries of the packages that `import jaxmargin` does not import
+    "plots": {"matplotlib"},
+    "experiments": {"click", "cycler", "matplotlib", "pooch", "requests", "rich", "sklearn"},
+}
 INSIDE_FUNCTIONS = {"data": {"pooch", "requests", "sklearn"}}
 SLOW = ("scipy.stats", "scipy.fft")  # `import jaxmargin` shall not pay for them
 
@@ -104,7 +108,7 @@ def import_faults(module: str, tree: ast.Module) -> Iterator[str]:
 
 def may_use(module: str, library: str, top: bool) -> bool:
     package = package_of(module)
-    allowed = EXPERIMENTS if package == "experiments" else CORE
+    allowed = CORE | EXTRAS.get(package, set())
     lazy = set() if top else INSIDE_FUNCTIONS.get(package, set())
     return library in sys.stdlib_module_names or library in allowed | lazy
 
@@ -130,7 +134,7 @@ def may_import(module: str, name: str) -> bool:
     if module == "__main__":
         return other == "experiments"
     if module == "__init__":
-        return other != "experiments"
+        return other not in EXTRAS
     if own == "experiments":
         return True
     if file == "__init__":  # a name comes from the module that defines it

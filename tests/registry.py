@@ -13,7 +13,7 @@ from typing import Any
 from tests import contracts
 from tests.contracts import Contract
 
-PACKAGES = ("networks", "data", "kernels", "margins", "mean_field", "lower_bound")
+PACKAGES = ("networks", "data", "kernels", "margins", "mean_field", "lower_bound", "plots")
 NAMESPACES = ("errors", "sphere")  # modules at the top of the package
 
 TABLES = [contracts, *(import_module(f"tests.{name}.contracts") for name in PACKAGES)]

@@ -70,6 +70,10 @@ BROKEN = [
     ("mean_field.flow", "from jaxmargin.lower_bound.taylor import taylor_kernel", "imports "),
     ("networks.training", "from jaxmargin.experiments.harness import plots", "imports "),
     ("__init__", "from jaxmargin import experiments", "imports "),
+    ("__init__", "from jaxmargin import plots", "imports "),
+    ("plots.units", "from jaxmargin.kernels.closed_form import k1", "imports "),
+    ("margins.path", "from jaxmargin.plots.units import plot_units", "imports "),
+    ("margins.path", "import matplotlib", "imports "),
     ("__main__", "from jaxmargin import networks", "imports "),
     # Names come from the module that defines them.
     ("margins.path", "from jaxmargin import TwoLayer", "imports "),
@@ -151,6 +155,7 @@ FINE = [
     ("margins.path", "import jax\nfrom jaxmargin import sphere\n_x = 1"),
     ("margins.path", "def margin_path():\n    from scipy import stats"),
     ("data.images", "def idx():\n    import pooch"),
+    ("plots.units", "import matplotlib\nfrom jaxmargin.margins.path import MarginPath"),
     ("__init__", "from jaxmargin import data\nfrom jaxmargin.data import two_axis"),
     ("__main__", "def f():\n    from jaxmargin.experiments import x\n    print(x)"),
     ("experiments.harness.plots", "import rich\nfrom jaxmargin import __version__\nprint(1)"),

@@ -94,6 +94,12 @@ def test_the_index_lists_every_page_of_the_api():
     assert sorted(listed) == sorted(api_pages.contents())
 
 
+def test_the_version_is_one_in_all_places():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.findall(r"^version: (.+)$", citation, re.MULTILINE) == [jm.__version__]
+    assert f"## [{jm.__version__}]" in HISTORY.read_text()
+
+
 def test_every_name_of_the_map_exists():
     rows = (ROOT / "docs" / "paper_map.md").read_text().splitlines()
     names = {name for row in rows if row.startswith("|") for name in quoted(row.split("|")[-2])}
@@ -151,7 +157,7 @@ def called(node: ast.expr, imported: dict[str, Any]) -> Any:
 def test_commands_and_links_lead_somewhere(path: Path):
     text = path.read_text()
     if path != HISTORY:
-        assert set(re.findall(r"jaxmargin reproduce ([\w.-]+\w)", text)) <= set(EXPERIMENTS)
+        assert set(re.findall(r"jaxmargin reproduce ([\w.-]+\w)", text)) <= {*EXPERIMENTS, "all"}
     for link in re.findall(r"\]\(([\w./-]+\.(?:md|png|py))[)#]", text):
         target = (path.parent / link).resolve()
         made = target.parent == ROOT / "docs" / "api" and target.stem in api_pages.contents()

@@ -92,3 +92,21 @@ def test_what_is_no_archive_is_refused(tmp_path: Path):
         np.save(file, np.zeros(3))
     with pytest.raises(ValueError, match="but a single array"):
         load_arrays(path)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # np.load
+def test_each_damaged_byte_is_noticed_or_changes_nothing(tmp_path: Path):
+    path = tmp_path / "arrays.npz"
+    save_arrays(path, {"a": np.arange(3.0)})
+    whole = path.read_bytes()
+    damaged, refused = tmp_path / "damaged.npz", 0
+    for place in range(len(whole)):
+        for value in (whole[place] ^ 1, whole[place] ^ 128, 255):
+            damaged.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+            try:
+                found = load_arrays(damaged)
+            except ValueError:
+                refused += 1
+                continue
+            assert [array.tolist() for array in found.values()] == [[0.0, 1.0, 2.0]]
+    assert refused > 2 * len(whole)

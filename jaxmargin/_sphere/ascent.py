@@ -34,6 +34,7 @@ _SETTLE = 3  # times that a direction is moved onto its kinks at the end
 _DEPENDENT = 1e-6  # sine of the angle to other kinks, below which a kink is one of them
 _CACHED_ENTRIES = 2**16  # of an array (points x samples) that is used again and again
 _BLOCK_ENTRIES = 2**21  # of an array (points x kinks x samples)
+_MOST_HEIGHTS = 2**25  # terms of the heights of samples, among which starts are chosen
 _BATCH = 256  # samples, and random starts, of the first batch of a search
 _STARTS_PER_AXIS, _MOST_STARTS = 256, 20_000  # the fewest and the most starts of a search
 _TOPS = 128  # of the highest directions, that a batch starts around
@@ -126,8 +127,13 @@ def around(rows: np.ndarray, tops: np.ndarray, rng: np.random.Generator) -> np.n
 
 
 def highest_rows(function: ReluSum, count: int) -> np.ndarray:
-    """Of the samples and their opposites, the unit rows at which the function is highest."""
-    both = np.concatenate([function.rows, -function.rows])
+    """Of the samples and their opposites, the unit rows at which the function is highest.
+
+    Of very many samples it takes some, so that the time is linear in their number.
+    """
+    n = max(1, len(function.rows))
+    rows = function.rows[:: -(-n // max(count, _MOST_HEIGHTS // n))]
+    both = np.concatenate([rows, -rows])
     return both[np.argsort(-function.heights(both), kind="stable")[:count]]
 
 
@@ -253,7 +259,9 @@ def _on_kinks(
     pull, hidden = _pull(function, u)
     slope = ((hidden > 0) * pull) @ function.rows
     distance = np.where(pull < 0, np.abs(hidden), np.inf)
-    nearest = np.argsort(distance, axis=1)[:, :kinks]
+    nearest = np.argpartition(distance, kinks - 1, axis=1)[:, :kinks]
+    order = np.argsort(np.take_along_axis(distance, nearest, axis=1), axis=1)
+    nearest = np.take_along_axis(nearest, order, axis=1)
     # The columns of Q are orthonormal, and the first j of them span the j nearest samples.
     q, r = np.linalg.qr(function.rows[nearest].transpose(0, 2, 1))
     new = np.abs(np.diagonal(r, axis1=1, axis2=2)) > _DEPENDENT

@@ -7,7 +7,10 @@ vector of M, projected onto the samples that the face lies across. Every face of
 more has an arc in its closure, and the arc lies on a great circle across r - 2 samples. So it is
 enough to walk around every such circle: from arc to arc one sample is switched on or off, and at
 each arc the peaks of all faces around it are tried, with every choice of which of the r - 2
-samples are active, inactive, or lain across.
+samples are active, inactive, or lain across. On the opposite half of a circle the other samples are
+active, so that half a circle of sorted events and running sums is enough. An arc is left at once
+if |M| of all cells around it is below the highest value so far, for no face in their closure has a
+higher peak. The time is that of sorting: n log n for rank 2, and n^2 log n for rank 3.
 
 This takes that no r samples lie in a hyperplane. They are made so: every unit row is moved by at
 most 2^-36, which changes the function by no more than 2^-35 sum_i |r_i| |x_i|. That much is added
@@ -30,6 +33,8 @@ _SPANNED = (1e-11, 1e-6)  # parts of sum_i |r_i| |x_i| that a projection onto fe
 _BLOCK_ENTRIES = 2**20  # of an array (circles x arcs x moments)
 _SIGN_TOLERANCE = 1e-10  # of u . x_i, within which a peak counts as inside its face
 _ROUNDING = 4e-15
+_TINY = np.finfo(float).tiny
+_TRIED = 64  # points at which the function is evaluated before the claims of others are looked at
 
 
 class Enumerated(NamedTuple):
@@ -63,7 +68,8 @@ def enumerated(function: ReluSum, span: Span, start: np.ndarray) -> Enumerated:
     moved = _in_general_position(function._replace(rows=function.rows @ axes.T))
     best = _Best(moved, axes @ start)
     if len(axes) == 1:
-        best.try_points(np.array([[1.0], [-1.0]]))
+        ends = np.array([[1.0], [-1.0]])
+        best.take(moved.heights(ends), ends)
     else:
         for samples in _blocks(moved):
             _walk(_circles(moved, samples), best)
@@ -106,11 +112,16 @@ class _Best:
         self.function = function
         self.total = float(np.linalg.norm(function.weights, axis=1).sum())
         self.value, self.direction = -1.0, start
-        self.try_points(unit_rows(start[None]))
+        u = unit_rows(start[None])
+        self.take(function.heights(u), u)
 
-    def try_points(self, u: np.ndarray) -> None:
-        """Evaluate the function at (p, r) unit vectors."""
-        self.take(self.function.heights(u), u)
+    def try_points(self, u: np.ndarray, claimed: np.ndarray) -> None:
+        """Evaluate the function at (p, r) unit vectors, those first that claim to be highest."""
+        left = np.argsort(-claimed, kind="stable")
+        while len(left):
+            first, left = u[left[:_TRIED]], left[_TRIED:]
+            self.take(self.function.heights(first), first)
+            left = left[self.may_beat(claimed[left] ** 2)]
 
     def take(self, values: np.ndarray, u: np.ndarray) -> None:
         """Compare with the values of (p, r) unit vectors."""
@@ -126,32 +137,34 @@ class _Best:
 def _blocks(function: ReluSum) -> Iterator[np.ndarray]:
     """The choices of r - 2 samples, in blocks (b, r - 2) that fit into memory."""
     n, r = function.rows.shape
-    size = max(1, _BLOCK_ENTRIES // (2 * n * r * function.weights.shape[1]))
+    size = max(1, _BLOCK_ENTRIES // (n * (r * function.weights.shape[1] + 2 ** (r - 1))))
     choices = combinations(range(n), r - 2)
     while block := list(islice(choices, size)):
         yield np.array(block, int).reshape(len(block), r - 2)
 
 
 class _Circles(NamedTuple):
-    """b great circles, each cut into 2n arcs by its 2n events, where one sample turns on or off.
+    """b great circles. On each, n events of samples cut the half at angles 0 to pi into arcs.
+
+    The other half is its opposite: there the same samples turn on that turn off here.
 
     Attributes:
         function: n rows in R^r with weights (n, k).
         samples: (b, r - 2) the samples that each circle lies across.
         plane: (b, 2, r) orthonormal vectors that span it.
-        angle: (b, 2n) where the events are, sorted; arc j follows event j.
-        event: (b, 2n) the samples of the events.
-        sign: (b, 2n) +1 where the sample turns on, -1 where it turns off, 0 for `samples`.
-        moments: (b, 2n, k, r) M on each arc, without `samples`.
+        on_plane: (b, 2, n) the samples projected onto them; (1, 0) in place of `samples`.
+        event: (b, n) the samples in the order of their events; arc j follows event j.
+        moments: (b, k r, n) M on each arc, without `samples`.
+        total: (b, k r) M of all samples but `samples`.
     """
 
     function: ReluSum
     samples: np.ndarray
     plane: np.ndarray
-    angle: np.ndarray
+    on_plane: np.ndarray
     event: np.ndarray
-    sign: np.ndarray
     moments: np.ndarray
+    total: np.ndarray
 
 
 def _circles(function: ReluSum, samples: np.ndarray) -> _Circles:
@@ -161,114 +174,195 @@ def _circles(function: ReluSum, samples: np.ndarray) -> _Circles:
         plane = np.linalg.svd(rows[samples], full_matrices=True)[2][:, -2:]
     else:
         plane = np.eye(2)[None]
-    on_plane = np.einsum("nr,bcr->bcn", rows, plane)
-    middle = np.arctan2(on_plane[:, 1], on_plane[:, 0])
-    own = np.zeros((b, n), bool)
-    own[np.arange(b)[:, None], samples] = True
-    events = np.concatenate([middle - np.pi / 2, middle + np.pi / 2], axis=1)
-    events = np.where(events < -np.pi, events + 2 * np.pi, events)
-    events = np.where(events >= np.pi, events - 2 * np.pi, events)
-    order = np.argsort(events, axis=1)
-    event = order % n
-    sign = np.where(order < n, 1.0, -1.0)
-    sign[np.take_along_axis(own, event, axis=1)] = 0
-    at_first = (events[:, n:] < events[:, :n]) & ~own  # it turns off before it turns on
+    on_plane = plane @ rows.T
+    circle = np.arange(b)[:, None]
+    on_plane[circle, 0, samples], on_plane[circle, 1, samples] = 1, 0
+    first, second = on_plane[:, 0], on_plane[:, 1]
+    first[np.abs(first) < _TINY] = _TINY
+    event = np.argsort(second / first, axis=1)  # -cot of the angle at which it turns on or off
+    active = first > 0  # at angle 0; it turns off, and the others on
+    active[circle, samples] = False
+    turn = np.where(active, -1.0, 1.0)
+    turn[circle, samples] = 0
+    turn = np.take_along_axis(turn, event, axis=1)
     products = (weights[:, :, None] * rows[:, None, :]).reshape(n, k * r)
-    moments = np.cumsum(sign[:, :, None] * products[event], axis=1)
-    moments += (at_first @ products)[:, None]
-    angle = np.take_along_axis(events, order, axis=1)
-    return _Circles(function, samples, plane, angle, event, sign, moments.reshape(b, 2 * n, k, r))
+    moments = np.empty((b, k * r, n))
+    for part, column in enumerate(products.T):
+        np.cumsum(turn * column[event], axis=1, out=moments[:, part])
+    moments += (active @ products)[:, :, None]
+    total = products.sum(axis=0) - products[samples].sum(axis=1)
+    return _Circles(function, samples, plane, on_plane, event, moments, total)
+
+
+class _Arcs(NamedTuple):
+    """h arcs of great circles, from one event to the next.
+
+    Attributes:
+        function: n rows in R^r with weights (n, k).
+        samples: (h, r - 2) the samples that the circle of each lies across.
+        plane: (h, 2, r) orthonormal vectors that span it.
+        moments: (h, k, r) M on the arc, without `samples`.
+        ends: (2, h, 2) unit vectors in the plane, the first and the last of the arc.
+        walls: (2, h) the samples that turn on or off there.
+        sides: (2, h) +1 where u . x > 0 for them on the arc, -1 where it is negative, 0 for
+            `samples`.
+    """
+
+    function: ReluSum
+    samples: np.ndarray
+    plane: np.ndarray
+    moments: np.ndarray
+    ends: np.ndarray
+    walls: np.ndarray
+    sides: np.ndarray
+
+
+def _arcs(circles: _Circles, circle: np.ndarray, half: np.ndarray, arc: np.ndarray) -> _Arcs:
+    """The arcs of these circles in the upper half (0), and those opposite to them (1)."""
+    (n, r), k = circles.function.rows.shape, circles.function.weights.shape[1]
+    walls = circles.event[circle, np.stack([arc, (arc + 1) % n])]
+    first, second = circles.on_plane[circle, :, walls].transpose(2, 0, 1)
+    way = 1.0 - 2 * half  # the last arc ends opposite to where the first begins
+    way = np.stack([way, np.where(arc == n - 1, -way, way)])
+    turn = np.where(first > 0, way, -way)
+    ends = np.stack([-second, first], axis=-1) * (turn / np.hypot(first, second))[..., None]
+    sides = turn * np.array([[-1.0], [1.0]])
+    sides[(walls[..., None] == circles.samples[circle]).any(axis=2)] = 0
+    moments = circles.moments[circle, :, arc]
+    moments = np.where(half[:, None] == 0, moments, circles.total[circle] - moments)
+    at = circles.samples[circle], circles.plane[circle], moments.reshape(-1, k, r)
+    return _Arcs(circles.function, *at, ends, walls, sides)
 
 
 def _walk(circles: _Circles, best: _Best) -> None:
-    """Try every event, the peak of every arc, and the peaks of all faces around every arc."""
-    _try_events(circles, best)
-    _try_arcs(circles, best)
-    count = circles.samples.shape[1]
-    for held in range(count):
-        for across in combinations(range(count), held):
-            _try_faces(circles, across, best)
+    """Try every event, the peak of every arc, and the peaks of all faces around every arc.
+
+    Only of arcs around which a cell may have a higher peak: all else is in the closure of cells.
+    """
+    circle, half, arc = np.nonzero(_hot(circles, best))
+    r, k = circles.plane.shape[2], circles.function.weights.shape[1]
+    size = _BLOCK_ENTRIES // (k * r * 2 ** (r - 2))
+    for part in (slice(start, start + size) for start in range(0, len(arc), size)):
+        arcs = _arcs(circles, circle[part], half[part], arc[part])
+        _try_events(arcs, best)
+        _try_arcs(arcs, best)
+        for held in range(r - 2):
+            for across in combinations(range(r - 2), held):
+                _try_faces(arcs, across, best)
 
 
-def _try_events(circles: _Circles, best: _Best) -> None:
-    across = np.stack([np.cos(circles.angle), np.sin(circles.angle)], axis=-1)
-    u = across @ circles.plane
-    values = np.linalg.norm(np.einsum("bekr,ber->bek", circles.moments, u), axis=2)
-    best.take(values.ravel(), u.reshape(-1, u.shape[-1]))
+def _hot(circles: _Circles, best: _Best) -> np.ndarray:
+    """Arcs (b, 2, n) with a cell around them whose |M| (Frobenius) is above the highest value."""
+    function, samples = circles.function, circles.samples
+    b, count = samples.shape
+    moments = function.weights[samples][..., None] * function.rows[samples][:, :, None]
+    chosen = np.array(list(product((0.0, 1.0), repeat=count)))
+    added = np.einsum("ts,bsc->btc", chosen, moments.reshape(b, count, circles.total.shape[1]))
+    # M of a cell is the running sum plus a shift, or on the other half minus such a sum.
+    shift = np.concatenate([added, -circles.total[:, None] - added], axis=1)
+    squares = 2 * shift @ circles.moments
+    squares += np.sum(shift**2, axis=2)[:, :, None]
+    squares += np.sum(circles.moments**2, axis=1)[:, None]
+    return best.may_beat(squares.reshape(b, 2, len(chosen), -1).max(axis=2))
 
 
-def _try_arcs(circles: _Circles, best: _Best) -> None:
+def _try_events(arcs: _Arcs, best: _Best) -> None:
+    u = np.einsum("hc,hcr->hr", arcs.ends[0], arcs.plane)
+    best.take(np.linalg.norm(np.einsum("hkr,hr->hk", arcs.moments, u), axis=1), u)
+
+
+def _try_arcs(arcs: _Arcs, best: _Best) -> None:
     """On a circle the sum is G (cos t, sin t), and the square of its length a sinusoid of 2t."""
-    flat = np.einsum("bekr,bcr->bekc", circles.moments, circles.plane)
-    first, second = (np.sum(flat[..., c] ** 2, axis=2) for c in (0, 1))
-    mixed = np.sum(flat[..., 0] * flat[..., 1], axis=2)
-    peak = np.arctan2(2 * mixed, first - second) / 2
+    flat = arcs.moments @ arcs.plane.transpose(0, 2, 1)
+    first, second = (np.sum(flat[..., c] ** 2, axis=1) for c in (0, 1))
+    mixed = np.sum(flat[..., 0] * flat[..., 1], axis=1)
     squares = (first + second) / 2 + np.hypot((first - second) / 2, mixed)
-    after = np.concatenate([circles.angle[:, 1:], circles.angle[:, :1] + 2 * np.pi], axis=1)
-    hot = best.may_beat(squares)
-    for turned in (peak, peak + np.pi):
-        from_event = np.mod(turned - circles.angle, 2 * np.pi)
-        circle, arc = np.nonzero(hot & (from_event <= after - circles.angle + _SIGN_TOLERANCE))
-        at = turned[circle, arc]
-        points = np.stack([np.cos(at), np.sin(at)], axis=1)
-        best.try_points(unit_rows(np.einsum("pc,pcr->pr", points, circles.plane[circle])))
+    hot = np.flatnonzero(best.may_beat(squares))
+    angle = np.arctan2(2 * mixed[hot], first[hot] - second[hot]) / 2
+    peak = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    begin, end = arcs.ends[:, hot]
+    along = np.stack([_cross(begin, peak), _cross(peak, end)])
+    for way in (1, -1):
+        inside = (way * along >= -_SIGN_TOLERANCE).all(axis=0)
+        u = way * np.einsum("pc,pcr->pr", peak[inside], arcs.plane[hot[inside]])
+        best.try_points(unit_rows(u), np.sqrt(squares[hot[inside]]))
 
 
-def _try_faces(circles: _Circles, across: tuple[int, ...], best: _Best) -> None:
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of plane vectors (h, 2): positive where b lies to the left of a."""
+    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+
+
+def _try_faces(arcs: _Arcs, across: tuple[int, ...], best: _Best) -> None:
     """Try the peaks of the faces across some of the circle's samples, for all signs of the rest."""
-    rest = [i for i in range(circles.samples.shape[1]) if i not in across]
+    rest = [i for i in range(arcs.samples.shape[1]) if i not in across]
     signs = np.array(list(product((-1.0, 1.0), repeat=len(rest))))
-    moments, added = _face_moments(circles, across, rest, signs)
-    b, arcs, k, r = moments.shape
-    flat, more = moments.reshape(b, arcs, -1), added.reshape(b, len(signs), -1)
-    squares = 2 * flat @ more.transpose(0, 2, 1)  # of the Frobenius norms of all sums
-    squares += np.sum(flat**2, axis=2)[:, :, None] + np.sum(more**2, axis=2)[:, None]
-    hot = np.stack(np.nonzero(best.may_beat(squares)))
-    size = _BLOCK_ENTRIES // (k * r)
-    for start in range(0, hot.shape[1], size):
-        circle, arc, choice = hot[:, start : start + size]
-        values, u = _peaks(moments[circle, arc] + added[circle, choice])
-        high = best.may_beat(values**2)
-        circle, arc, choice, u = circle[high], arc[high], choice[high], u[high]
-        following = (arc + 1) % arcs
-        ends = circles.event[circle, arc], circles.event[circle, following]
-        sides = circles.sign[circle, arc], -circles.sign[circle, following]
-        walls = np.column_stack([*ends, circles.samples[circle][:, rest]])
-        side = np.column_stack([*sides, signs[choice]])
-        inside = np.einsum("pwr,pr->pw", circles.function.rows[walls], u) * side
-        for way in (1, -1):
-            _try_peaks(way * u[(way * inside >= -_SIGN_TOLERANCE).all(axis=1)], best)
+    faces = _face_moments(arcs, across, rest, signs)
+    arc, choice = np.nonzero(best.may_beat(np.sum(faces**2, axis=(2, 3))))
+    moments = faces[arc, choice]
+    high = best.may_beat(_squares_at_most(moments))
+    arc, choice = arc[high], choice[high]
+    values, u = _peaks(moments[high])
+    walls = np.concatenate([arcs.walls[:, arc], arcs.samples[arc][:, rest].T])
+    sides = np.concatenate([arcs.sides[:, arc], signs[choice].T])
+    inside = np.einsum("wpr,pr->wp", arcs.function.rows[walls], u) * sides
+    hot = best.may_beat(values**2)
+    for way in (1, -1):
+        chosen = hot & (way * inside >= -_SIGN_TOLERANCE).all(axis=0)
+        _try_peaks(way * u[chosen], values[chosen], best)
 
 
 def _face_moments(
-    circles: _Circles, across: tuple[int, ...], rest: list[int], signs: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """M on each arc, and what the active ones of the rest add for each choice of signs.
+    arcs: _Arcs, across: tuple[int, ...], rest: list[int], signs: np.ndarray
+) -> np.ndarray:
+    """M (h, t, k, r) of the faces around each arc, for each choice of signs (t, s) of the rest.
 
-    Both are projected off the samples that the face lies across: (b, arcs, k, r), (b, t, k, r).
+    It is projected off the samples that the face lies across.
     """
-    rows, weights = circles.function.rows, circles.function.weights
-    others = circles.samples[:, rest]
+    rows, weights = arcs.function.rows, arcs.function.weights
+    others = arcs.samples[:, rest]
     own = weights[others][..., None] * rows[others][:, :, None]
-    added = np.einsum("ts,bskr->btkr", (signs > 0).astype(float), own)
+    faces = arcs.moments[:, None] + np.einsum("ts,hskr->htkr", (signs > 0).astype(float), own)
     if not across:
-        return circles.moments, added
-    q = np.linalg.qr(rows[circles.samples[:, across]].transpose(0, 2, 1))[0]
-    off = (np.eye(rows.shape[1]) - q @ q.transpose(0, 2, 1))[:, None]
-    return circles.moments @ off, added @ off
+        return faces
+    q = np.linalg.qr(rows[arcs.samples[:, across]].transpose(0, 2, 1))[0]
+    return faces @ (np.eye(rows.shape[1]) - q @ q.transpose(0, 2, 1))[:, None]
 
 
-def _try_peaks(u: np.ndarray, best: _Best) -> None:
+def _try_peaks(u: np.ndarray, values: np.ndarray, best: _Best) -> None:
     """Try unit vectors, of which many are equal: a face has many arcs around it."""
     marks = u @ np.random.default_rng(1).normal(size=(u.shape[1], 2))
     first = np.unique(np.round(marks, 11), axis=0, return_index=True)[1]
-    best.try_points(u[first])
+    best.try_points(u[first], values[first])
+
+
+def _gram(moments: np.ndarray) -> np.ndarray:
+    """M M' or M' M of each (k, r) matrix, whichever is smaller."""
+    flipped = moments.transpose(0, 2, 1)
+    k, r = moments.shape[1:]
+    return moments @ flipped if k < r else flipped @ moments
+
+
+def _squares_at_most(moments: np.ndarray) -> np.ndarray:
+    """A bound of the square of the largest singular value of each matrix, from two traces.
+
+    Of p numbers with sum s and squares that sum to q, none exceeds s/p + ((1 - 1/p)(q - s^2/p))^1/2
+    (Samuelson's inequality). For p <= 2 it is the largest itself.
+    """
+    gram = _gram(moments)
+    p = gram.shape[1]
+    total = np.trace(gram, axis1=1, axis2=2)
+    apart = np.maximum(np.sum(gram**2, axis=(1, 2)) - total**2 / p, 0)
+    return total / p + np.sqrt((1 - 1 / p) * apart)
 
 
 def _peaks(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The largest singular value of each (k, r) matrix, and its right singular vector."""
-    if moments.shape[1] == 1:
+    k, r = moments.shape[1:]
+    if k == 1:
         return np.linalg.norm(moments[:, 0], axis=1), unit_rows(moments[:, 0])
-    left = np.linalg.eigh(moments @ moments.transpose(0, 2, 1))[1][:, :, -1]
-    top = np.einsum("pk,pkr->pr", left, moments)
-    return np.linalg.norm(top, axis=1), unit_rows(top)
+    top = np.linalg.eigh(_gram(moments))[1][:, :, -1]
+    if k >= r:
+        return np.linalg.norm(np.einsum("pkr,pr->pk", moments, top), axis=1), top
+    along = np.einsum("pk,pkr->pr", top, moments)
+    return np.linalg.norm(along, axis=1), unit_rows(along)

@@ -9,7 +9,14 @@ from matplotlib.figure import Figure
 
 from jaxmargin.data.synthetic import two_axis
 from jaxmargin.experiments.harness import plots
-from jaxmargin.experiments.harness.experiment import Claim, Context, Experiment, Series, setting
+from jaxmargin.experiments.harness.experiment import (
+    Claim,
+    Context,
+    Experiment,
+    Series,
+    seed_setting,
+    setting,
+)
 from jaxmargin.margins.normalized import normalized_margin
 from jaxmargin.networks.models import TwoLayer, two_layer
 
@@ -23,7 +30,7 @@ class Settings:
 
     n: int = setting(10_000, "samples")
     d: int = setting(20, "input dimension", least=3)
-    seed: int = setting(0, "seed of all randomness", least=0)
+    seed: int = seed_setting()
 
 
 PAPER = Settings()
@@ -96,7 +103,11 @@ def plot(settings: Settings, series: Series) -> Figure:
             axes.annotate(
                 f"{value:.3f}", point, (0, 10), textcoords="offset points", ha="center", size=8
             )
-    axes.set(xlabel=r"$x^\top e_1$", ylabel=r"$x^\top e_2$", aspect="equal")
+    axes.set(
+        xlabel=r"first coordinate, $x^\top e_1$",
+        ylabel=r"second coordinate, $x^\top e_2$",
+        aspect="equal",
+    )
     axes.set_title(r"$\mathcal{D}$, and $\mathrm{sign}(|x_1| - |x_2|)$", loc="left")
     axes.legend(loc="upper right")
     return figure
@@ -106,6 +117,7 @@ EXPERIMENT = Experiment(
     name="figure-1",
     title="the first two coordinates of the distribution D",
     presets={"quick": replace(PAPER, n=1_000), "paper": PAPER},
+    durations={"quick": "2 s", "paper": "2 s"},
     run=run,
     claims=claims,
     plot=plot,

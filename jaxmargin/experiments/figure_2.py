@@ -21,6 +21,7 @@ from jaxmargin.experiments.harness.experiment import (
     Experiment,
     Series,
     Tick,
+    seed_setting,
     setting,
 )
 from jaxmargin.experiments.harness.statistics import mean, ratio_of_means
@@ -28,6 +29,7 @@ from jaxmargin.margins.normalized import normalized_margin, sample_margins
 from jaxmargin.networks.models import TwoLayer, init_two_layer, pattern_change, two_layer
 from jaxmargin.networks.objective import regularized
 from jaxmargin.networks.training import train
+from jaxmargin.plots.trials import plot_trials
 
 FIT_STEPS = 100  # the first steps are recorded one by one, to see when the training error hits 0
 REGIMES = {"regularized": plots.BLUE, "unregularized": plots.VERMILLION}
@@ -49,7 +51,7 @@ class Settings:
     learning_rate: float = setting(0.1, "step size of full-batch gradient descent")
     steps: int = setting(20_000, "steps of gradient descent", least=FIT_STEPS + 1)
     test_samples: int = setting(2_000, "fresh samples for the test accuracy")
-    seed: int = setting(0, "seed of all randomness", least=0)
+    seed: int = seed_setting()
 
 
 PAPER = Settings()
@@ -171,11 +173,15 @@ def plot(settings: Settings, series: Series) -> Figure:
     ):
         for regime, color in REGIMES.items():
             values = scale * series[f"{regime}/{metric}"]
-            plots.mean_band(one, series["step"], values, label=labels[regime], color=color)
-        one.set_xscale("symlog", linthresh=10)  # the fit takes 50 steps, the margin 20,000
-        one.set_xlim(0, settings.steps)
-    titles = ("normalized margin", "test accuracy", "% of patterns changed")
+            plot_trials(series["step"], values, ax=one, label=labels[regime], color=color)
+        one.set_xscale("log")  # the fit takes 50 steps, the margin 20,000
+        one.set_xlim(1, settings.steps)
+    titles = ("margin", "generalization", "distance from the kernel")
     plots.label_panels(axes, titles, "gradient descent steps")
+    words = ("normalized margin", "test accuracy", "activation patterns changed, %")
+    for one, label in zip(axes, words, strict=True):
+        one.set_ylabel(label)
+    plots.tell_trials(figure, settings.trials)
     axes[0].axhline(0, color="black", linewidth=0.6)
     axes[0].legend()
     fit = np.median(_first_fit(series, "regularized"))
@@ -192,6 +198,7 @@ EXPERIMENT = Experiment(
     name="figure-2",
     title="margin, test accuracy and activation patterns with and without regularization",
     presets={"quick": QUICK, "paper": PAPER},
+    durations={"quick": "30 s", "paper": "1 min"},
     run=run,
     claims=claims,
     plot=plot,

@@ -22,6 +22,7 @@ from jaxmargin.experiments.figure_3_networks import (
 from jaxmargin.experiments.harness import plots
 from jaxmargin.experiments.harness.experiment import Claim, Experiment, Series
 from jaxmargin.experiments.harness.statistics import Estimate, mean, ratio_of_means, slope
+from jaxmargin.plots.trials import plot_trials
 
 VISIBLE = 1.05  # a ratio of margins that a reader of the figure would see
 
@@ -87,6 +88,8 @@ def _regularizer_claim(label: str, panel: str, lam: float, series: Series) -> Cl
         f"{label}: the regularizer, lam = {lam:g}, raises the margin",
         f"margin over that without it: {measured or 'no network fits'}",
         bool(shares) and min(share.value for share in shares.values()) > VISIBLE,
+        ours=True,
+        comment=f"the paper's lam is weak: it adds less than {VISIBLE - 1:.0%}",
     )
 
 
@@ -97,9 +100,10 @@ def _large_start_claim(settings: Settings, series: Series) -> Claim:
         f"{mean(values[:, i]):.4f} at {m}" for i, m in enumerate(settings.compared_widths)
     )
     return Claim(
-        f"beyond the paper: from weights N(0, {settings.large_std:g}²) the margin falls",
+        f"from weights N(0, {settings.large_std:g}²) the margin falls with the width",
         f"{means} units; ratio {ratio:.3f}",
         ratio.value + 2 * ratio.error < 1,
+        ours=True,
     )
 
 
@@ -153,31 +157,34 @@ def plot(settings: Settings, series: Series) -> Figure:
                 _curve(one, series, f"{panel}/{name}", metric, regime)
             one.set_xscale("log", base=2)
             one.set_xlim(min(widths) / 1.2, max(widths) * 1.2)  # also where no network fits
-            one.set_xlabel("hidden units")
     titles = [
         f"synthetic, start N(0, {settings.init_std:g}²)",
         f"synthetic, start N(0, {settings.large_std:g}²)",
         f"{'MNIST' if settings.mnist else 'small digits'}, {series['images/n']:,} images",
     ]
-    plots.label_panels(axes[:3], titles, "hidden units")
-    axes[0].set_ylabel("normalized margin")
-    axes[3].set_ylabel("test error")
+    plots.label_panels(axes, [*titles, "", "", ""], "hidden units")
+    for row, label in ((axes[:3], "normalized margin"), (axes[3:], "test error")):
+        row[0].set_ylabel(label)
+        for one in row:
+            one.set_ylim(bottom=0)
     for one in axes[:3]:
-        one.legend()
+        one.legend(loc="lower right")
+    also = "(c) and (f): one run a width"
+    plots.tell_trials(figure, settings.trials, "trials that fit their data", also)
     return figure
 
 
 def _curve(one: Axes, series: Series, key: str, metric: str, regime: Regime) -> None:
     """Draw the mean over the trials that fit, and say how many these are where it is not all."""
     values, fits = series[f"{key}/{metric}"], series[f"{key}/train_error"] == 0
-    means = [_mean(values[fits[:, i], i]) for i in range(len(regime.widths))]
-    center, error = np.array(means).T
+    center = [_mean(values[fits[:, i], i]).value for i in range(len(regime.widths))]
     x = series[f"{key}/width"]
     if regime.lam == 0:  # hollow, on the curve it hardly leaves
         hollow = {"markersize": 8, "fillstyle": "none", "linestyle": "none"}
         one.plot(x, center, "o", label=regime.label, color=regime.color, **hollow)
         return
-    plots.band(one, x, center, error, label=regime.label, color=regime.color, marker="o")
+    look = {"label": regime.label, "color": regime.color, "marker": "o"}
+    plot_trials(x, np.where(fits, values, np.nan), ax=one, **look)
     for m, value, count in zip(x, center, fits.sum(axis=0), strict=True):
         if metric == "margin" and 0 < count < len(values):
             text = f"{count} of {len(values)} trials"
@@ -188,6 +195,7 @@ EXPERIMENT = Experiment(
     name="figure-3",
     title="margin and test error as the network grows wider",
     presets={"quick": QUICK, "paper-cpu": CPU, "paper": PAPER},
+    durations={"quick": "1 min", "paper-cpu": "under an hour", "paper": "for a GPU, not run"},
     run=run,
     claims=claims,
     plot=plot,

@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from jaxmargin.data.images import digits, idx
 from jaxmargin.experiments.harness import plots
-from jaxmargin.experiments.harness.experiment import Context, Series, Tick, setting
+from jaxmargin.experiments.harness.experiment import Context, Series, Tick, seed_setting, setting
 from jaxmargin.experiments.harness.grid import (
     RECORDS,
     measure_cells,
@@ -65,7 +65,7 @@ class Settings:
     mnist_learning_rate: float = setting(0.01, "images: step size of stochastic descent")
     mnist_batch: int = setting(32, "images: samples a step")
     mnist_epochs: int = setting(600, "images: passes over the training images")
-    seed: int = setting(0, "seed of all randomness", least=0)
+    seed: int = seed_setting()
 
 
 PAPER = Settings()

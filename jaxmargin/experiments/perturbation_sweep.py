@@ -23,6 +23,7 @@ from jaxmargin.experiments.harness.experiment import (
     Experiment,
     Series,
     Tick,
+    seed_setting,
     setting,
 )
 from jaxmargin.experiments.harness.grid import measure_cells
@@ -33,6 +34,7 @@ from jaxmargin.mean_field.flow import Flow, perturbed_flow
 from jaxmargin.mean_field.optimum import global_optimum
 from jaxmargin.mean_field.problem import MeanField
 from jaxmargin.mean_field.runs import run_flow
+from jaxmargin.plots.trials import plot_trials
 
 SEGMENTS = 10  # of a run, for the progress bar
 
@@ -53,7 +55,7 @@ class Settings:
     start_size: float = setting(0.1, "length of each particle at the start")
     step_size: float = setting(0.02, "eta, of every flow")
     steps: int = setting(30_000, "steps of each run", least=SEGMENTS)
-    seed: int = setting(0, "seed of all randomness", least=0)
+    seed: int = seed_setting()
 
 
 PAPER = Settings()
@@ -202,8 +204,10 @@ def _beats_plain(settings: Settings, series: Series, name: str) -> Claim:
     least = min(gains, key=lambda gain: gain.value - 2 * gain.error)
     return Claim(
         f"{METHODS[name].label}: every noise beats none, for every m",
-        f"least paired gain {least:.1f} points; plain {mean(excess[:, -1, 0]):.0f}% above",
+        f"lowest energies: least paired gain {least:.1f} points; plain "
+        f"{mean(excess[:, -1, 0]):.0f}% above",
         least.value > 2 * least.error,
+        ours=True,
     )
 
 
@@ -212,8 +216,11 @@ def _middle(settings: Settings, series: Series, name: str) -> Claim:
     best = [_best(series, name, i)[0] for i in range(len(settings.sizes))]
     return Claim(
         f"{METHODS[name].label}: neither the least nor the most noise is best, for any m",
-        ", ".join(f"m = {m}: {levels[j]:g}" for m, j in zip(settings.sizes, best, strict=True)),
+        "lowest energy at "
+        + ", ".join(f"m = {m}: {levels[j]:g}" for m, j in zip(settings.sizes, best, strict=True)),
         all(1 < j < len(levels) - 1 for j in best),
+        ours=True,
+        comment="few noises or short runs: the best one is at an end of those that were tried",
     )
 
 
@@ -225,8 +232,10 @@ def _more_particles(settings: Settings, series: Series, name: str) -> Claim:
     )
     return Claim(
         f"{METHODS[name].label}: more particles come closer, each with its best noise",
-        f"{numbers}; within 1% at the last: {np.sum(found[-1] < 1)} of {len(found[-1])}",
+        f"lowest energies {numbers} above; within 1% at the last m: {np.sum(found[-1] < 1)} of "
+        f"{len(found[-1])}",
         gain.value > 2 * gain.error,
+        ours=True,
     )
 
 
@@ -241,8 +250,12 @@ def _beats(settings: Settings, series: Series, name: str, rival: str) -> Claim:
         )
     return Claim(
         f"{METHODS[name].label} beats {METHODS[rival].label}{rate} for every m, each at its best",
-        "; ".join(numbers),
+        f"lowest energies: {'; '.join(numbers)}",
         all(gain.value > 2 * gain.error for gain in gains),
+        ours=True,
+        comment="with few particles Langevin noise is better in three dimensions"
+        if rival == "langevin"
+        else "",
     )
 
 
@@ -250,8 +263,9 @@ def _copies_stay(series: Series) -> Claim:
     plain, copies = (_excess(series, name)[:, -1, 0] for name in ("reinitialize", "birth-death"))
     return Claim(
         "birth-death without fresh proposals stays where the plain flow does",
-        f"{mean(copies):.1f}% against {mean(plain):.1f}% above",
+        f"lowest energies {mean(copies):.1f}% against {mean(plain):.1f}% above",
         bool(np.allclose(copies, plain, rtol=0.01)),
+        ours=True,
     )
 
 
@@ -264,10 +278,12 @@ def plot(settings: Settings, series: Series) -> Figure:
         for i, axes in enumerate(row):
             _draw(axes, series, which, i)
         row[0].set_ylabel(f"{which} energy, % above optimum")
-    for axes, m in zip(rows[0], settings.sizes, strict=True):
-        axes.set_title(f"m = {m}", loc="left")
-    for axes in rows[-1]:
-        axes.set_xlabel(r"noise $\sigma$, or temperature $T$")
+    titles = [f"m = {m}" for m in settings.sizes]
+    words = r"noise $\sigma$ (Langevin: temperature $T$)"
+    plots.label_panels([*rows[0], *rows[1]], 2 * titles, words)
+    for axes in rows[0]:
+        axes.set_xlabel("")
+    plots.tell_trials(figure, settings.problems, "problems")
     handles, labels = rows[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
     return figure
@@ -276,10 +292,10 @@ def plot(settings: Settings, series: Series) -> Figure:
 def _draw(axes: Any, series: Series, which: str, size: int) -> None:
     for name, method in METHODS.items():
         level, values = series[f"level/{name}"][1:], _excess(series, name, which)[:, size]
-        plots.mean_band(
-            axes,
+        plot_trials(
             level,
             values[:, 1:],
+            ax=axes,
             label=method.label,
             color=method.color,
             marker="o",
@@ -295,6 +311,7 @@ EXPERIMENT = Experiment(
     name="perturbation-sweep",
     title="how much noise, how many particles, and two rival perturbations",
     presets={"quick": QUICK, "paper": PAPER},
+    durations={"quick": "2 min", "paper": "half an hour"},
     run=run,
     claims=claims,
     plot=plot,

@@ -23,6 +23,7 @@ from jaxmargin.experiments.harness.experiment import (
     Experiment,
     Series,
     Tick,
+    seed_setting,
     setting,
 )
 from jaxmargin.mean_field.certificates import Certificate, certify
@@ -58,7 +59,7 @@ class Settings:
         0.0, "sigma to which the annealed flow falls from weighted-noise; 0: no such flow", least=0
     )
     records: int = setting(100, "records in each of the blocks of a run", least=10)
-    seed: int = setting(0, "seed of all randomness", least=0)
+    seed: int = seed_setting()
 
 
 PAPER = Settings()
@@ -231,38 +232,47 @@ def claims(settings: Settings, series: Series) -> list[Claim]:
         [series[f"{name}/gap"] - (series[f"{name}/energy"] - optimum[:, None]) for name in excess]
     )
     width = np.max((optimum - series["optimum_bound"]) / optimum)
+    return [
+        Claim(
+            "without noise the flow stays over 10% above the optimum on every problem",
+            f"lowest energy {_listed(excess['plain'])}% above; least {excess['plain'].min():.0f}%",
+            bool(excess["plain"].min() > 10),
+            ours=True,
+            comment="from some starts the units that there are nearly do",
+        ),
+        *_perturbed_claims(settings, excess),
+        Claim(
+            "the certified gap is never below the true one",
+            f"least difference at {len(excess) * series['plain/gap'].size} records: {slack:.1e}",
+            bool(slack >= -TOLERANCE * optimum.max()),
+            ours=True,
+        ),
+        Claim(
+            f"the optimum is certified to {TOLERANCE:.0e}",
+            f"largest relative gap {width:.1e}",
+            bool(width <= TOLERANCE),
+            ours=True,
+        ),
+    ]
+
+
+def _perturbed_claims(settings: Settings, excess: dict[str, np.ndarray]) -> list[Claim]:
+    """The theorem itself, of the lowest energies in per cent above the optimum."""
     labels = {
         "reinitialize": f"re-initialisation, noise {settings.noise:g}",
         "weighted": f"weighted, noise {settings.weighted_noise:g}",
         "annealed": f"weighted, noise from {settings.weighted_noise:g} to "
         f"{settings.annealed_noise:g}, steps to {SHORTEST * settings.step_size:g}",
     }
-    perturbed = [
+    return [
         Claim(
             f"{label}: within 1% of the optimum on every problem (Theorem 3.3)",
-            f"{_listed(excess[name])}% above; worst {excess[name].max():.2f}%",
+            f"lowest energy {_listed(excess[name])}% above; worst {excess[name].max():.2f}%",
             bool(excess[name].max() < 1),
+            comment="the theorem promises that some time is enough; these problems take longer",
         )
         for name, label in labels.items()
         if name in excess
-    ]
-    return [
-        Claim(
-            "without noise the flow stays over 10% above the optimum on every problem",
-            f"{_listed(excess['plain'])}% above; least {excess['plain'].min():.0f}%",
-            bool(excess["plain"].min() > 10),
-        ),
-        *perturbed,
-        Claim(
-            "the certified gap is never below the true one",
-            f"least difference at {len(excess) * series['plain/gap'].size} records: {slack:.1e}",
-            bool(slack >= -TOLERANCE * optimum.max()),
-        ),
-        Claim(
-            f"the optimum is certified to {TOLERANCE:.0e}",
-            f"largest relative gap {width:.1e}",
-            bool(width <= TOLERANCE),
-        ),
     ]
 
 
@@ -279,6 +289,7 @@ EXPERIMENT = Experiment(
     name="theorem-3.3",
     title="the flow with and without perturbation, from collapsed particles",
     presets={"quick": QUICK, "paper": PAPER, "hard": HARD, "long": LONG},
+    durations={"quick": "1 min", "paper": "2 min", "hard": "3 min", "long": "8 min"},
     run=run,
     claims=claims,
     plot=plot,

@@ -2,14 +2,16 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jaxmargin.experiments.harness import plots
 from jaxmargin.experiments.harness.experiment import Series
+from jaxmargin.mean_field.measure import Measure
+from jaxmargin.plots.units import plot_units
 
 FLOWS = {
     "plain": ("plain", "0.25"),
@@ -18,17 +20,15 @@ FLOWS = {
     "annealed": ("weighted, annealed", plots.ORANGE),
 }
 SIGNS = {1: plots.BLUE, -1: plots.VERMILLION}
-STRIP = ("plain", "reinitialize")
-LARGEST_DOT = 220.0  # square points, of the heaviest direction of the optimum
-SMALLEST_DOT = 3.0
-SECTORS = 120  # of the circle; particles of one sign in one sector (3 degrees) are one dot
+STRIP = ("plain", "reinitialize", "weighted")
+LARGEST_DOT = 220.0  # square points, of the heaviest unit of the optimum
 FIRST_STEP = 10  # on the time axes
 
 
 def draw(step_size: float, series: Series) -> Figure:
     """Draw energy over the optimum (a), certified gap (b), and particles at five times (c)."""
-    figure = Figure(figsize=(7.4, 6.3), layout="constrained")
-    parts: Any = figure.subfigures(2, 1, height_ratios=(1, 1.28))
+    figure = Figure(figsize=(7.4, 7.8), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=(1, 1.9))
     above, below = parts
     axes = list(above.subplots(1, 2, sharey=True))
     time = step_size * series["step"]
@@ -95,15 +95,14 @@ def _finish(axes: Axes, time: np.ndarray) -> None:
 
 
 def _draw_strip(frames: np.ndarray, step_size: float, series: Series) -> None:
-    scale = LARGEST_DOT / _weights(series, "optimum").max()
+    optimum = _measure(series, "first/optimum")
+    scale = LARGEST_DOT / float(np.max(optimum.weights))
     for row, name in zip(frames, STRIP, strict=True):
         above = _relative(series, name)[0]
-        thetas, weights = series[f"first/{name}/theta"], _weights(series, name)
-        for axes, step, theta, weight in zip(
-            row, series["first/frame_step"], thetas, weights, strict=True
-        ):
-            _draw_background(axes, series, scale)
-            _draw_particles(axes, theta, scale * weight)
+        measures = zip(*_measure(series, f"first/{name}"), strict=True)
+        for axes, step, measure in zip(row, series["first/frame_step"], measures, strict=True):
+            plot_units(optimum, series["first/x"], ax=axes, scale=scale, hollow=True)
+            plot_units(Measure(*measure), ax=axes, scale=scale)
             excess = above[np.searchsorted(series["step"], step)]
             axes.set_xlabel(f"{100 * excess:.2g}% above", fontsize=8, labelpad=1)
         row[0].set_ylabel(FLOWS[name][0], color=FLOWS[name][1], fontsize=9)
@@ -113,57 +112,9 @@ def _draw_strip(frames: np.ndarray, step_size: float, series: Series) -> None:
         axes.set_title(rf"$\eta t = {text}$", fontsize=9)
 
 
-def _weights(series: Series, name: str) -> np.ndarray:
-    theta, mass = series[f"first/{name}/theta"], series[f"first/{name}/mass"]
-    return mass * np.sum(theta**2, axis=-1)
-
-
-def _draw_background(axes: Axes, series: Series, scale: float) -> None:
-    """The circle, the kinks u . x_i = 0, and the optimum's directions."""
-    axes.set_aspect("equal")
-    axes.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    axes.grid(False)
-    x = series["first/x"]
-    normal = np.stack([-x[:, 1], x[:, 0]], axis=1) / np.linalg.norm(x, axis=1, keepdims=True)
-    axes.add_collection(
-        LineCollection(list(np.stack([-normal, normal], axis=1)), colors="0.85", linewidths=0.5)
-    )
-    angle = np.linspace(0, 2 * np.pi, 181)
-    axes.plot(np.cos(angle), np.sin(angle), color="0.6", linewidth=0.7)
-    dots = _dots(series["first/optimum/theta"], scale * _weights(series, "optimum"))
-    for sign, place, size in zip(*dots, strict=True):
-        if size > SMALLEST_DOT:
-            color = SIGNS[sign]
-            axes.plot([0, place[0]], [0, place[1]], color=color, linewidth=0.8, alpha=0.6)
-            axes.scatter(*place, s=size, facecolor="none", edgecolor=color, linewidth=0.8)
-
-
-def _draw_particles(axes: Axes, theta: np.ndarray, sizes: np.ndarray) -> None:
-    for sign, place, size in zip(*_dots(theta, sizes), strict=True):
-        size = max(size, SMALLEST_DOT)
-        axes.scatter(*place, s=size, color=SIGNS[sign], alpha=0.55, linewidth=0, zorder=3)
-
-
-def _dots(theta: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Signs, places on the circle and total sizes of the sectors that hold particles."""
-    theta, sizes = theta[sizes > 0], sizes[sizes > 0]
-    sign, u = _places(theta)
-    sector = np.floor(SECTORS * (np.arctan2(u[:, 1], u[:, 0]) / (2 * np.pi) + 0.5)) % SECTORS
-    _, group = np.unique(np.stack([sign, sector]), axis=1, return_inverse=True)
-    members = group.reshape(-1) == np.arange(group.max() + 1)[:, None]
-    total = members @ sizes
-    center = (members * sizes) @ u / total[:, None]
-    center /= np.linalg.norm(center, axis=1, keepdims=True)
-    order = np.argsort(-total)  # the small ones on top
-    return sign[members.argmax(axis=1)][order], center[order], total[order]
-
-
-def _places(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Signs of w and unit directions of u."""
-    u = theta[:, 1:]
-    length = np.linalg.norm(u, axis=1, keepdims=True)
-    return np.where(theta[:, 0] >= 0, 1, -1), u / np.where(length > 0, length, 1)
+def _measure(series: Series, name: str) -> Measure:
+    theta, mass = (jnp.asarray(series[f"{name}/{part}"]) for part in Measure._fields)
+    return Measure(theta, mass)
 
 
 def _strip_legend() -> list[Line2D]:

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from jaxmargin._sphere.ascent import around, climb, search
+from jaxmargin._sphere import ascent
+from jaxmargin._sphere.ascent import around, climb, highest_rows, search
+from jaxmargin._sphere.relu_sum import scaled
 
 
 def height(x, dual, u):
@@ -76,3 +78,15 @@ def test_points_around_a_top_leave_one_of_its_kinks_at_a_time():
     np.testing.assert_array_equal(on.sum(axis=1), 1)
     np.testing.assert_allclose(heights.sum(axis=0), 0, atol=1e-12)  # on both sides
     np.testing.assert_allclose(points @ top, 1, rtol=1e-12)
+
+
+def test_of_very_many_samples_some_are_starts(monkeypatch: pytest.MonkeyPatch):
+    x, dual, _ = problem(3, None, n=40)
+    function = scaled(x, dual)
+    every = highest_rows(function, 5)
+    heights = function.heights(np.concatenate([function.rows, -function.rows]))
+    np.testing.assert_allclose(function.heights(every), np.sort(heights)[::-1][:5], rtol=1e-14)
+    monkeypatch.setattr(ascent, "_MOST_HEIGHTS", 400)
+    some = highest_rows(function, 5)
+    of_some = function.heights(np.concatenate([function.rows[::4], -function.rows[::4]]))
+    np.testing.assert_allclose(function.heights(some), np.sort(of_some)[::-1][:5], rtol=1e-14)

@@ -38,7 +38,10 @@ def gaussian(seed: int, n: int, d: int, k: int | None = None):
 
 @pytest.mark.parametrize(
     ("d", "n", "k"),
-    [(2, 7, None), (3, 6, None), (4, 6, None), (5, 6, None), (2, 7, 2), (3, 6, 2), (4, 5, 2)],
+    [
+        *((2, 7, None), (3, 6, None), (4, 6, None), (5, 6, None)),
+        *((2, 7, 2), (3, 6, 2), (4, 5, 2), (2, 6, 3), (3, 5, 3), (3, 5, 4)),
+    ],
 )
 def test_ordinary_samples(d: int, n: int, k: int | None):
     for seed in range(3 if d < 4 else 1):
@@ -116,6 +119,38 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch):
     whole = enumerate_all(x, dual).bound
     monkeypatch.setattr(great_circles, "_BLOCK_ENTRIES", 40)
     assert enumerate_all(x, dual).bound == pytest.approx(whole, rel=1e-13)
+
+
+def test_a_sample_across_the_first_direction_of_the_plane():
+    """Its event is at angle 0."""
+    x = np.array([[0.0, 1.0], [0.0, -2.0], [1.0, 1e-320], [1.0, 1.0]])
+    check(x, np.array([1.0, -2.0, 0.5, 0.3]))
+
+
+def test_the_start_changes_nothing():
+    """The cells that are left out have no higher peak, however high the start is."""
+    for seed in range(5):
+        x, dual, rng = gaussian(seed, 12, 3)
+        function = scaled(x, dual)
+        span = enumerable_span(function)
+        assert span is not None
+        u = rng.normal(size=3)
+        low = enumerated(function, span, u / np.linalg.norm(u))
+        high = enumerated(function, span, low.direction)
+        assert high.bound == pytest.approx(low.bound, rel=1e-13)
+        np.testing.assert_allclose(high.direction, low.direction, atol=1e-9)
+
+
+def test_the_bound_of_a_singular_value():
+    rng = np.random.default_rng(0)
+    for k, r in ((1, 3), (2, 3), (3, 3), (5, 3), (4, 4)):
+        moments = rng.normal(size=(50, k, r))
+        highest = np.linalg.norm(moments, 2, axis=(1, 2)) ** 2
+        bound = great_circles._squares_at_most(moments)
+        assert (bound >= highest * (1 - 1e-12)).all()
+        assert (bound <= np.sum(moments**2, axis=(1, 2)) * (1 + 1e-12)).all()
+        if min(k, r) < 3:
+            np.testing.assert_allclose(bound, highest, rtol=1e-7)
 
 
 def test_what_is_not_enumerated():

@@ -19,11 +19,13 @@ class Reproduced(NamedTuple):
 
 
 def reproduce(name: str, out: Path, *arguments: str) -> Reproduced:
-    """Run an experiment; it must end well and leave nothing but its two files."""
+    """Run an experiment; it must end well and leave nothing but its four files."""
     with jax.numpy_dtype_promotion("standard"):  # optax's adam is not strict
         assert main(["reproduce", name, "--out", str(out), *arguments]) == 0
-    assert sorted(path.name for path in out.iterdir()) == [f"{name}.json", f"{name}.png"]
-    assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    written = sorted(path.name for path in out.iterdir())
+    assert written == [f"{name}.{ending}" for ending in ("json", "pdf", "png", "svg")]
+    for ending, begin in (("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")):
+        assert (out / f"{name}.{ending}").read_bytes().startswith(begin)
     record = json.loads((out / f"{name}.json").read_text())
     return Reproduced(record, {key: np.array(values) for key, values in record["series"].items()})
 

@@ -1,23 +1,40 @@
-"""The dots of the picture: particles of one sign in one sector, with all their weight."""
+"""The picture of Theorem 3.3 on made-up series: its rows of particles."""
 
 import numpy as np
-import pytest
 
 from jaxmargin.experiments import theorem_3_3_picture as picture
 
-
-def test_particles_of_one_sign_in_one_sector_are_one_dot():
-    angle = np.radians([1.0, 2.0, 1.5, 100.0])
-    u = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    theta = np.concatenate([[[1.0], [2.0], [-1.0], [1.0]], u], axis=1)
-    sign, center, total = picture._dots(theta, np.array([1.0, 3.0, 2.0, 0.0]))
-    assert total.tolist() == [4.0, 2.0]  # the largest first; the last particle weighs nothing
-    assert sign.tolist() == [1, -1]
-    degrees = np.degrees(np.arctan2(center[:, 1], center[:, 0]))
-    assert degrees == pytest.approx([1.75, 1.5], abs=1e-3)
+STEPS, FRAMES = np.arange(0, 101, 5), np.array([0, 1, 3, 8, 20])
 
 
-def test_a_particle_without_direction_stays_at_the_centre():
-    sign, place = picture._places(np.array([[1.0, 0.0, 0.0], [-1.0, 3.0, 4.0]]))
-    assert sign.tolist() == [1, -1]
-    np.testing.assert_allclose(place, [[0, 0], [0.6, 0.8]])
+def series() -> dict[str, np.ndarray]:
+    """Two problems, of which every flow ends 1% above the optimum."""
+    rng = np.random.default_rng(0)
+    made = {
+        "step": STEPS,
+        "optimum": np.array([1.0, 2.0]),
+        "first/x": rng.normal(size=(6, 2)),
+        "first/frame_step": STEPS[FRAMES],
+        "first/optimum/theta": rng.normal(size=(4, 3)),
+        "first/optimum/mass": np.ones(4),
+    }
+    fall = 1.01 + np.geomspace(1, 1e-6, len(STEPS))
+    for name in picture.STRIP:
+        made |= {
+            f"{name}/energy": made["optimum"][:, None] * fall,
+            f"{name}/gap": made["optimum"][:, None] * (fall - 0.9),
+            f"first/{name}/theta": rng.normal(size=(len(FRAMES), 8, 3)),
+            f"first/{name}/mass": np.full((len(FRAMES), 8), 1 / 8),
+        }
+    return made
+
+
+def test_each_row_of_particles_tells_its_energies():
+    figure = picture.draw(0.02, series())
+    labels = [axes.get_xlabel() for axes in figure.axes]
+    assert labels.count("1% above") == len(picture.STRIP)  # the last column
+    assert labels.count("1e+02% above") == len(picture.STRIP)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert [title for title in titles if "eta t" in title][-1] == r"$\eta t = 2$"
+    for name in picture.STRIP:
+        assert any(axes.get_ylabel() == picture.FLOWS[name][0] for axes in figure.axes)

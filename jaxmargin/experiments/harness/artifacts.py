@@ -1,4 +1,4 @@
-"""What an experiment leaves on disk: its two files, and the finished parts of a run under way."""
+"""What an experiment leaves on disk: its files, and the finished parts of a run under way."""
 
 import contextlib
 import hashlib
@@ -6,6 +6,7 @@ import json
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
@@ -16,10 +17,13 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmargin._files import load_arrays, save_arrays, written_whole
+from jaxmargin import __version__
+from jaxmargin._files import load_arrays, require_writable, save_arrays, written_whole
 from jaxmargin.experiments.harness.experiment import Claim, Series
 
-VERSIONED = ("jaxmargin", "jax", "jaxlib", "numpy", "optax", "scipy", "matplotlib")
+PICTURES = ("png", "svg", "pdf")
+_STALE = 30 * 24 * 3600  # seconds after which parts that nobody took up are removed
+VERSIONED = ("jax", "jaxlib", "numpy", "optax", "scipy", "matplotlib")
 
 
 def prepare_folder(path: Path) -> Path:
@@ -47,7 +51,7 @@ def prepare_folder(path: Path) -> Path:
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that compute, and the devices that they run on."""
-    found = {name: version(name) for name in VERSIONED}
+    found = {"jaxmargin": __version__} | {name: version(name) for name in VERSIONED}
     device = jax.devices()[0]
     return {
         "python": platform.python_version(),
@@ -56,21 +60,89 @@ def versions() -> dict[str, str]:
     }
 
 
-def save(
-    folder: Path, name: str, settings: Any, series: Series, claims: list[Claim], figure: Figure
-) -> list[Path]:
-    """Write `<name>.png` and `<name>.json` into the folder: both, or neither.
+def finished(folder: Path, name: str, settings: Any) -> list[Claim] | None:
+    """The claims of a run with these settings and versions whose files are there, if there is one.
+
+    Args:
+        folder: where results go.
+        name: the experiment's name.
+        settings: the dataclass of settings, with the seed.
+    """
+    record = _read(_paths(folder, name)[-1])
+    if record is None or not all(path.exists() for path in _paths(folder, name)):
+        return None
+    same = record["settings"] == _plain(settings) and record["versions"] == versions()
+    return [Claim(**claim) for claim in record["claims"]] if same else None
+
+
+def require_free(folder: Path, name: str, settings: Any) -> None:
+    """Raise where files of another run would be lost, or cannot be written.
 
     Args:
         folder: an existing folder.
-        name: stem of both files.
+        name: the experiment's name.
+        settings: of the run to come; a run with the same settings may replace the files.
+
+    Raises:
+        ValueError: the files are those of a run with other settings.
+        OSError: one of the files cannot be written, or a folder has its name.
+    """
+    *pictures, text = _paths(folder, name)
+    for path in (*pictures, text):
+        require_writable(path)
+    if not text.exists():
+        return
+    record, now = _read(text), _plain(settings)
+    if record is None:
+        raise ValueError(f"{text} is no record of a run: --force overwrites it")
+    before = record["settings"]
+    apart = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if apart:
+        there = ", ".join(f"{key} = {before.get(key)}" for key in apart[:3])
+        raise ValueError(
+            f"{text} is of other settings ({there}{', ...' if len(apart) > 3 else ''}): "
+            "choose another --out, or overwrite it by --force"
+        )
+
+
+def _paths(folder: Path, name: str) -> list[Path]:
+    """The files of an experiment; the last one has the numbers."""
+    return [folder / f"{name}.{ending}" for ending in (*PICTURES, "json")]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A record that `save` wrote; None for any other file, and where there is none."""
+    try:
+        record = json.loads(path.read_text())
+        known = {"settings", "versions", "claims"} <= record.keys()
+    except (OSError, ValueError, AttributeError):
+        return None
+    return record if known else None
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    """The settings as JSON gives them back."""
+    return json.loads(json.dumps(asdict(settings)))
+
+
+def save(
+    folder: Path, name: str, settings: Any, series: Series, claims: list[Claim], figure: Figure
+) -> list[Path]:
+    """Write the picture as PNG, SVG and PDF, and the numbers as JSON: all files, or none.
+
+    Args:
+        folder: an existing folder.
+        name: stem of the files.
         settings: the dataclass of settings, with the seed.
         series: every array of the run.
         claims: the statements and the numbers.
         figure: the picture.
 
     Returns:
-        The two paths.
+        The paths; that of the JSON file is the last one.
+
+    Raises:
+        OSError: one of the files cannot be written, or a folder has its name.
     """
     record = {
         "experiment": name,
@@ -79,11 +151,16 @@ def save(
         "claims": [claim._asdict() for claim in claims],
         "series": {key: to_json(value) for key, value in series.items()},
     }
-    png, text = folder / f"{name}.png", folder / f"{name}.json"
-    with written_whole(png) as picture, written_whole(text) as data:
-        figure.savefig(picture, format="png")
-        data.write_text(json.dumps(record, indent=1, allow_nan=False))
-    return [png, text]
+    paths = _paths(folder, name)
+    for path in paths:
+        require_writable(path)
+    with contextlib.ExitStack() as files:
+        *pictures, text = [files.enter_context(written_whole(path)) for path in paths]
+        for ending, picture in zip(PICTURES, pictures, strict=True):
+            undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[ending]
+            figure.savefig(picture, format=ending, metadata=undated)
+        text.write_text(json.dumps(record, indent=1, allow_nan=False))
+    return paths
 
 
 def to_json(values: np.ndarray) -> Any:
@@ -120,5 +197,10 @@ class Parts:
         return series
 
     def clear(self) -> None:
-        """Forget all parts, since the run has ended."""
+        """Forget all parts, since the run has ended; and those of others that nobody took up."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        named = self._folder.name[:-12] + 12 * "[0-9a-f]"
+        for other in self._folder.parent.glob(named):
+            with contextlib.suppress(OSError):
+                if time.time() - other.stat().st_mtime > _STALE:
+                    shutil.rmtree(other, ignore_errors=True)

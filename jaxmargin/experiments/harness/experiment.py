@@ -16,17 +16,21 @@ Tick = Callable[..., None]
 
 
 class Claim(NamedTuple):
-    """A statement of the paper and what was measured of it.
+    """A statement and what was measured of it.
 
     Attributes:
-        statement: what the paper says, with the place.
+        statement: what the paper says, with the place, or what is asked here.
         measured: the numbers, with standard errors.
         holds: whether the numbers bear the statement out.
+        ours: whether the paper does not state it, and it is asked here.
+        comment: why it may not hold, where that is known.
     """
 
     statement: str
     measured: str
     holds: bool
+    ours: bool = False
+    comment: str = ""
 
 
 def _no_tick(*_: Any) -> None:
@@ -63,6 +67,7 @@ class Experiment:
         name: as the command line takes it, such as "figure-2".
         title: one line that says what the experiment shows.
         presets: settings by name; the first is the default of the command line.
+        durations: what each preset takes on two CPU cores, in words.
         run: `run(settings, context) -> series`, with every array that the figure or the claims
             need.
         claims: `claims(settings, series)`, the paper's statements beside the numbers.
@@ -72,13 +77,19 @@ class Experiment:
     name: str
     title: str
     presets: Mapping[str, Any]
+    durations: Mapping[str, str]
     run: Callable[[Any, Context], Series]
     claims: Callable[[Any, Series], list[Claim]]
     plot: Callable[[Any, Series], Figure]
 
 
 def setting(
-    default: Any, meaning: str, *, least: float | None = None, environment: str | None = None
+    default: Any,
+    meaning: str,
+    *,
+    least: float | None = None,
+    most: int = 2**31 - 1,
+    environment: str | None = None,
 ) -> Any:
     """A field of a settings dataclass: a number, a tuple of numbers, or a string.
 
@@ -87,14 +98,19 @@ def setting(
         meaning: one line for the command line's help and the documentation.
         least: the smallest allowed value of an integer, by default 1. A float must be positive;
             `least=0` allows zero too.
+        most: the largest allowed value of an integer, by default the largest that JAX counts to.
         environment: a variable that the command line reads where the option is not given.
 
     Returns:
         The field.
     """
-    return dataclasses.field(
-        default=default, metadata={"meaning": meaning, "least": least, "environment": environment}
-    )
+    metadata = {"meaning": meaning, "least": least, "most": most, "environment": environment}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def seed_setting() -> Any:
+    """The field of a random seed: JAX takes 32 bits of it, and drops all others."""
+    return setting(0, "seed of all randomness", least=0, most=2**32 - 1)
 
 
 def check_settings(settings: Any) -> None:
@@ -120,3 +136,6 @@ def check_settings(settings: Any) -> None:
                 require_positive(field.name, number, zero=least == 0)
             else:
                 require_count(field.name, number, least=1 if least is None else int(least))
+                if number > field.metadata["most"]:
+                    most = field.metadata["most"]
+                    raise ValueError(f"{field.name} must be at most {most}, got {number}")

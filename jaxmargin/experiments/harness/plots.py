@@ -1,15 +1,13 @@
-"""One look for every figure: means with error bands, in colours that all readers can tell apart."""
+"""One look for every figure, in colours that all readers can tell apart."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from jaxmargin.experiments.harness.statistics import standard_error
 
 # Okabe & Ito (2008): distinct for colour-blind readers, and in print.
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
@@ -24,18 +22,22 @@ STYLE: Any = {
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlesize": 10,
-    "axes.labelsize": 9,
-    "font.size": 9,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10,
+    "axes.prop_cycle": cycler(color=[BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY]),
+    "font.family": "STIXGeneral",
+    "font.size": 10,
     "grid.alpha": 0.3,
     "grid.linewidth": 0.5,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
-    "mathtext.fontset": "cm",
+    "legend.fontsize": 9,
+    "mathtext.fontset": "stix",  # formulas in the family of the text
     "savefig.bbox": "tight",
     "savefig.dpi": 200,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
+    "svg.hashsalt": "jaxmargin",  # the same names in the file in every run
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
 }
 
 
@@ -62,47 +64,6 @@ def panels(
     return figure, list(figure.subplots(rows, count, squeeze=False).flat)
 
 
-def mean_band(
-    axes: Axes, x: np.ndarray, values: np.ndarray, *, label: str | None, color: str, **line
-) -> None:
-    """Draw the mean over trials, with a band of one standard error on each side.
-
-    Args:
-        axes: where to draw.
-        x: (s,) positions.
-        values: (t, s) one row a trial.
-        label: for the legend.
-        color: of the line and the band.
-        **line: further options of `Axes.plot`.
-    """
-    band(axes, x, values.mean(axis=0), standard_error(values), label=label, color=color, **line)
-
-
-def band(
-    axes: Axes,
-    x: np.ndarray,
-    center: np.ndarray,
-    error: np.ndarray,
-    *,
-    label: str | None,
-    color: str,
-    **line,
-) -> None:
-    """Draw a line with a band of `error` on each side; NaN leaves a gap.
-
-    Args:
-        axes: where to draw.
-        x: (s,) positions.
-        center: (s,) the line.
-        error: (s,) half the width of the band.
-        label: for the legend.
-        color: of the line and the band.
-        **line: further options of `Axes.plot`.
-    """
-    axes.plot(x, center, label=label, color=color, **line)
-    axes.fill_between(x, center - error, center + error, color=color, alpha=0.25, linewidth=0)
-
-
 def label_panels(
     axes: Sequence[Axes], titles: Sequence[str], x_labels: str | Sequence[str]
 ) -> None:
@@ -118,6 +79,19 @@ def label_panels(
     for letter, (one, title, x_label) in zip("abcdefgh", panels, strict=False):
         one.set_title(f"({letter}) {title}", loc="left")
         one.set_xlabel(x_label)
+
+
+def tell_trials(figure: Figure, trials: int, what: str = "trials", also: str = "") -> None:
+    """Say below a figure what its lines and bands are.
+
+    Args:
+        figure: the figure.
+        trials: how many.
+        what: the word for them.
+        also: what else is to be told.
+    """
+    text = f"mean ± 1 standard error, {trials} {what}" if trials > 1 else f"one of the {what}"
+    figure.supxlabel(f"{text}{'; ' if also else ''}{also}", fontsize=9)
 
 
 def power_of_ten(value: float) -> str:

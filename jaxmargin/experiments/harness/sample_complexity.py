@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 
 from jaxmargin.data.synthetic import two_axis
 from jaxmargin.experiments.harness import plots
-from jaxmargin.experiments.harness.experiment import Context, Series, Tick, setting
+from jaxmargin.experiments.harness.experiment import Context, Series, Tick, seed_setting, setting
 from jaxmargin.experiments.harness.grid import (
     RECORDS,
     measure_cells,
@@ -30,6 +30,7 @@ from jaxmargin.kernels.closed_form import two_layer_ntk
 from jaxmargin.networks.models import init_two_layer, two_layer
 from jaxmargin.networks.objective import regularized
 from jaxmargin.networks.training import train
+from jaxmargin.plots.trials import plot_trials
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Settings:
     learning_rate: float = setting(0.01, "initial step size of Adam, decayed to 0 by a cosine")
     steps: int = setting(4_000, "steps of Adam", least=RECORDS)
     test_samples: int = setting(10_000, "fresh samples for the test loss")
-    seed: int = setting(0, "seed of all randomness", least=0)
+    seed: int = seed_setting()
 
 
 class KernelTrial(NamedTuple):
@@ -108,7 +109,7 @@ def measure(
         network_sizes = [ratio * d for ratio in settings.network_ratios]
         for name, sizes, losses, ticks in (
             ("network", network_sizes, network, training_ticks(settings.trials)),
-            ("kernel", _kernel_sizes(d, settings), kernel, settings.trials),
+            ("kernel", kernel_sizes(d, settings), kernel, settings.trials),
         ):
             cells = ((f"{name} d={d} n={n}", partial(losses, d, n)) for n in sizes)
             found = measure_cells(context, cells, ticks=ticks)
@@ -116,7 +117,7 @@ def measure(
     return series
 
 
-def _kernel_sizes(d: int, settings: Settings) -> list[int]:
+def kernel_sizes(d: int, settings: Settings) -> list[int]:
     """Numbers of samples for the kernel in d dimensions."""
     return [max(2, round(ratio * d * d)) for ratio in settings.kernel_ratios]
 
@@ -179,27 +180,28 @@ def kernel_means(
     """The size nearest to n = d^2 / 4, and each method's mean test loss there."""
     at = int(np.argmin(np.abs(series["n/d^2"] - 0.25)))
     means = {name: mean(series[f"{name}/{d}"][:, at]) for name in methods}
-    return _kernel_sizes(d, settings)[at], means
+    return kernel_sizes(d, settings)[at], means
 
 
 def plot(
     axes: tuple[Axes, Axes], settings: Settings, series: Series, curves: Mapping[str, Curve]
 ) -> None:
-    """Test losses against n / d for the network (left), and n / d^2 for the kernel (right)."""
+    """Test losses of the network (left) and of the kernel (right), on one axis of n."""
     left, right = axes
+    right.sharex(left)
+    left.set_xscale("log")
     for d, marker, size in zip(settings.dims, "os^Dv", (3, 4, 5, 6, 7), strict=False):
         look = {"marker": marker, "markersize": size, "linewidth": size / 4}
         network = series[f"network/{d}"]
         label = f"$d = {d}$"
-        plots.mean_band(left, series["n/d"], network, label=label, color=plots.BLUE, **look)
+        plot_trials(d * series["n/d"], network, ax=left, label=label, color=plots.BLUE, **look)
         for name, curve in curves.items():
-            plots.mean_band(
-                right,
-                series["n/d^2"],
+            plot_trials(
+                kernel_sizes(d, settings),
                 series[f"{name}/{d}"],
+                ax=right,
                 label=curve.label if d == settings.dims[-1] else None,
                 color=curve.color,
                 linestyle=curve.style,
                 **look,
             )
-    right.set_xscale("log", base=2)

@@ -1,6 +1,7 @@
 """Files of a run: both or neither, numbers that JSON has, and parts that are kept until the end."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from jaxmargin.experiments.harness.artifacts import Parts, prepare_folder, save, to_json, versions
+from jaxmargin.experiments.harness.plots import house_style
 from tests.experiments.harness import toy
 
 
@@ -63,6 +65,38 @@ def test_parts_are_taken_up_with_the_same_settings_only_and_go_at_the_end(tmp_pa
     parts().clear()
     parts(count=9).clear()
     assert not list(tmp_path.iterdir())
+
+
+def test_parts_that_nobody_took_up_are_removed_in_the_end(tmp_path: Path):
+    """Those of other settings, and not of other experiments; after a month."""
+    folders = []
+    for name, count in (("toy", 7), ("toy", 8), ("toy-2", 7)):
+        before = set(tmp_path.iterdir())
+        Parts(tmp_path, name, toy.Settings(count=count)).get("one", lambda: {"x": np.zeros(2)})
+        folders += set(tmp_path.iterdir()) - before
+    old, young, other = folders
+    for folder in (old, other):
+        os.utime(folder, (0, 0))
+    Parts(tmp_path, "toy", toy.Settings()).clear()
+    assert set(tmp_path.iterdir()) == {young, other}
+
+
+def test_a_file_that_cannot_be_written_leaves_none(tmp_path: Path):
+    (tmp_path / "toy.pdf").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"toy\.pdf is a folder"):
+        save(tmp_path, "toy", toy.Settings(), {}, [], Figure())
+    assert [path.name for path in tmp_path.iterdir()] == ["toy.pdf"]
+
+
+def test_pictures_of_one_run_are_the_same_bytes(tmp_path: Path):
+    """No date, no random names."""
+    made = []
+    for _ in range(2):
+        with house_style():
+            figure = toy.plot(toy.Settings(), {"first": np.arange(3)})
+            made.append(save(tmp_path, "toy", toy.Settings(), {}, [], figure)[:3])
+        made[-1] = [path.read_bytes() for path in made[-1]]
+    assert made[0] == made[1]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # np.load

@@ -1,5 +1,6 @@
 """The command line: files, resumption, and one clear line for each wrong input."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -47,10 +48,22 @@ def interrupted(runs: list[str], monkeypatch) -> list[str]:
     return runs
 
 
-def test_list_names_every_experiment(capsys):
+@pytest.mark.parametrize("words", [[], ["reproduce"]])
+def test_without_arguments_comes_the_help(words: list[str], capsys):
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    assert "Commands:" in printed.out
+    assert ("figure-2" if words else "reproduce") in printed.out
+    assert printed.err == ""
+
+
+def test_list_names_every_experiment_and_its_time(capsys):
     assert main(["list"]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in EXPERIMENTS)
+    assert "hardly more" in printed
+    for experiment in EXPERIMENTS.values():
+        assert experiment.durations.keys() == experiment.presets.keys()
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -60,8 +73,9 @@ def test_help_names_every_setting_and_its_values(name: str, capsys):
     experiment = EXPERIMENTS[name]
     for preset in experiment.presets:
         assert f"{preset}:" in printed
-    for setting in type(experiment.presets["paper"]).__dataclass_fields__:
+    for setting, field in type(experiment.presets["paper"]).__dataclass_fields__.items():
         assert f"--{setting.replace('_', '-')}" in printed
+        assert "".join(field.metadata["meaning"].split())[1:] in printed  # with its capitals
 
 
 def test_a_run_leaves_a_picture_and_its_numbers(tmp_path: Path, capsys):
@@ -77,6 +91,10 @@ def test_a_run_leaves_a_picture_and_its_numbers(tmp_path: Path, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "holds" in printed
     assert "does not hold" in printed
+    assert "they are stored" in printed  # the comment on what does not hold
+    assert printed.index("claims of the paper") < printed.index("there are numbers")
+    assert printed.index("there are numbers") < printed.index("asked here")
+    assert "verdict" in printed
     assert "first" in printed
     assert "2/2 records" in printed
     assert "objective 0.125" in printed
@@ -84,8 +102,8 @@ def test_a_run_leaves_a_picture_and_its_numbers(tmp_path: Path, capsys):
 
 def test_a_setting_comes_from_the_environment_where_no_option_is_given(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("TOY_FOLDER", "there")
-    assert reproduce("toy", tmp_path).record["settings"]["folder"] == "there"
-    record, _ = reproduce("toy", tmp_path, "--folder", "here")
+    assert reproduce("toy", tmp_path / "one").record["settings"]["folder"] == "there"
+    record, _ = reproduce("toy", tmp_path / "two", "--folder", "here")
     assert record["settings"]["folder"] == "here"
 
 
@@ -122,6 +140,68 @@ def test_a_failed_write_leaves_nothing_and_keeps_the_old(tmp_path: Path, monkeyp
     assert runs == ["first", "second"]
 
 
+def test_other_settings_do_not_overwrite_a_finished_run(tmp_path: Path, capsys, runs: list[str]):
+    before = reproduce("toy", tmp_path)
+    capsys.readouterr()
+    words = ["reproduce", "toy", "--out", str(tmp_path), "--factor", "2"]
+    assert main(words) == 1
+    error = capsys.readouterr().err
+    assert f"{tmp_path / 'toy.json'} is of other settings (factor = 1.0)" in error
+    assert "--force" in error
+    assert len(runs) == 2
+    assert reproduce("toy", tmp_path).record == before.record
+    assert reproduce("toy", tmp_path, "--factor", "2", "--force").record != before.record
+    (tmp_path / "toy.json").write_text("[]")
+    assert main(words) == 1
+    assert "toy.json is no record of a run: --force" in capsys.readouterr().err
+    assert len(runs) == 6
+
+
+@pytest.mark.parametrize("ending", ["png", "json"])
+def test_a_folder_in_the_place_of_a_file_is_named_before_the_work(
+    ending: str, tmp_path: Path, capsys, runs: list[str]
+):
+    (tmp_path / f"toy.{ending}").mkdir()
+    assert main(["reproduce", "toy", "--out", str(tmp_path)]) == 1
+    assert f"toy.{ending} is a folder" in capsys.readouterr().err
+    assert len(list(tmp_path.iterdir())) == 1
+    assert runs == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # np.load
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x80\x04K\x01."])
+def test_a_part_that_is_damaged_is_computed_again(
+    content: bytes, interrupted: list[str], tmp_path: Path
+):
+    assert main(["reproduce", "toy", "--out", str(tmp_path)]) == 130
+    (part,) = tmp_path.rglob("first.npz")
+    part.write_bytes(content)
+    reproduce("toy", tmp_path)
+    assert interrupted == ["first", "interrupted", "first", "second"]
+
+
+def test_all_runs_what_is_not_there_yet_and_prints_one_table(
+    tmp_path: Path, capsys, monkeypatch, runs: list[str]
+):
+    other = dataclasses.replace(toy.EXPERIMENT, name="other")
+    monkeypatch.setattr(command_line, "EXPERIMENTS", {"toy": toy.EXPERIMENT, "other": other})
+    words = ["reproduce", "all", "--out", str(tmp_path)]
+    reproduce("toy", tmp_path)
+    capsys.readouterr()
+    assert main(words) == 0
+    assert runs == ["first", "second"] * 2
+    table = capsys.readouterr().out.rpartition("all experiments")[2]
+    for name in ("toy", "other"):
+        assert table.count(f"{name} ") == 2  # a row for each claim
+    assert (table.count("does not hold"), table.count("holds")) == (2, 2)
+    assert main([*words, "--force"]) == 0
+    assert len(runs) == 8
+    monkeypatch.setenv("TOY_FOLDER", "there")
+    assert main(words) == 1
+    assert "toy.json is of other settings (folder = )" in capsys.readouterr().err
+    assert len(runs) == 8
+
+
 def test_an_unwritable_folder_is_named_before_the_work(tmp_path: Path, capsys, runs):
     file = tmp_path / "file"
     file.write_text("")
@@ -146,6 +226,9 @@ BAD = {
     "zero": (["reproduce", "toy", "--factor", "0"], "factor must be a finite number > 0"),
     "negative": (["reproduce", "toy", "--shift", "-1"], "shift must be a finite number >= 0"),
     "nan": (["reproduce", "toy", "--shift", "nan"], "shift must be a finite number >= 0"),
+    "seed of 33 bits": (["reproduce", "toy", "--seed", str(2**32)], "seed must be at most 42949"),
+    "seed of 64 bits": (["reproduce", "toy", "--seed", str(2**63)], "seed must be at most 42949"),
+    "count beyond JAX": (["reproduce", "toy", "--count", str(2**31)], "count must be at most 2147"),
 }
 
 

@@ -1,20 +1,8 @@
-"""Pictures that look alike: bands, panels and powers of ten."""
+"""Pictures that look alike: panels, styles and powers of ten."""
 
-import numpy as np
 import pytest
 
 from jaxmargin.experiments.harness import plots
-
-
-def test_a_band_is_one_standard_error_on_each_side_of_the_mean():
-    _, (axes,) = plots.panels(1)
-    values = np.array([[1.0, 2.0], [3.0, 2.0]])
-    plots.mean_band(axes, np.arange(2), values, label="mean", color="black")
-    (line,) = axes.lines
-    assert np.asarray(line.get_ydata()).tolist() == [2.0, 2.0]
-    corners = np.asarray(axes.collections[0].get_paths()[0].vertices)
-    at_zero = corners[corners[:, 0] == 0, 1]
-    assert (at_zero.min(), at_zero.max()) == pytest.approx((1.0, 3.0))
 
 
 def test_panels_come_row_after_row_with_letters_and_labels():

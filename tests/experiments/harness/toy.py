@@ -13,6 +13,7 @@ from jaxmargin.experiments.harness.experiment import (
     Experiment,
     Series,
     Tick,
+    seed_setting,
     setting,
 )
 
@@ -27,7 +28,8 @@ class Settings:
     factor: float = setting(1.0, "what they are multiplied by")
     shift: float = setting(0.0, "what is added to them", least=0)
     powers: tuple[int, ...] = setting((1, 2), "their powers")
-    folder: str = setting("", "a folder", environment="TOY_FOLDER")
+    folder: str = setting("", "a folder of ||Theta||_F", environment="TOY_FOLDER")
+    seed: int = seed_setting()
 
 
 def part(name: str, settings: Settings, tick: Tick) -> Series:
@@ -50,7 +52,7 @@ def claims(settings: Settings, series: Series) -> list[Claim]:
     """One that holds, and one that does not."""
     return [
         Claim("there are numbers", f"{settings.count}", True),
-        Claim("there are infinitely many", f"{settings.count}", False),
+        Claim("there are infinitely many", f"{settings.count}", False, True, "they are stored"),
     ]
 
 
@@ -65,6 +67,7 @@ EXPERIMENT = Experiment(
     name="toy",
     title="some numbers",
     presets={"quick": replace(Settings(), count=3), "paper": Settings()},
+    durations={"quick": "no time", "paper": "hardly more"},
     run=run,
     claims=claims,
     plot=plot,
