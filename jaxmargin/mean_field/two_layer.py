@@ -91,15 +91,18 @@ class TwoLayerFeatures(NamedTuple):
         w, u = _split_unit(theta, self.x)
         return _outer(jax.nn.relu(self.x @ u), w)
 
-    def _hidden(self, u: Array) -> Array:
-        return jax.nn.relu(u @ self.x.T)
+    def _lifted(self, theta: Array) -> Array:
+        """Samples (n, d + k) behind columns of 0, so that u . x_i is theta times one of them.
+
+        A product with all of theta (m, d + k) needs no copy of its part u.
+        """
+        return jnp.pad(self.x, ((0, 0), (theta.shape[1] - self.x.shape[1], 0)))
 
     def integrate(self, theta: Array, mass: Array) -> Array:
         """sum_j mass_j Phi(theta_j)."""
-        w, u = _split_unit(theta, self.x)
-        if w.ndim == 1:
-            return (mass * w) @ self._hidden(u)
-        return self._hidden(u).T @ (mass[:, None] * w)
+        w, _ = _split_unit(theta, self.x)
+        hidden = jax.nn.relu(theta @ self._lifted(theta).T)
+        return (mass * w) @ hidden if w.ndim == 1 else hidden.T @ (mass[:, None] * w)
 
     def pull_back(self, dual: Array, theta: Array) -> tuple[Array, Array]:
         """<dual, Phi(theta)> and its gradient in theta, of each particle.
@@ -107,15 +110,18 @@ class TwoLayerFeatures(NamedTuple):
         Let s = sum_i dual_i 1(u . x_i > 0) x_i. Since relu is 1-homogeneous, the value is
         w (u . s) and the gradient is (u . s, w s), which needs the activation pattern only.
         """
-        w, u = _split_unit(theta, self.x)
-        active = u @ self.x.T > 0
+        w, _ = _split_unit(theta, self.x)
+        lifted = self._lifted(theta)
+        pre = theta @ lifted.T
         if w.ndim == 1:
-            s = jnp.where(active, dual[None, :], 0) @ self.x
-            height = jnp.sum(u * s, axis=1)
-            return w * height, jnp.concatenate([height[:, None], w[:, None] * s], axis=1)
-        s = jnp.where(active, w @ dual.T, 0) @ self.x
-        heights = self._hidden(u) @ dual
-        return jnp.sum(w * heights, axis=1), jnp.concatenate([heights, s], axis=1)
+            s = jnp.where(pre > 0, dual[None, :], 0) @ lifted  # 0 in the column of w
+            height = jnp.sum(theta * s, axis=1)
+            own = jnp.arange(theta.shape[1]) == 0
+            return w * height, jnp.where(own[None, :], height[:, None], w[:, None] * s)
+        s = jnp.where(pre > 0, w @ dual.T, 0) @ lifted
+        heights = jax.nn.relu(pre) @ dual
+        slopes = s + jnp.pad(heights, ((0, 0), (0, self.x.shape[1])))
+        return jnp.sum(w * heights, axis=1), slopes
 
     def bounds(self) -> tuple[float, float, float]:
         """The constants B_Phi, M_Phi and C_Phi of `Regularity`, in float64.

@@ -36,5 +36,7 @@ def svm_oracle(gram, y, c) -> np.ndarray:
     q = np.asarray(jnp.outer(y, y) * gram, np.float64)
     lower = np.linalg.cholesky(q)
     target = scipy.linalg.solve_triangular(lower, np.ones(len(q)), lower=True)
-    found = lsq_linear(lower.T, target, (0, c or np.inf), method="bvls", tol=1e-15, max_iter=10000)
+    found = lsq_linear(
+        lower.T, target, (0, np.inf if c is None else c), method="bvls", tol=1e-15, max_iter=10000
+    )
     return np.asarray(y) * found.x
