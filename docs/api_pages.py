@@ -1,8 +1,10 @@
 """One page of the documentation a package, made from the names in its `__all__`.
 
 `sphinx-build` writes the pages to `docs/api/` before it reads any page, so that they cannot fall
-behind the code; they are not committed. A page begins with what the package says of itself and a
-table of one line a name. The modules of the package follow, each with its own words and its names.
+behind the code; they are not committed. A page begins with what the package says of itself. Tables
+of one line a name follow, one table for each module, under what the module is for: functions first,
+then the classes that they take and return. The modules come last, each with its own words and its
+names. The page `index` lists the packages.
 """
 
 import ast
@@ -16,6 +18,7 @@ from typing import Any, NamedTuple
 import jaxmargin
 
 GROUND = "ground"  # the page of the public modules that lie beside the packages
+ORDER = ["networks", "data", "kernels", "margins", "mean_field", "lower_bound", "experiments"]
 
 PAGE = """\
 # {title}
@@ -25,11 +28,37 @@ PAGE = """\
 
 .. currentmodule:: {package}
 
-.. list-table::
-
-{table}
+{tables}
 ```
 {daily}{sections}"""
+
+TABLE = """\
+.. rubric:: {task}
+
+.. list-table::
+   :widths: 30 70
+
+{rows}
+"""
+
+INDEX = """\
+# API
+
+Names of daily use are at `jaxmargin.<name>`. Each package is a section of the paper:
+
+```{{eval-rst}}
+.. list-table::
+   :widths: 20 80
+
+{rows}
+```
+
+```{{toctree}}
+:hidden:
+
+{pages}
+```
+"""
 
 DAILY = """
 These are also names of `jaxmargin` itself: {names}.
@@ -120,10 +149,22 @@ def contents() -> dict[str, list[Entry]]:
 
 def pages() -> dict[str, str]:
     """For each page, its text, in the Markdown that MyST reads."""
-    return {
-        page: _page(page, "jaxmargin" if page == GROUND else f"jaxmargin.{page}", names)
-        for page, names in contents().items()
-    }
+    found = contents()
+    made = {page: _page(page, _package(page), names) for page, names in found.items()}
+    return {"index": _index(found), **made}
+
+
+def _package(page: str) -> str:
+    return "jaxmargin" if page == GROUND else f"jaxmargin.{page}"
+
+
+def _index(found: dict[str, list[Entry]]) -> str:
+    """The page of all packages, with what each is for."""
+    names = sorted(found, key=lambda page: ORDER.index(page) if page in ORDER else len(ORDER))
+    purposes = {page: _task(_package(page)) for page in names if page != GROUND}
+    purposes[GROUND] = " ".join(dict.fromkeys(_task(entry.module) for entry in found[GROUND]))
+    rows = [f"   * - :doc:`{page}`\n     - {purposes[page]}" for page in names]
+    return INDEX.format(rows="\n".join(rows), pages="\n".join(names))
 
 
 def _page(title: str, package: str, names: list[Entry]) -> str:
@@ -132,7 +173,10 @@ def _page(title: str, package: str, names: list[Entry]) -> str:
     return PAGE.format(
         title=title,
         package=package,
-        table="\n".join(_row(entry, package) for entry in names),
+        tables="\n".join(
+            _table(home, package, [entry for entry in names if _home(entry, package) == home])
+            for home in dict.fromkeys(homes)
+        ),
         daily=DAILY.format(names=", ".join(f"`{name}`" for name in daily)) if daily else "",
         sections="".join(
             SECTION.format(
@@ -155,9 +199,26 @@ def _home(entry: Entry, package: str) -> str:
     return package if entry.module.rpartition(".")[2].startswith("_") else entry.module
 
 
+def _table(home: str, package: str, names: list[Entry]) -> str:
+    """The names of a module in one line each, functions first."""
+    names = sorted(names, key=lambda entry: inspect.isclass(inspect.unwrap(entry.value)))
+    rows = "\n".join(_row(entry, package) for entry in names)
+    return TABLE.format(task=_task(home), rows=rows)
+
+
+def _task(module: str) -> str:
+    """What a module is for: the first line that it says of itself."""
+    return _escaped((inspect.getdoc(import_module(module)) or "").partition("\n")[0])
+
+
+def _escaped(text: str) -> str:
+    """A line without markup other than backticks."""
+    return re.sub(r"([|*_\\])", r"\\\1", text)
+
+
 def _row(entry: Entry, package: str) -> str:
     """A link to the name, and the first line of what it says of itself."""
-    line = re.sub(r"([|*_\\])", r"\\\1", summary(entry))
+    line = _escaped(summary(entry))
     return f"   * - :py:obj:`{entry.name} <{package}.{entry.name}>`\n     - {line}"
 
 

@@ -13,15 +13,18 @@ from docs import api_pages  # noqa: E402
 project = "jaxmargin"
 release = version = installed_version("jaxmargin")
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "jaxmargin"
+mathjax_path = "mathjax/tex-chtml.js"  # in the site itself, by sphinx-mathjax-offline
+nb_execution_mode = "off"  # the notebooks of the gallery hold their output
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 autodoc_typehints = "none"  # shapes stand in each docstring
 autodoc_preserve_defaults = True  # jax.nn.relu, not the object that it is

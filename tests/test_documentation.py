@@ -90,8 +90,11 @@ def test_every_public_name_says_in_one_line_what_it_is():
 
 
 def test_the_index_lists_every_page_of_the_api():
-    listed = re.findall(r"^api/(\w+)$", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE)
+    assert "\napi/index\n" in (ROOT / "docs" / "index.md").read_text()
+    index = api_pages.pages()["index"]
+    listed = re.findall(r"^   \* - :doc:`(\w+)`\n     - .+\n", index, re.MULTILINE)
     assert sorted(listed) == sorted(api_pages.contents())
+    assert set(api_pages.ORDER) <= set(listed)
 
 
 def test_the_version_is_one_in_all_places():
@@ -160,5 +163,5 @@ def test_commands_and_links_lead_somewhere(path: Path):
         assert set(re.findall(r"jaxmargin reproduce ([\w.-]+\w)", text)) <= {*EXPERIMENTS, "all"}
     for link in re.findall(r"\]\(([\w./-]+\.(?:md|png|py))[)#]", text):
         target = (path.parent / link).resolve()
-        made = target.parent == ROOT / "docs" / "api" and target.stem in api_pages.contents()
+        made = target.parent == ROOT / "docs" / "api" and target.stem in api_pages.pages()
         assert made or target.exists(), link

@@ -1,7 +1,7 @@
 """From nothing, or from any measure, to a certified optimum over all measures (section 3).
 
 For two-layer relu networks, each round solves the convex problem of all units in given cells of
-activation patterns, and adds the cells that the dual asks for (`jaxmargin._cells`).
+activation patterns, and adds the cells that the dual asks for.
 
 For other features it is fully corrective column generation. Over fixed unit particles the best
 masses solve a convex problem, min_{c >= 0} R(sum_j c_j Phi_j) + sum_j c_j V_j. Each round solves

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from docs.theory import certified_optima
+from docs.guide import certified_optima
 
 
 def test_the_units_attain_the_constraint_and_no_neuron_exceeds_it(capsys):
