@@ -8,8 +8,8 @@ from jaxtyping import Array, Float
 
 from jaxmargin._arrays import as_jax
 from jaxmargin._checks import require_concrete
-from jaxmargin.margins._solvers.finite_game import solve_program, solve_scaled
 from jaxmargin.margins._inputs import check_rows, check_signs
+from jaxmargin.margins._solvers.finite_game import solve_program, solve_scaled
 from jaxmargin.margins._solvers.separability import (
     require_distinct_features,
     require_separable_features,

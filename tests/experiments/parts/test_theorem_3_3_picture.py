@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxmargin.experiments import theorem_3_3_picture as picture
+from jaxmargin.experiments.parts import theorem_3_3_picture as picture
 
 
 def test_particles_of_one_sign_in_one_sector_are_one_dot():
