@@ -43,7 +43,10 @@ class KKT(NamedTuple):
 
 
 def kkt_residual(
-    apply: Apply, params: PyTree, x: Float[Array, "n d"], y: Shaped[Array, " n"]
+    apply: Apply,
+    params: PyTree,
+    x: Float[Array | np.ndarray, "n d"],
+    y: Shaped[Array | np.ndarray, " n"],
 ) -> KKT:
     """How far a network that separates its samples is from a KKT point of the margin problem.
 
@@ -56,7 +59,8 @@ def kkt_residual(
     The multipliers come from nonnegative least squares on the Gram matrix of the gradients of the
     margins, the tangent kernel. It is (n, n), or (n (k-1), n (k-1)) for k classes, and is made
     column by column: there is never a matrix with a column for each parameter. Where the gradients
-    are linearly dependent, the multipliers are one choice of several.
+    are linearly dependent and several multipliers have the least epsilon, those of the least
+    sum_i mu_i (q_i - 1) are taken.
 
     At a kink the gradient is the one that JAX takes: the derivative of `jax.nn.relu` at 0 is 0, and
     that of `jnp.maximum` is 1/2. The definition allows any element of Clarke's subdifferential, so
@@ -114,12 +118,15 @@ def kkt_residual(
     _, pull_back = jax.vjp(gaps, theta)
     axes = jnp.eye(len(values), dtype=values.dtype)
     gram = jax.lax.map(lambda axis: push_forward(*pull_back(axis)), axes)
-    mu = _multipliers(np.asarray(gram, float), np.asarray(push_forward(theta), float), values.dtype)
+    slack = np.maximum(np.asarray(values, float) - 1, 0)
+    rounding = len(values) * float(jnp.finfo(values.dtype).eps)
+    pull = np.asarray(push_forward(theta), float)
+    mu = _multipliers(np.asarray(gram, float), pull, slack, rounding)
     (pulled,) = pull_back(jnp.asarray(mu, values.dtype))
     residual = jax.tree.map(lambda leaf, pull: leaf - pull, theta, pulled)
     return KKT(
         epsilon=float(norms.l2(residual)),
-        delta=max(float(np.max(mu * (np.asarray(values, float) - 1))), 0.0),
+        delta=float(np.max(mu * slack)),
         multipliers=mu if others is None else _by_class(mu, scores.shape, others),
         norm=float(norms.l2(theta)),
     )
@@ -138,12 +145,25 @@ def _at_margin_one(apply: Apply, params: PyTree, x: Array, y: Array) -> PyTree:
     return jax.tree.map(lambda leaf: leaf * scale.astype(leaf.dtype), params)
 
 
-def _multipliers(gram: np.ndarray, pull: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """The mu >= 0 of least mu' G mu / 2 - b' mu, for a Gram matrix computed in the dtype."""
+def _multipliers(
+    gram: np.ndarray, pull: np.ndarray, slack: np.ndarray, rounding: float
+) -> np.ndarray:
+    """The mu >= 0 of least mu' G mu / 2 - b' mu and, where several have it, of least slack . mu."""
     sizes, axes = np.linalg.eigh(gram)
-    kept = sizes > len(gram) * float(jnp.finfo(dtype).eps) * sizes[-1]
+    kept = sizes > rounding * sizes[-1]
     roots = np.sqrt(sizes[kept])
-    return scipy.optimize.nnls((axes[:, kept] * roots).T, axes[:, kept].T @ pull / roots)[0]
+    table, target = (axes[:, kept] * roots).T, axes[:, kept].T @ pull / roots
+    mu = scipy.optimize.nnls(table, target)[0]
+    nearest = table @ mu
+    size = np.linalg.norm(nearest)
+    if kept.all() or size == 0:
+        return mu
+    # The nearest point of the cone is unique, and a linear program chooses how to combine it.
+    best = scipy.optimize.linprog(slack, A_eq=table, b_eq=nearest / size)
+    used = best.x > 0 if best.success else mu > 0
+    mu = np.zeros_like(mu)
+    mu[used] = scipy.optimize.nnls(table[:, used], target)[0]
+    return mu
 
 
 def _by_class(mu: np.ndarray, shape: tuple[int, ...], others: tuple[Array, ...]) -> np.ndarray:

@@ -65,10 +65,11 @@ def smoothed_margin(
 
         >>> apply = lambda w, x: x @ w
         >>> w, x = jnp.array([3.0, 4.0]), jnp.array([[1.0, 0.0], [1.0, 0.0]])
-        >>> float(smoothed_margin(apply, w, x[:1], jnp.ones(1), loss="exponential").round(4))
+        >>> found = smoothed_margin(apply, w, x[:1], jnp.ones(1), loss="exponential")
+        >>> round(float(found), 4)
         0.6
         >>> found = smoothed_margin(apply, w, x, jnp.ones(2), loss="exponential")
-        >>> float(found.round(4))  # 0.6 - log(2) / 5
+        >>> round(float(found), 4)  # 0.6 - log(2) / 5
         0.4614
 
     Reference:

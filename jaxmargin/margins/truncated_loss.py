@@ -74,7 +74,7 @@ def truncated_loss_bound(
 
         >>> found = truncated_loss_bound(0.0, 8**0.5, n=10**6, depth=2, radius=19**0.5, delta=0.01)
         >>> [round(float(term), 4) for term in (found.bound, found.complexity)]
-        [0.3747, 0.3718]
+        [0.3747, 0.3717]
 
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.3, which has it without constants; Golowich, Rakhlin,

@@ -50,11 +50,16 @@ def test_the_limit_of_a_diagonal_linear_network_is_known_at_every_scale(alpha: f
     )
     found = alpha * (p**2 - m**2)
 
-    def unmet(nu):
-        return x @ (2 * alpha * np.sinh(x.T @ nu)) - y
-
-    expected = 2 * alpha * np.sinh(x.T @ scipy.optimize.root(unmet, np.zeros(2), tol=1e-12).x)
-    np.testing.assert_allclose(x @ expected, y, atol=1e-9)
+    dual = scipy.optimize.minimize(  # its gradient is X beta - y
+        lambda nu: 2 * alpha * np.sum(np.cosh(x.T @ nu)) - y @ nu,
+        np.zeros(2),
+        jac=lambda nu: x @ (2 * alpha * np.sinh(x.T @ nu)) - y,
+        hess=lambda nu: 2 * alpha * (x * np.cosh(x.T @ nu)) @ x.T,
+        method="trust-exact",
+        options={"gtol": 1e-10},
+    )
+    expected = 2 * alpha * np.sinh(x.T @ dual.x)
+    np.testing.assert_allclose(x @ expected, y, atol=1e-8)
     np.testing.assert_allclose(found, expected, atol=0.01 * np.abs(expected).max())
 
 
