@@ -39,6 +39,7 @@ FLOW = jm.perturbed_flow(PROBLEM, step_size=0.01, noise=0.1)
 STATE = FLOW.init(MEASURE)
 OBJECTIVE = jm.regularized(jm.two_layer, "logistic", lam=0.1)
 SEPARABLE = jnp.array([[1.0, 0.2], [-1.0, 0.1], [0.3, 1.0]]), jnp.array([1.0, -1.0, 1.0])
+SEPARATED = {"params": NET, "x": X, "y": jnp.sign(jm.two_layer(NET, X))}
 SPANNED = {"x": HYPERCUBE, "beta": BETA, "z": PARITIES[:3, :2]}
 PATH = margins.MarginPath(
     lam=np.array([0.5, 0.25]),
@@ -64,6 +65,8 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
         networks.balance: {"params": NET},
         networks.widen: {"params": NET, "widths": 6},
         networks.homogeneity_degree: {"apply": jm.two_layer, "params": NET, "x": X},
+        networks.centred: {"apply": jm.two_layer, "params0": NET, "alpha": 2.0},
+        networks.distance_from_start: {"before": NET, "after": jm.TwoLayer(2 * NET.u, NET.w)},
         networks.logistic_loss: {"margins": Y},
         networks.log_margin: {"scores": LOGITS, "y": CLASSES},
         networks.cross_entropy_loss: {"logits": LOGITS, "labels": CLASSES},
@@ -104,6 +107,9 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
         jm.two_layer_ntk: {"x": X, "z": Z, "r_w": 1.0, "r_u": 1.0},
         jm.empirical_ntk: {"apply": jm.two_layer, "params": NET, "x": X, "z": Z},
         jm.kernel_matvec: {"kernel": jm.k1, "x": X, "v": BETA[:4], "z": Z, "block_size": 2},
+        jm.kernel_margin: {"gram": GRAM, "y": Y},
+        jm.kernel_alignment: {"first": GRAM, "second": jm.k1(X)},
+        jm.kernel_change: {"before": GRAM, "after": jm.k1(X)},
         jm.kernel_predict: {"cross_gram": jm.k1(Z, X), "beta": BETA},
         jm.fit_interpolant: {"gram": GRAM, "y": Y},
         jm.fit_ridge: {"gram": GRAM, "y": Y, "ridge": 0.1},
@@ -118,6 +124,11 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
         margins.sample_margins: {"scores": LOGITS, "y": CLASSES},
         margins.normalized_margin: {"apply": jm.two_layer, "params": NET, "x": X, "y": Y},
         margins.log_normalized_margin: {"apply": jm.two_layer, "params": NET, "x": X, "y": Y},
+        margins.smoothed_margin: {"apply": jm.two_layer, **SEPARATED},
+        margins.log_smoothed_margin: {
+            "apply": jm.two_layer, **SEPARATED, "loss": "exponential",
+        },
+        margins.kkt_residual: {"apply": jm.two_layer, **SEPARATED},
         margins.margin_distribution: {"apply": jm.two_layer, "params": NET, "x": X, "y": Y},
         margins.l1_svm: {"features": SEPARABLE[0], "y": SEPARABLE[1], "c": 10.0},
         margins.max_margin: {"x": SEPARABLE[0], "y": SEPARABLE[1], "tol": 1e-3},
@@ -133,6 +144,11 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
         margins.margin_loss_bound: {
             "margins": (Y + 2) / 10, "depth": 2, "radius": 1.0, "delta": 0.1, "gamma": 0.2,
         },
+        margins.measured_margin_bound: {
+            "margin": 0.2, "complexity": margins.rademacher_complexity(KEY, X[:, :2], num_draws=2),
+            "radius": 1.0, "delta": 0.1,
+        },
+        margins.truncated_loss_bound: {"train_loss": 0.1, "norm": 2.0, **BOUND},
         margins.guaranteed_margin: {"lam": 1e-4, **MARGIN},
         margins.regularization_for_margin: MARGIN,
         margins.log_theorem_regularization: {**MARGIN, "c": 0.5},

@@ -124,7 +124,6 @@ def report(model: Model, trained: Any, digits: Digits) -> dict[str, float]:
     margins = jm.margin_distribution(model.apply, trained, x, y)  # of Theta / ||Theta||, ascending
     kernel = jax.jit(partial(jm.empirical_ntk, model.apply))
     before, after = kernel(model.params, x[:40]), kernel(trained, x[:40])
-    size = jnp.linalg.norm
     return {
         "train error": error(x, y),
         "test error": error(x_test, y_test),
@@ -136,8 +135,9 @@ def report(model: Model, trained: Any, digits: Digits) -> dict[str, float]:
         "patterns changed": float(
             jm.pattern_change(model.layers(model.params), model.layers(trained), x)
         ),
-        "change of the tangent kernel": float(size(after - before) / size(before)),
-        "alignment of the kernels": float(jnp.sum(before * after) / (size(before) * size(after))),
+        "distance from the start": float(jm.distance_from_start(model.params, trained).total),
+        "change of the tangent kernel": float(jm.kernel_change(before, after)),
+        "alignment of the kernels": float(jm.kernel_alignment(before, after)),
     }
 
 

@@ -10,6 +10,7 @@ from jaxmargin.experiments import (
     figure_3,
     figure_4,
     figure_5,
+    margins,
     perturbation_sweep,
     regression,
     theorem_2_1,
@@ -29,6 +30,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         theorem_2_1.EXPERIMENT,
         theorem_3_3.EXPERIMENT,
         perturbation_sweep.EXPERIMENT,
+        margins.EXPERIMENT,
     )
 }
 

@@ -26,6 +26,7 @@ from jaxmargin.experiments.harness.experiment import (
 )
 from jaxmargin.experiments.harness.statistics import mean, ratio_of_means
 from jaxmargin.margins.normalized import normalized_margin, sample_margins
+from jaxmargin.networks.lazy import distance_from_start
 from jaxmargin.networks.models import TwoLayer, init_two_layer, pattern_change, two_layer
 from jaxmargin.networks.objective import regularized
 from jaxmargin.networks.training import train
@@ -105,6 +106,7 @@ def _metrics(
         "train_error": jnp.mean(train_margins <= 0),
         "test_accuracy": jnp.mean(test_margins > 0),
         "pattern_change": pattern_change(start, params, x),
+        "distance": distance_from_start(start, params).total,
     }
 
 
@@ -162,23 +164,24 @@ def _first_fit(series: Series, regime: str) -> np.ndarray:
 
 
 def plot(settings: Settings, series: Series) -> Figure:
-    """Normalized margin, test accuracy and share of patterns that changed, against the step."""
-    figure, axes = plots.panels(3)
+    """Margin, test accuracy, changed patterns and distance from the start, against the step."""
+    figure, axes = plots.panels(4)
     labels = {
         "regularized": rf"$\lambda = {plots.power_of_ten(settings.lam)}$",
         "unregularized": r"$\lambda = 0$",
     }
     for one, metric, scale in zip(
-        axes, ("margin", "test_accuracy", "pattern_change"), (1, 1, 100), strict=True
+        axes, ("margin", "test_accuracy", "pattern_change", "distance"), (1, 1, 100, 1), strict=True
     ):
         for regime, color in REGIMES.items():
             values = scale * series[f"{regime}/{metric}"]
             plot_trials(series["step"], values, ax=one, label=labels[regime], color=color)
         one.set_xscale("log")  # the fit takes 50 steps, the margin 20,000
         one.set_xlim(1, settings.steps)
-    titles = ("margin", "generalization", "distance from the kernel")
+    titles = ("margin", "generalization", "distance from the kernel", "distance from the start")
     plots.label_panels(axes, titles, "gradient descent steps")
-    words = ("normalized margin", "test accuracy", "activation patterns changed, %")
+    distance = r"$\|\Theta - \Theta_0\| / \|\Theta_0\|$"
+    words = ("normalized margin", "test accuracy", "activation patterns changed, %", distance)
     for one, label in zip(axes, words, strict=True):
         one.set_ylabel(label)
     plots.tell_trials(figure, settings.trials)

@@ -9,7 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxmargin.experiments.figure_3_networks import (
+from jaxmargin.experiments.harness import plots
+from jaxmargin.experiments.harness.experiment import Claim, Experiment, Series
+from jaxmargin.experiments.harness.statistics import Estimate, mean, ratio_of_means, slope
+from jaxmargin.experiments.parts.figure_3_networks import (
     CPU,
     PAPER,
     QUICK,
@@ -19,9 +22,6 @@ from jaxmargin.experiments.figure_3_networks import (
     run,
     synthetic_regimes,
 )
-from jaxmargin.experiments.harness import plots
-from jaxmargin.experiments.harness.experiment import Claim, Experiment, Series
-from jaxmargin.experiments.harness.statistics import Estimate, mean, ratio_of_means, slope
 from jaxmargin.plots.trials import plot_trials
 
 VISIBLE = 1.05  # a ratio of margins that a reader of the figure would see

@@ -28,7 +28,7 @@ from jaxmargin.experiments.harness.experiment import (
 )
 from jaxmargin.experiments.harness.grid import measure_cells
 from jaxmargin.experiments.harness.statistics import mean
-from jaxmargin.experiments.rival_flows import birth_death_flow, langevin_flow
+from jaxmargin.experiments.parts.rival_flows import birth_death_flow, langevin_flow
 from jaxmargin.experiments.theorem_3_3 import TOLERANCE, Collapsed, collapsed_start
 from jaxmargin.mean_field.flow import Flow, perturbed_flow
 from jaxmargin.mean_field.optimum import global_optimum

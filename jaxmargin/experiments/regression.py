@@ -16,7 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxmargin.data.synthetic import support_of_d
-from jaxmargin.experiments import minimum_norm
 from jaxmargin.experiments.harness import plots, sample_complexity
 from jaxmargin.experiments.harness.experiment import (
     Claim,
@@ -34,6 +33,7 @@ from jaxmargin.experiments.harness.sample_complexity import (
     optimizer,
 )
 from jaxmargin.experiments.harness.statistics import mean
+from jaxmargin.experiments.parts import minimum_norm
 from jaxmargin.kernels.predictors import fit_interpolant, fit_ridge, kernel_predict
 from jaxmargin.lower_bound.population_fit import best_in_span
 from jaxmargin.networks.losses import truncated_squared_loss

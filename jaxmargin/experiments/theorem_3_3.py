@@ -16,7 +16,6 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 from matplotlib.figure import Figure
 
-from jaxmargin.experiments import theorem_3_3_picture as picture
 from jaxmargin.experiments.harness.experiment import (
     Claim,
     Context,
@@ -26,6 +25,7 @@ from jaxmargin.experiments.harness.experiment import (
     seed_setting,
     setting,
 )
+from jaxmargin.experiments.parts import theorem_3_3_picture as picture
 from jaxmargin.mean_field.certificates import Certificate, certify
 from jaxmargin.mean_field.flow import Flow, perturbed_flow, wasserstein_flow
 from jaxmargin.mean_field.measure import Measure

@@ -7,6 +7,7 @@ machines and logistic regression.
 """
 
 from jaxmargin.kernels.closed_form import Kernel, k1, k2, relu_nngp, relu_ntk, two_layer_ntk
+from jaxmargin.kernels.comparison import kernel_alignment, kernel_change, kernel_margin
 from jaxmargin.kernels.empirical import empirical_ntk
 from jaxmargin.kernels.matrix_free import RidgeFit, RidgeHistory, fit_ridge_matrix_free
 from jaxmargin.kernels.predictors import (
@@ -36,6 +37,9 @@ __all__ = [
     "fit_svm",
     "k1",
     "k2",
+    "kernel_alignment",
+    "kernel_change",
+    "kernel_margin",
     "kernel_matvec",
     "kernel_predict",
     "relu_nngp",

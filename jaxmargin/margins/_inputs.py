@@ -1,18 +1,68 @@
-"""What margins and interpolants take: samples, labels, and directions."""
+"""What margins and interpolants take: models, samples, labels, and directions."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float, PyTree
 
-from jaxmargin._arrays import as_array
+from jaxmargin._arithmetic import widened
+from jaxmargin._arrays import as_array, as_jax
 from jaxmargin._checks import (
+    is_concrete,
+    require_callable,
     require_concrete,
     require_finite,
     require_floats,
+    require_parameters,
     require_signs,
 )
+from jaxmargin.networks.homogeneity import homogeneity_degree
+from jaxmargin.networks.models import Apply
 
 _PARALLEL = 4  # units of rounding below which two samples lie on one ray
+_HOMOGENEOUS = 1e-3  # largest residual of a network that counts as homogeneous
+
+
+def checked_model(apply: Apply, params: PyTree, x: Any) -> tuple[PyTree, Array, Array]:
+    """Parameters and inputs in 32 bits or more, and the scores (n,) or (n, k), all finite."""
+    require_callable("apply", apply, "apply(params, x)")
+    require_parameters("params", params)
+    params, x = jax.tree.map(widened, (params, as_jax("x", x)))
+    if x.ndim == 0 or 0 in x.shape:
+        raise ValueError(f"x must be (n, ...) with n >= 1 samples, got shape {x.shape}")
+    require_finite("params", params)
+    require_finite("x", x)
+    scores = apply(params, x)
+    if not isinstance(scores, Array | np.ndarray):
+        raise TypeError(f"apply(params, x) must return an array, got {type(scores).__name__}")
+    require_floats("apply(params, x)", scores)
+    if scores.ndim not in (1, 2) or len(scores) != len(x) or 0 in scores.shape:
+        raise ValueError(
+            f"apply(params, x) must be (n,) or (n, k) with n = {len(x)}, got {scores.shape}"
+        )
+    require_finite("apply(params, x)", scores)
+    return params, x, widened(scores)
+
+
+def measured_degree(apply: Apply, params: PyTree, x: Array) -> Float[Array, ""]:
+    """The degree of a homogeneous network, a whole number where it nearly is; NaN of another."""
+    degree, residual = homogeneity_degree(apply, params, x)
+    near = jnp.round(degree)
+    degree = jnp.where(jnp.abs(degree - near) <= _HOMOGENEOUS, near, degree)
+    return jnp.where(residual <= _HOMOGENEOUS, degree, jnp.nan)
+
+
+def degree_of(apply: Apply, params: PyTree, x: Array) -> Float[Array, ""]:
+    """As `measured_degree`, with a ValueError in place of NaN where the values are known."""
+    degree = measured_degree(apply, params, x)
+    if is_concrete(degree) and not degree > 0:
+        raise ValueError(
+            "apply must be positively homogeneous in params and not 0 on all of x, but no degree "
+            "fits: leave out biases, or give a constant feature in their place (append_one)"
+        )
+    return degree
 
 
 def check_rows(
@@ -89,3 +139,12 @@ def differences_of(labels: np.ndarray) -> np.ndarray:
 def rounding_of(x: Array | np.ndarray) -> float:
     """Distance of unit vectors from samples of this dtype, below which they count as equal."""
     return _PARALLEL * float(jnp.finfo(np.asarray(x).dtype).eps)
+
+
+def checked_delta(delta: Any, dtype: Any) -> Array:
+    """A probability of failure in (0, 1)."""
+    if is_concrete(delta) and as_array("delta", delta).ndim:
+        raise TypeError("delta must be a number, got an array")
+    if is_concrete(delta) and not 0 < delta < 1:
+        raise ValueError(f"delta must be in (0, 1), got {delta}: a probability of failure")
+    return jnp.asarray(delta, dtype)

@@ -28,11 +28,15 @@ class RademacherEstimate:
         standard_error: () of the mean.
         exact: whether the supremum for each draw of the signs was enumerated. Otherwise it was
             searched, and the mean estimates a lower bound of the complexity.
+        n: number of samples.
+        num_draws: how often the signs were drawn.
     """
 
     mean: Any
     standard_error: Any
     exact: bool = field(metadata={"static": True})
+    n: int = field(metadata={"static": True})
+    num_draws: int = field(metadata={"static": True})
 
 
 def rademacher_complexity(
@@ -75,7 +79,8 @@ def rademacher_complexity(
     require_rows("x", x)
     suprema = _suprema(key, x, num_draws)
     error = jnp.std(suprema, ddof=1) / math.sqrt(num_draws)
-    return RademacherEstimate(jnp.mean(suprema), error, enumerable(len(x), x.shape[1], 1))
+    exact = enumerable(len(x), x.shape[1], 1)
+    return RademacherEstimate(jnp.mean(suprema), error, exact, len(x), num_draws)
 
 
 @partial(jax.jit, static_argnames="num_draws")

@@ -8,9 +8,9 @@ from jaxtyping import Array, Float
 
 from jaxmargin._arrays import as_jax
 from jaxmargin._checks import require_concrete, require_positive
-from jaxmargin.margins._finite_game import solve_program, solve_scaled, solve_soft
 from jaxmargin.margins._inputs import check_rows, check_signs
-from jaxmargin.margins._separability import (
+from jaxmargin.margins._solvers.finite_game import solve_program, solve_scaled, solve_soft
+from jaxmargin.margins._solvers.separability import (
     require_distinct_features,
     require_separable_features,
 )

@@ -18,15 +18,15 @@ from jaxmargin._cells.units import Units
 from jaxmargin._checks import require_callable
 from jaxmargin._devices import one_blas_thread
 from jaxmargin.errors import ConvergenceError
-from jaxmargin.margins._finite_game import solve_program
 from jaxmargin.margins._inputs import (
     check_samples,
     check_starts,
     differences_of,
     rounding_of,
 )
-from jaxmargin.margins._rounds_to_bound import Reached, first_network, rounds_to_bound
-from jaxmargin.margins._separability import require_separable
+from jaxmargin.margins._solvers.finite_game import solve_program
+from jaxmargin.margins._solvers.rounds_to_bound import Reached, first_network, rounds_to_bound
+from jaxmargin.margins._solvers.separability import require_separable
 from jaxmargin.networks.models import TwoLayer
 
 _NEAR = 0.5  # a margin at which the first network will do

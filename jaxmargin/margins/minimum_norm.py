@@ -15,8 +15,8 @@ from jaxmargin._checks import require_callable
 from jaxmargin._devices import one_blas_thread
 from jaxmargin.errors import ConvergenceError
 from jaxmargin.margins._inputs import check_rows, check_starts, rounding_of
-from jaxmargin.margins._rounds_to_bound import Reached, first_network, rounds_to_bound
-from jaxmargin.margins._separability import require_interpolable
+from jaxmargin.margins._solvers.rounds_to_bound import Reached, first_network, rounds_to_bound
+from jaxmargin.margins._solvers.separability import require_interpolable
 from jaxmargin.networks.models import TwoLayer
 
 _NEAR = 0.1  # relative distance to the targets at which the first network will do

@@ -14,12 +14,10 @@ from jaxtyping import Array, Float, PyTree, Shaped
 from jaxmargin._arithmetic import held_octaves, own_and_others, scaled, widened
 from jaxmargin._arrays import as_floats
 from jaxmargin._checks import checked_labels, is_concrete, require_callable, require_parameters
+from jaxmargin.margins._inputs import measured_degree
 from jaxmargin.networks import norms
-from jaxmargin.networks.homogeneity import homogeneity_degree
 from jaxmargin.networks.models import Apply
 from jaxmargin.networks.norms import Norm
-
-_HOMOGENEOUS = 1e-3  # largest residual at which a network may be evaluated at another scale
 
 
 def sample_margins(scores: Float[Array, "n *k"], y: Shaped[Array, " n"]) -> Float[Array, " n"]:
@@ -235,10 +233,7 @@ def _degree_at(apply: Apply, params: PyTree, x: Array, octaves: Array) -> Array:
     """The degree of a homogeneous network; NaN of another one, and where no octaves ask for it."""
 
     def measure() -> Array:
-        degree, residual = homogeneity_degree(apply, params, x)
-        near = jnp.round(degree)
-        degree = jnp.where(jnp.abs(degree - near) <= _HOMOGENEOUS, near, degree)
-        return jnp.where(residual <= _HOMOGENEOUS, degree, jnp.nan).astype(octaves.dtype)
+        return measured_degree(apply, params, x).astype(octaves.dtype)
 
     none = jnp.full_like(octaves, jnp.nan)
     if is_concrete(octaves):  # nothing to compile

@@ -8,6 +8,7 @@ widened without a change of its margin (Theorem 4.3).
 
 from jaxmargin.networks import norms
 from jaxmargin.networks.homogeneity import Homogeneity, balance, homogeneity_degree, widen
+from jaxmargin.networks.lazy import Distance, centred, distance_from_start
 from jaxmargin.networks.losses import (
     cross_entropy_loss,
     log_margin,
@@ -36,6 +37,7 @@ from jaxmargin.networks.unit_perturbation import PerturbUnitsState, perturb_unit
 __all__ = [
     "Activation",
     "Apply",
+    "Distance",
     "History",
     "Homogeneity",
     "Loss",
@@ -52,7 +54,9 @@ __all__ = [
     "activation_pattern",
     "append_one",
     "balance",
+    "centred",
     "cross_entropy_loss",
+    "distance_from_start",
     "homogeneity_degree",
     "init_mlp",
     "init_two_layer",

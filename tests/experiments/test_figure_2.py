@@ -27,10 +27,12 @@ def test_every_metric_is_of_trials_times_records(tiny: Reproduced):
     assert tiny.series["step"][: figure_2.FIT_STEPS].tolist() == list(range(figure_2.FIT_STEPS))
     assert tiny.series["step"][-1] == 120
     for regime in figure_2.REGIMES:
-        for metric in ("margin", "train_error", "test_accuracy", "pattern_change"):
+        for metric in ("margin", "train_error", "test_accuracy", "pattern_change", "distance"):
             values = tiny.series[f"{regime}/{metric}"]
             assert values.shape == (2, len(tiny.series["step"]))
         assert (tiny.series[f"{regime}/pattern_change"][:, 0] == 0).all()
+        assert (tiny.series[f"{regime}/distance"][:, 0] == 0).all()
+        assert (tiny.series[f"{regime}/distance"][:, 1:] > 0).all()
 
 
 def test_both_regimes_start_alike(tiny: Reproduced):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jaxmargin.experiments import Context, figure_3
-from jaxmargin.experiments.figure_3_networks import PAPER
 from jaxmargin.experiments.harness.statistics import mean, ratio_of_means
+from jaxmargin.experiments.parts.figure_3_networks import PAPER
 
 SETTINGS = dataclasses.replace(
     PAPER,

@@ -38,6 +38,18 @@ CONTRACTS = [
         edges=lambda dtype: [(zero_net(dtype), rows(dtype))],
     ),
     Contract(
+        "kernels.kernel_alignment",
+        jm.kernel_alignment,
+        lambda dtype: (normal(4, 5, dtype=dtype), normal(4, 5, dtype=dtype, seed=1)),
+        edges=lambda dtype: [(normal(4, 5, dtype=dtype), normal(4, 5, dtype=dtype))],
+    ),
+    Contract(
+        "kernels.kernel_change",
+        jm.kernel_change,
+        lambda dtype: (normal(4, 5, dtype=dtype), normal(4, 5, dtype=dtype, seed=1)),
+        edges=lambda dtype: [(normal(4, 5, dtype=dtype), normal(4, 5, dtype=dtype))],
+    ),
+    Contract(
         "kernels.kernel_predict",
         jm.kernel_predict,
         lambda dtype: (normal(4, 5, dtype=dtype), normal(5, 2, dtype=dtype, seed=1)),
@@ -50,6 +62,7 @@ DRIVERS = {
     "kernels.fit_ridge",
     "kernels.fit_ridge_matrix_free",
     "kernels.fit_svm",
+    "kernels.kernel_margin",
 }
 
 

@@ -143,3 +143,33 @@ def test_depths_whose_bound_only_float64_holds():
     with jax.enable_x64(True):
         bound = margins.rademacher_bound(n=1, depth=120, radius=1.0)
     np.testing.assert_allclose(bound, (np.sqrt(240 * np.log(2)) + 1) * 120.0**-60, rtol=1e-13)
+
+
+def test_the_measured_bound_holds_the_complexity_of_all_samples():
+    """The expected complexity is below what samples show in as many draws as promised."""
+    n, setting = 300, {"radius": 1.0, "delta": 0.1}
+
+    def on_circle(key):
+        angles = jax.random.uniform(key, (n,), maxval=2 * jnp.pi)
+        return jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
+
+    found = [
+        margins.rademacher_complexity(key, on_circle(key), num_draws=5)
+        for key in jax.random.split(KEY, 40)
+    ]
+    expected = np.mean([float(one.mean) for one in found])
+    bound = [margins.measured_margin_bound(0.5, one, **setting) for one in found]
+    measured = np.array([float(one.complexity) for one in bound]) * 0.5 / 4
+    assert np.mean(measured >= expected) >= 0.9
+    assert np.mean([float(one.mean) >= expected for one in found]) < 0.7  # alone it is too low
+    np.testing.assert_allclose(bound[0].bound, sum(bound[0][2:]), rtol=1e-6)
+
+
+def test_the_measured_bound_tends_to_the_measured_complexity():
+    exact = margins.RademacherEstimate(jnp.array(0.4e-4), jnp.array(0.0), True, 10**8, 10**4)
+    found = margins.measured_margin_bound(0.25, exact, radius=1.0, delta=0.01)
+    np.testing.assert_allclose(found.complexity, 4 * 0.4e-4 / 0.25, rtol=0.1)
+    plain = margins.margin_bound(0.25, n=10**8, depth=2, radius=1.0, delta=0.01)
+    assert found.bound < 0.45 * plain.bound
+    assert plain.uniformity == found.uniformity
+    assert found.complexity > 4 * 0.4e-4 / 0.25

@@ -55,6 +55,8 @@ def test_the_margin_at_each_lambda_is_that_of_the_convex_optimum():
         assert margin == pytest.approx(expected, rel=1e-3)
         assert np.log(objective) == pytest.approx(log_objective, abs=1e-4)
         assert margin < best
+    assert np.all(np.diff(path.norm) > 0)  # Lemma C.4
+    assert np.all(path.lam * path.norm**2 < np.log(2))  # the objective at 0, Claim C.3
     assert path.margin[exponents == 14] > 0.94 * best
     assert path.margin[exponents == 60] > 0.99 * best
 
@@ -103,6 +105,31 @@ def test_three_layers_of_one_unit_against_a_scalar_problem():
         for lam, objective in zip(path.lam, path.objective, strict=True):
             best = np.min(np.logaddexp(0, -(t**3)) + lam * (3 * t**2) ** (r / 2))
             assert objective == pytest.approx(best, rel=1e-4)
+
+
+@pytest.mark.parametrize(("norm", "best"), [(norms.l1, 1 / 16), (norms.l2, 1 / 4), (norms.linf, 1)])
+def test_a_network_in_any_norm_against_its_largest_margin(norm, best: float):
+    """One unit for each of x = +-1: both products w u are equal, and as large as the norm allows.
+
+    Of two units, 1 = sum |w| + |u| allows (1/4)^2, the sum of squares 1 allows 1/4, and entries of
+    at most 1 allow 1 (Theorem 4.1 for a norm other than l2).
+    """
+    x, y = jnp.array([[1.0], [-1.0]]), jnp.array([1.0, -1.0])
+    start = jm.TwoLayer(u=jnp.array([[1.0], [-0.7]]), w=jnp.array([0.6, -1.2]))
+    path = jm.margin_path(jm.two_layer, start, x, y, [1e-4, 1e-12], norm=norm, num_steps=3000)
+    np.testing.assert_allclose(path.margin, best, rtol=0.02)
+
+
+def test_three_classes_tend_to_the_largest_margin():
+    """Theorem C.1, with the largest margin over all widths that a bound proves."""
+    x, y = jnp.eye(3), jnp.arange(3)
+    best = jm.max_margin(x, y)
+    start = jm.init_two_layer(KEY, d=3, m=30, k=3)
+    path = jm.margin_path(jm.two_layer, start, x, y, [1e-3, 1e-8, 1e-24])
+    ratio = path.margin / best.margin
+    assert np.all(np.diff(path.norm) > 0)
+    assert np.all(ratio <= 1 + 1e-6)
+    assert ratio[-1] > 0.98
 
 
 CONVEX_NORMS = {1: norms.l1, 2: norms.l2, "inf": norms.linf}

@@ -273,3 +273,27 @@ def test_the_theorem_fails_for_one_sample_of_two_classes():
     objective = np.logaddexp(0, -(size**2) * star) + math.exp(logs[0]) * size**2
     assert math.log(2) < 2 * objective.min()
     assert jm.margins.guaranteed_margin(math.exp(logs[0]), star, n=1, degree=2, alpha=2.0) == 0
+
+
+def test_the_chain_of_theorem_2_1_at_finite_n_and_d():
+    """Lambda for half of the margin 1/8 of D, the margin it guarantees, the bound that it gives.
+
+    With 30,000 samples for each dimension the bound is the same in all dimensions, and lambda is a
+    power of 1 / n.
+    """
+    bounds, sizes, lams = [], [], []
+    for d in (10, 40, 160, 640):
+        n = 30_000 * d
+        lam = jm.margins.regularization_for_margin(1 / 8, n=n, degree=2, fraction=0.5)
+        margin = jm.margins.guaranteed_margin(lam, 1 / 8, n=n, degree=2)
+        assert margin >= 1 / 16
+        found = jm.margins.margin_bound(
+            margin, n=n, depth=2, radius=(d - 1) ** 0.5, delta=float(n) ** -5
+        )
+        bounds.append(float(found.bound))
+        sizes.append(n)
+        lams.append(lam)
+    assert max(bounds) < 0.6
+    assert max(bounds) / min(bounds) < 1.1
+    slopes = np.diff(np.log(lams)) / np.diff(np.log(sizes))
+    assert np.all((slopes > -2) & (slopes < -1))

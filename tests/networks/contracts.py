@@ -74,6 +74,22 @@ CONTRACTS = [
         partial(jm.homogeneity_degree, jm.mlp),
         lambda dtype: (deep(dtype), samples(dtype)[0]),
     ),
+    Contract(
+        "networks.centred",
+        lambda params0, params, x, alpha: jm.centred(jm.two_layer, params0, alpha=alpha)(params, x),
+        lambda dtype: (
+            net(dtype),
+            net(dtype)._replace(w=normal(4, dtype=dtype, seed=5)),
+            samples(dtype)[0],
+            jnp.asarray(2.0, dtype),
+        ),
+    ),
+    Contract(
+        "networks.distance_from_start",
+        jm.distance_from_start,
+        lambda dtype: (net(dtype), net(dtype)._replace(u=normal(4, 3, dtype=dtype, seed=9))),
+        edges=lambda dtype: [(net(dtype), net(dtype))],
+    ),
     Contract("networks.append_one", jm.append_one, lambda dtype: (samples(dtype)[0],)),
     Contract(
         "networks.logistic_loss",
@@ -141,6 +157,7 @@ def _perturbed():
 
 
 CONTAINERS: dict[str, Callable[[], Any]] = {
+    "networks.Distance": lambda: jm.distance_from_start(net("float32"), net("float32")),
     "networks.History": lambda: _trained().history,
     "networks.OptState": lambda: _trained().opt_state,
     "networks.Homogeneity": lambda: jm.homogeneity_degree(

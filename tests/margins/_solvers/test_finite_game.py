@@ -7,7 +7,7 @@ import pytest
 import scipy.optimize
 
 from jaxmargin.errors import ConvergenceError
-from jaxmargin.margins._finite_game import solve_program
+from jaxmargin.margins._solvers.finite_game import solve_program
 
 
 def random_rows(seed: int, k: int = 20, n: int = 7) -> np.ndarray:

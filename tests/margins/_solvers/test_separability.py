@@ -10,7 +10,7 @@ import scipy.optimize
 
 import jaxmargin as jm
 from jaxmargin.margins._inputs import differences_of
-from jaxmargin.margins._separability import (
+from jaxmargin.margins._solvers.separability import (
     listed_samples,
     require_distinct_features,
     require_interpolable,

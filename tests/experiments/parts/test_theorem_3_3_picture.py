@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxmargin.experiments import theorem_3_3_picture as picture
+from jaxmargin.experiments.parts import theorem_3_3_picture as picture
 
 STEPS, FRAMES = np.arange(0, 101, 5), np.array([0, 1, 3, 8, 20])
 

@@ -4,7 +4,7 @@ import numpy as np
 import scipy  # its parts load on first use
 
 from jaxmargin._checks import require_floats
-from jaxmargin.margins._finite_game import NOTHING, Scaled, scaled, solve_program
+from jaxmargin.margins._solvers.finite_game import NOTHING, Scaled, scaled, solve_program
 
 _ROUNDING = 1e-9  # a margin below it counts as none, where features and samples have sizes near 1
 

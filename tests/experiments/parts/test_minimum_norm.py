@@ -8,7 +8,7 @@ import pytest
 import jaxmargin as jm
 from benchmarks import cone_program
 from jaxmargin.data.synthetic import support_of_d
-from jaxmargin.experiments import minimum_norm
+from jaxmargin.experiments.parts import minimum_norm
 
 POINTS = 6
 LAMS = [0.1, 0.01]

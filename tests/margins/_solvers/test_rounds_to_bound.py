@@ -11,8 +11,7 @@ from jaxmargin._cells.fits import Targets
 from jaxmargin._cells.limits import Limits
 from jaxmargin._cells.rounds import Round
 from jaxmargin._cells.units import Units, units_at
-from jaxmargin.margins import _rounds_to_bound
-from jaxmargin.margins._rounds_to_bound import Reached, first_network, rounds_to_bound
+from jaxmargin.margins._solvers.rounds_to_bound import Reached, first_network, rounds_to_bound
 
 X, Y = np.eye(2), np.array([1.0, -0.5])  # each sample has a unit of its own: cost 1.5
 
@@ -76,7 +75,7 @@ def test_rounds_that_gain_nothing_end(monkeypatch: pytest.MonkeyPatch):
         rounds = idle(*arguments, **options)
         return SimpleNamespace(send=lambda _: next(rounds))
 
-    monkeypatch.setattr(_rounds_to_bound, "rounds", send_nothing)
+    monkeypatch.setattr("jaxmargin.margins._solvers.rounds_to_bound.rounds", send_nothing)
     seen: list = []
     found = run(start, seen=seen)
     assert len(seen) == 14

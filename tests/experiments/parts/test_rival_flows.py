@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from jaxmargin import Measure, run_flow, sample_sphere, two_layer_problem, wasserstein_flow
-from jaxmargin.experiments.rival_flows import birth_death_flow, langevin_flow, systematic_resampling
+from jaxmargin.experiments.parts.rival_flows import (
+    birth_death_flow,
+    langevin_flow,
+    systematic_resampling,
+)
 from jaxmargin.mean_field.problem import first_variation
 
 ETA = 0.02
