@@ -29,6 +29,7 @@ from jaxmargin.experiments.harness.statistics import mean, slope
 from jaxmargin.kernels.closed_form import two_layer_ntk
 from jaxmargin.kernels.comparison import kernel_margin
 from jaxmargin.margins.maximum_margin import max_margin
+from jaxmargin.plots.trials import plot_trials
 
 METHODS = {
     "network": ("network (F1)", plots.BLUE),
@@ -193,7 +194,7 @@ def plot(settings: Settings, series: Series) -> Figure:
 
 def _lines(axes: Axes, x: tuple[int, ...], values: dict[str, np.ndarray]) -> None:
     for name, (label, color) in METHODS.items():
-        plots.mean_band(axes, np.asarray(x), values[name], label=label, color=color, marker="o")
+        plot_trials(x, values[name], ax=axes, label=label, color=color, marker="o")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(x, [str(value) for value in x])
@@ -204,6 +205,7 @@ EXPERIMENT = Experiment(
     name="margins",
     title="margins of the network, of random features and of the tangent kernel",
     presets={"quick": QUICK, "paper": PAPER},
+    durations={"quick": "1 min", "paper": "10 min"},
     run=run,
     claims=claims,
     plot=plot,
