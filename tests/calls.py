@@ -82,6 +82,7 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
         norms.linf: {"params": NET},
         norms.lp: {"p": 3.0},
         norms.per_layer: {"inner": norms.l2, "outer": norms.l1},
+        norms.per_unit: {"inner": norms.l2, "outer": norms.l1, "unit_axis": 0},
         norms.sum_of_squares: {"params": NET},
     },
     "data": {
@@ -118,7 +119,7 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
         margins.normalized_margin: {"apply": jm.two_layer, "params": NET, "x": X, "y": Y},
         margins.log_normalized_margin: {"apply": jm.two_layer, "params": NET, "x": X, "y": Y},
         margins.margin_distribution: {"apply": jm.two_layer, "params": NET, "x": X, "y": Y},
-        margins.l1_svm: {"features": SEPARABLE[0], "y": SEPARABLE[1]},
+        margins.l1_svm: {"features": SEPARABLE[0], "y": SEPARABLE[1], "c": 10.0},
         margins.max_margin: {"x": SEPARABLE[0], "y": SEPARABLE[1], "tol": 1e-3},
         margins.min_norm_interpolant: {"x": SEPARABLE[0], "y": SEPARABLE[1], "tol": 1e-3},
         margins.margin_path: {

@@ -1,9 +1,9 @@
 """Norms of a pytree of parameters (section 4, where the norm of Theta is a general one).
 
 A norm is any function `pytree -> scalar`. Those of this module see the parameters as one long
-vector. They are exact for entries of 1e30 or 1e-30 in float32, and their derivative at the zero
-vector is 0. An entry that is NaN or infinite makes the norm NaN or infinite. Those of float16 and
-bfloat16 parameters are computed and returned in float32.
+vector, or layer by layer, or unit by unit. They are exact for entries of 1e30 or 1e-30 in float32,
+and their derivative at the zero vector is 0. An entry that is NaN or infinite makes the norm NaN or
+infinite. Those of float16 and bfloat16 parameters are computed and returned in float32.
 """
 
 import functools
@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmargin._arithmetic import safe_power, scaled_power_sum, widened
-from jaxmargin._checks import require_parameters
+from jaxmargin._checks import require_callable, require_parameters
+from jaxmargin.networks._units import by_unit, unit_axes
 
-__all__ = ["Norm", "l1", "l2", "linf", "lp", "per_layer", "sum_of_squares"]
+__all__ = ["Norm", "l1", "l2", "linf", "lp", "per_layer", "per_unit", "sum_of_squares"]
 
 Norm = Callable[[PyTree], Float[Array, ""]]
 """A norm of parameters: `norm(params)` gives a scalar >= 0."""
@@ -198,5 +199,56 @@ def per_layer(inner: Norm, outer: Norm) -> Norm:
 
     def norm(params: PyTree) -> Float[Array, ""]:
         return outer(jnp.stack([inner(leaf) for leaf in _leaves(params)]))
+
+    return norm
+
+
+def per_unit(inner: Norm, outer: Norm, *, unit_axis: PyTree) -> Norm:
+    """A norm in two steps: the inner norm of each unit, and the outer norm of these numbers.
+
+    A unit consists of all weights that share its index, taken over all leaves that have a unit
+    axis. Leaves without one are left out. `per_unit(l2, l1, unit_axis=...)` is the penalty of the
+    group lasso, which sets whole units to 0; its derivative at a unit that is 0 is 0.
+
+    `inner` gets the parameters of one unit, in the structure of all: of a `TwoLayer` its u (d,) and
+    its w. With `lambda unit: l2(unit.u) * l2(unit.w)` and l1 the result is the path norm
+    sum_j |w_j| |u_j| (no norm, since it is 2-homogeneous).
+
+    Args:
+        inner: norm taken of each unit.
+        outer: norm taken of the resulting vector, one entry a unit.
+        unit_axis: the axis that counts the units, for each leaf of the parameters: a pytree of
+            integers and None, as in `perturb_units`, or one number for all leaves. Rows of every
+            layer by itself are `per_layer(per_unit(l2, l1, unit_axis=0), l1)`.
+
+    Returns:
+        A norm `pytree -> scalar`.
+
+    Raises:
+        ValueError: at the call, unit_axis is not a prefix of the parameters, names no leaf, or
+            names an axis that a leaf lacks; leaves have different numbers of units.
+        TypeError: inner or outer is not a function; at the call, an axis is not an integer, or a
+            leaf does not hold floats.
+
+    Example:
+        >>> from jaxmargin import TwoLayer
+        >>> params = TwoLayer(u=jnp.array([[3.0, 0.0], [0.0, 0.0]]), w=jnp.array([4.0, 2.0]))
+        >>> float(per_unit(l2, l1, unit_axis=0)(params))
+        7.0
+        >>> float(per_unit(lambda unit: l2(unit.u) * l2(unit.w), l1, unit_axis=0)(params))
+        12.0
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 4 (general norm). Yuan, Lin (2006), "Model selection and
+        estimation in regression with grouped variables"; Neyshabur, Tomioka, Srebro (2015), path
+        norm.
+    """
+    require_callable("inner", inner, "inner(params)")
+    require_callable("outer", outer, "outer(vector)")
+
+    def norm(params: PyTree) -> Float[Array, ""]:
+        require_parameters("params", params)
+        axes, _ = unit_axes(unit_axis, params)
+        return outer(jax.vmap(inner)(by_unit(params, axes)))
 
     return norm

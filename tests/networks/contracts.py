@@ -40,6 +40,7 @@ CONTRACTS = [
     _norm("lp", norms.lp(3)),
     _norm("sum_of_squares", norms.sum_of_squares),
     _norm("per_layer", norms.per_layer(norms.l2, norms.linf)),
+    _norm("per_unit", norms.per_unit(norms.l2, norms.l1, unit_axis=0)),
     Contract(
         "networks.two_layer",
         jm.two_layer,

@@ -1,11 +1,19 @@
 """Wrong input: norms."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from scipy.sparse import csr_matrix
 
 from jaxmargin.networks import norms
-from tests.fault import KEY, NAN, Fault, wrong
+from tests.fault import KEY, NAN, SCALAR_NET, Fault, wrong
+
+
+def per_unit(unit_axis: Any, params: Any = SCALAR_NET):
+    """The group lasso of a network of 4 units on 3 inputs."""
+    return wrong(norms.per_unit(norms.l2, norms.l1, unit_axis=unit_axis), params)
+
 
 FAULTS: list[Fault] = [
     *(
@@ -24,6 +32,19 @@ FAULTS: list[Fault] = [
             ("sum_of_squares", norms.sum_of_squares),
         ]
     ),
+    Fault("norms.per_unit", wrong(norms.per_unit, 2, norms.l1, unit_axis=0), TypeError,
+          r"inner must be a function inner\(params\), got int"),
+    Fault("norms.per_unit", wrong(norms.per_unit, norms.l2, "l1", unit_axis=0), TypeError,
+          r"outer must be a function outer\(vector\), got str"),
+    Fault("norms.per_unit", per_unit("0"), TypeError, r"unit_axis of params\.u must be an integer"),
+    Fault("norms.per_unit", per_unit(0, {"a": jnp.ones((2, 2), "int8")}), TypeError,
+          r"params\['a'\] must hold floats, got int8"),
+    Fault("norms.per_unit", per_unit((0, 0)), ValueError, "unit_axis must be a pytree prefix of"),
+    Fault("norms.per_unit", per_unit(None), ValueError, "unit_axis must give at least one leaf"),
+    Fault("norms.per_unit", per_unit(1), ValueError,
+          r"unit_axis of params\.w must be an axis of \(4,\), got 1"),
+    Fault("norms.per_unit", per_unit(0, (jnp.ones((2, 3)), jnp.ones(3))), ValueError,
+          r"units must agree on their number, got {'params\[0\]': 2, 'params\[1\]': 3}"),
     Fault("norms.lp", wrong(norms.lp, 0.5), ValueError, r"p must be in \[1, inf\] .* got 0.5"),
     Fault("norms.lp", wrong(norms.lp, "2"), TypeError, "p must be a number, got str"),
     Fault("norms.lp", wrong(norms.lp, NAN), ValueError, r"p must be in \[1, inf\] .* got nan"),

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxmargin as jm
 from jaxmargin.networks import norms
 
 EXPONENTS = (1, 1.5, 2, 3, math.inf)
@@ -145,3 +146,39 @@ def test_an_empty_layer_counts_as_zero():
         expected = np.linalg.norm([3.0, 4.0], p)
         tree = {"none": jnp.zeros((0, 2)), "some": jnp.array([3.0, 4.0])}
         np.testing.assert_allclose(norm(tree), expected, rtol=1e-6)
+
+
+UNIT_NORMS = [(norms.l2, norms.l1, 2, 1), (norms.l1, norms.linf, 1, math.inf)]
+
+
+@pytest.mark.parametrize(("inner", "outer", "p", "q"), UNIT_NORMS)
+def test_per_unit_is_a_norm_of_the_norms_of_units(inner, outer, p: float, q: float):
+    """Units along different axes of the leaves; a leaf without units is left out."""
+    rng = np.random.default_rng(0)
+    first, second, bias = rng.normal(size=(3, 5)), rng.normal(size=(5, 2)), rng.normal(size=2)
+    params = {"a": jnp.asarray(first), "b": (jnp.asarray(second), jnp.asarray(bias))}
+    norm = norms.per_unit(inner, outer, unit_axis={"a": 1, "b": (0, None)})
+    units = np.concatenate([first.T, second], axis=1)
+    expected = np.linalg.norm([np.linalg.norm(unit, p) for unit in units], q)
+    np.testing.assert_allclose(norm(params), expected, rtol=1e-6)
+
+
+def test_the_path_norm_is_one_of_units():
+    rng = np.random.default_rng(1)
+    u, w = rng.normal(size=(4, 3)), rng.normal(size=4)
+    params = jm.TwoLayer(u=jnp.asarray(u), w=jnp.asarray(w))
+    path = norms.per_unit(lambda unit: norms.l2(unit.u) * norms.l2(unit.w), norms.l1, unit_axis=0)
+    np.testing.assert_allclose(path(params), np.linalg.norm(u, axis=1) @ np.abs(w), rtol=1e-6)
+
+
+def test_units_that_are_0_have_no_gradient_and_take_none_from_the_others():
+    """What `widen` adds, where the plain formula has NaN."""
+    u = jnp.array([[3.0, 4.0], [0.0, 1.0]])
+    wide = jm.widen(jm.TwoLayer(u=u, w=jnp.array([0.0, 1.0])), 4)
+    value, grad = jax.value_and_grad(norms.per_unit(norms.l2, norms.l1, unit_axis=0))(wide)
+    np.testing.assert_allclose(value, 5 + 2**0.5, rtol=1e-6)
+    half = 2**-0.5
+    np.testing.assert_allclose(grad.u, [[0.6, 0.8], [0, half], [0, 0], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(grad.w, [0, half, 0, 0], rtol=1e-6)
+    plain = jax.grad(lambda net: jnp.sum(jnp.linalg.norm(net.u, axis=1)))(wide)
+    assert bool(jnp.isnan(plain.u[2:]).all())
