@@ -8,18 +8,28 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, Bool, Int, PyTree
 
 from jaxmargin._records import Segment
+from jaxmargin.networks._optimizers import (
+    descended,
+    measured,
+    require_pairs_for_lookahead,
+    skips_steps,
+)
 
 
 class Plan(NamedTuple):
     """What a compiled run depends on beside its data.
 
     Attributes:
-        objective: `objective(params, x, y)`.
+        objective: `objective(params, x, y)`; if the data have a lam, it is given to it first.
         optimizer: the optax optimizer.
         metrics: `metrics(params, x, y, *metric_args)`, or None.
+        eval_params: `eval_params(opt_state, params)` gives the parameters that are recorded; None
+            stands for the parameters themselves.
+        stop: of the step, the objective and the metrics of a record, whether the run ends there;
+            or None.
         batch_size: samples a step, or None for all of them.
         mesh: the devices that share the trials, which are the leading axis of all data; None for
             a single run.
@@ -28,6 +38,8 @@ class Plan(NamedTuple):
     objective: Callable[..., Array]
     optimizer: optax.GradientTransformation
     metrics: Callable[..., PyTree] | None
+    eval_params: Callable[[PyTree, PyTree], PyTree] | None
+    stop: Callable[[Any, Any, PyTree], Array] | None
     batch_size: int | None
     mesh: Mesh | None
 
@@ -79,13 +91,19 @@ class Data(NamedTuple):
         x: samples.
         y: their labels or targets.
         metric_args: further arguments of the metrics.
+        lam: the strength of the regularizer, if each trial has its own; else None.
         key: of the order of the samples.
     """
 
     x: Array
     y: Array
     metric_args: tuple
+    lam: Array | None
     key: Array
+
+    def objective(self, plan: Plan) -> Callable[..., Array]:
+        """The function of (params, x, y) that is minimised."""
+        return partial(plan.objective, *() if self.lam is None else (self.lam,))
 
 
 class Progress(NamedTuple):
@@ -94,10 +112,14 @@ class Progress(NamedTuple):
     Attributes:
         carry: what the next step needs.
         records: objective and metrics at each of the s records, of which the first are made.
+        kept: how many are made.
+        stopped: whether `stop` was true of the last one.
     """
 
     carry: Carry
     records: tuple[Array, PyTree]
+    kept: Int[Array, ""]
+    stopped: Bool[Array, ""]
 
 
 @partial(jax.jit, static_argnums=0)
@@ -107,11 +129,12 @@ def begin(plan: Plan, steps: Array, params: PyTree, opt_state: PyTree, data: Dat
     def one_run(steps: Array, params: PyTree, opt_state: PyTree, data: Data) -> Progress:
         if opt_state is None:
             opt_state = plan.optimizer.init(params)
+        require_pairs_for_lookahead(params, opt_state)
         order = _order(plan, data.x, data.key, steps[0])
         carry = Carry(params, opt_state, order, jnp.array(-1))
-        shapes = jax.eval_shape(partial(_observe, plan), data, params)
+        shapes = jax.eval_shape(partial(_observe, plan), data, carry)
         records = jax.tree.map(lambda of: jnp.zeros((len(steps), *of.shape), of.dtype), shapes)
-        return _strong(Progress(carry, records))
+        return _strong(Progress(carry, records, jnp.array(0), jnp.array(False)))
 
     return plan.over_trials(one_run)(steps, params, opt_state, data)
 
@@ -126,28 +149,36 @@ def advance(plan: Plan, segment: Segment, steps: Array, progress: Progress, data
         def piece(i: Array, now: Progress) -> Progress:
             first, end = segment.stretch(steps, i)
             carry = jax.lax.cond(
-                now.carry.diverged_at < 0,
+                (now.carry.diverged_at < 0) & ~now.stopped,
                 lambda c: jax.lax.fori_loop(first, end, partial(_step, plan, data), c),
                 lambda c: c,
                 now.carry,
             )
+            due = (end == steps[i]) & ~now.stopped
             found = jax.lax.cond(
-                end == steps[i],
+                due,
                 partial(_observe, plan, data),
                 lambda _: jax.tree.map(lambda of: jnp.zeros(of.shape[1:], of.dtype), now.records),
-                carry.params,
+                carry,
             )
+            stopped = now.stopped
+            if plan.stop is not None:
+                stopped |= due & plan.stop(steps[i], *found)
             write = partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0)
-            return Progress(carry, jax.tree.map(write, now.records, found))
+            records = jax.tree.map(write, now.records, found)
+            return Progress(carry, records, now.kept + due.astype(now.kept.dtype), stopped)
 
         return _strong(jax.lax.fori_loop(segment.begin, segment.end, piece, progress))
 
     return plan.over_trials(one_run)((segment, steps), progress, data)
 
 
-def _observe(plan: Plan, data: Data, params: PyTree) -> tuple[Array, PyTree]:
+def _observe(plan: Plan, data: Data, carry: Carry) -> tuple[Array, PyTree]:
     """The objective on all samples, and the metrics."""
-    value = plan.objective(params, data.x, data.y)
+    params = measured(carry.params)
+    if plan.eval_params is not None:
+        params = plan.eval_params(carry.opt_state, carry.params)
+    value = data.objective(plan)(params, data.x, data.y)
     metrics = plan.metrics
     found = None if metrics is None else metrics(params, data.x, data.y, *data.metric_args)
     return _strong((value, found))
@@ -184,9 +215,9 @@ def _step(plan: Plan, data: Data, i: Array, carry: Carry) -> Carry:
         x_batch, y_batch = x[chosen], y[chosen]
 
     def value_fn(params: PyTree) -> Array:
-        return plan.objective(params, x_batch, y_batch)
+        return data.objective(plan)(params, x_batch, y_batch)
 
-    value, grad = jax.value_and_grad(value_fn)(carry.params)
+    value, grad = jax.value_and_grad(value_fn)(descended(carry.params))
     updates, opt_state = optax.with_extra_args_support(plan.optimizer).update(
         grad, carry.opt_state, carry.params, value=value, grad=grad, value_fn=value_fn
     )
@@ -195,15 +226,6 @@ def _step(plan: Plan, data: Data, i: Array, carry: Carry) -> Carry:
     if skips_steps(opt_state):
         broken &= ~_all_finite(params)
     return Carry(params, opt_state, order, jnp.where(broken, i, carry.diverged_at))
-
-
-def skips_steps(opt_state: PyTree) -> bool:
-    """Whether it is the optimizer's business what to do with objectives that are not finite."""
-
-    def skips(state: Any) -> bool:
-        return isinstance(state, optax.ApplyIfFiniteState)
-
-    return any(map(skips, jax.tree.leaves(opt_state, is_leaf=skips)))
 
 
 def _all_finite(params: PyTree) -> Array:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxmargin._arithmetic import safe_power, widened
@@ -13,6 +14,7 @@ from jaxmargin._arrays import as_array
 from jaxmargin._checks import (
     checked_classes,
     checked_labels,
+    is_concrete,
     require_callable,
     require_parameters,
     require_positive,
@@ -58,26 +60,38 @@ class Regularized:
     Attributes:
         apply: the network, `apply(params, x)`.
         loss: name of a loss, or a function `(scores, y) -> losses`.
-        lam: strength of the regularizer.
+        lam: strength of the regularizer; or t of them, one for each trial of `train`.
         r: exponent of the norm.
         norm: norm of the parameters.
     """
 
     apply: Apply
     loss: str | Loss
-    lam: float
+    lam: float | Array | np.ndarray
     r: float
     norm: Norm
 
     def __call__(self, params: PyTree, x: Array, y: Array) -> Float[Array, ""]:
         """The mean loss over the samples, plus lam * norm(params)**r."""
+        if jnp.ndim(self.lam):
+            raise ValueError(
+                f"lam has shape {jnp.shape(self.lam)}, one strength for each trial: call "
+                "train(..., trials=True), or give regularized a number"
+            )
+        return self.with_lam(self.lam, params, x, y)
+
+    def with_lam(
+        self, lam: float | Array | np.ndarray, params: PyTree, x: Array, y: Array
+    ) -> Float[Array, ""]:
+        """The same for another lam, one number."""
         loss = self.loss if callable(self.loss) else _LOSSES[self.loss]
-        losses = loss(widened(self.apply(params, x)), y)
-        return jnp.mean(widened(losses)) + self.lam * self.penalty(params)
+        losses = loss(_scores(self.apply(params, x)), y)
+        penalty = self.penalty(params)
+        return jnp.mean(widened(losses)) + jnp.asarray(lam, penalty.dtype) * penalty
 
     def penalty(self, params: PyTree) -> Float[Array, ""]:
         """norm(params)**r, with derivative 0 at params = 0 whatever that of the norm is there."""
-        if self.norm is norms.l2 and self.r == 2:
+        if self.norm is norms.l2 and is_concrete(self.r) and self.r == 2:
             return norms.sum_of_squares(params)
         require_parameters("params", params)
         params = jax.tree.map(widened, params)
@@ -87,14 +101,34 @@ class Regularized:
 
     def check_labels(self, scores: Array | jax.ShapeDtypeStruct, y: Array) -> None:
         """Raise unless concrete labels fit scores of this shape and the named loss."""
+        _require_scores(scores)
         if self.loss == "logistic":
             _signs_of(scores, y)
         elif self.loss == "cross_entropy":
             checked_classes(scores, y)
 
 
+def _scores(outputs: Any) -> Array:
+    _require_scores(outputs)
+    return widened(outputs)
+
+
+def _require_scores(outputs: Any) -> None:
+    """Raise TypeError if a network gives more than its scores, such as new statistics."""
+    if isinstance(outputs, tuple | list | dict):
+        raise TypeError(
+            f"apply must return its scores alone, got a {type(outputs).__name__}: of a model that "
+            "returns (scores, updates) take [0], and compute the statistics after training"
+        )
+
+
 def regularized(
-    apply: Apply, loss: str | Loss, *, lam: float, r: float = 2.0, norm: Norm = norms.l2
+    apply: Apply,
+    loss: str | Loss,
+    *,
+    lam: float | Float[Array | np.ndarray, "*t"],
+    r: float = 2.0,
+    norm: Norm = norms.l2,
 ) -> Regularized:
     """L(Theta) = (1/n) sum_i loss(f(x_i; Theta), y_i) + lam ||Theta||^r (eq. 2.2, 4.1).
 
@@ -102,19 +136,21 @@ def regularized(
         apply: `apply(params, x)`, from any library.
         loss: "logistic" (labels -1, +1), "cross_entropy" (labels 0..k-1), "squared", or a
             function `(scores, y) -> losses`.
-        lam: strength of the regularizer, >= 0.
+        lam: strength of the regularizer, >= 0. An array of t of them is for
+            `train(..., trials=True)`, one for each trial.
         r: exponent of the norm, > 0.
-        norm: a norm of the parameters, from `jaxmargin.norms` or `pytree -> scalar`.
+        norm: a norm of the parameters, from `jaxmargin.norms` or `pytree -> scalar`. To leave a
+            part of them free, take the norm of the rest: `lambda params: norms.l2(params.u)`.
 
     Returns:
         `objective(params, x, y) -> scalar`, differentiable in params. The derivative of the
         penalty at Theta = 0 is 0.
 
     Raises:
-        ValueError: unknown loss, lam negative or r not positive; shapes that do not fit, at
-            the call.
+        ValueError: unknown loss, lam negative or r not positive; shapes that do not fit or a lam
+            for each trial, at the call.
         TypeError: apply or norm is not a function, lam or r no number; class labels that are
-            not integers, at the call.
+            not integers, or an apply that returns more than scores, at the call.
 
     Example:
         >>> from jaxmargin import TwoLayer, two_layer
@@ -132,6 +168,14 @@ def regularized(
         raise ValueError(
             f"loss must be one of {', '.join(_LOSSES)} or a function (scores, y), got {loss!r}"
         )
-    require_positive("lam", lam, zero=True)
+    _check_lam(lam)
     require_positive("r", r)
     return Regularized(apply, loss, lam, r, norm)
+
+
+def _check_lam(lam: Any) -> None:
+    if getattr(lam, "ndim", 0) == 1 and is_concrete(lam):
+        for one in lam:
+            require_positive("each of lam", float(one), zero=True)
+    else:
+        require_positive("lam", lam, zero=True)

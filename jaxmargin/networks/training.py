@@ -1,7 +1,8 @@
 """Gradient descent with any optax optimizer, recorded inside one compiled loop (section 5)."""
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,10 +13,10 @@ import optax
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 
-from jaxmargin._arrays import as_array
+from jaxmargin._arrays import as_array, as_jax
 from jaxmargin._checks import (
+    is_concrete,
     require_callable,
-    require_concrete,
     require_count,
     require_finite,
     require_parameters,
@@ -23,15 +24,8 @@ from jaxmargin._checks import (
 from jaxmargin._devices import sharing_mesh
 from jaxmargin._records import kept_records, recorded_steps, run_in_segments
 from jaxmargin.errors import DivergenceError, Interrupted
-from jaxmargin.networks._descent import (
-    Carry,
-    Data,
-    Plan,
-    Progress,
-    advance,
-    begin,
-    skips_steps,
-)
+from jaxmargin.networks._descent import Carry, Data, Plan, Progress, advance, begin
+from jaxmargin.networks._optimizers import measured, require_optimizer, skips_steps
 from jaxmargin.networks.objective import Objective, Regularized
 
 Metrics = Callable[..., PyTree]
@@ -108,6 +102,8 @@ def train(
     metric_args: tuple = (),
     minibatch: Minibatch | None = None,
     trials: bool = False,
+    eval_params: Callable[[PyTree, PyTree], PyTree] | None = None,
+    stop: Callable[[History], Any] | None = None,
     on_record: Callable[[int, History], Any] | None = None,
 ) -> Trained:
     """Minimise `objective(params, x, y)` by `num_steps` steps of any optax optimizer.
@@ -122,9 +118,12 @@ def train(
     the order of the samples go on where they stopped, and `history.step` counts on.
 
     Args:
-        objective: scalar function of (params, x, y), such as `regularized` makes.
+        objective: scalar function of (params, x, y), such as `regularized` makes; with an array of
+            lam, one for each trial.
         optimizer: any `optax.GradientTransformation`.
-        params: pytree of float arrays to start from.
+        params: pytree of float arrays to start from, all of them trained; what is not, such as the
+            running statistics of batch normalisation, stays outside. `optax.lookahead` starts from
+            `optax.LookaheadParams.init_synced(params)`, and its slow parameters are recorded.
         x: (n, d) inputs.
         y: (n,) labels or targets.
         num_steps: number of steps of this call, >= 1.
@@ -135,6 +134,13 @@ def train(
         metric_args: further arguments of `metrics`, such as a test set.
         minibatch: `Minibatch(key, size)` for stochastic descent; None descends on all samples.
         trials: whether every leaf of params, x, y and metric_args has a leading trial axis.
+        eval_params: `eval_params(state, params) -> params` of the optimizer's own state gives the
+            parameters that objective and metrics are recorded at, where these are not those that
+            take the steps: an average, or `optax.contrib.schedule_free_eval_params`. Of a result:
+            `eval_params(trained.opt_state.inner, trained.params)`.
+        stop: `stop(record) -> bool` of each record, a `History` of scalars. The run ends at the
+            first record for which it is true, such as `lambda record: record.objective < 0.1`.
+            Trials have records in common, and cannot stop.
         on_record: `on_record(step, record)`, called on the host during the run, once for each
             record of each trial, about a second after it was made at the latest: a progress bar,
             or a log. `record` is a `History` of that step alone, in NumPy.
@@ -150,11 +156,12 @@ def train(
         Interrupted: Ctrl-C was pressed; it acts within about a second. `result` is the `Trained`
             up to there, with which the run can be continued. (A `KeyboardInterrupt`.)
         ValueError: NaN in the data, labels that the objective's loss does not take, shapes that
-            do not fit, counts out of range, or an opt_state of another optimizer.
-        TypeError: objective, metrics or on_record is not a function, optimizer is not a gradient
-            transformation, a leaf of params does not hold floats, x or y is not of numbers,
-            opt_state is not an `OptState`, a count or a class label is not an integer, or called
-            under `jit`.
+            do not fit, counts out of range, an opt_state of another optimizer, stop with trials,
+            lookahead without its pairs of parameters, or params that hold batch statistics.
+        TypeError: objective, metrics, eval_params, stop or on_record is not a function, optimizer
+            is not a gradient transformation, a leaf of params does not hold floats, x or y is not
+            of numbers, opt_state is not an `OptState`, a count or a class label is not an integer,
+            the model returns more than its scores, or called under `jit`, `vmap` or `grad`.
 
     Example:
         >>> from jaxmargin import data, init_two_layer, normalized_margin, regularized, two_layer
@@ -177,25 +184,26 @@ def train(
     Reference:
         Wei, Lee, Liu, Ma (2019), section 5.
     """
-    require_concrete("train", params, x, y, metric_args, opt_state)
-    _check_functions(objective, optimizer, metrics, on_record)
+    _require_concrete(params, x, y, metric_args, opt_state)
+    _check_functions(objective, optimizer, metrics, eval_params, on_record)
     first = _first_step(opt_state)
     steps = first + recorded_steps(num_steps, record)
     x, y = _checked_data(objective, params, x, y, metric_args, trials)
     if opt_state is not None:
         _check_opt_state(optimizer, params, opt_state.inner, trials)
-    if minibatch is not None:
-        _check_minibatch(minibatch, x.shape[1 if trials else 0])
-    size = None if minibatch is None else minibatch.size
-    plan = Plan(objective, optimizer, metrics, size, sharing_mesh("t", len(x)) if trials else None)
-    data = _on_devices(plan, x, y, metric_args, minibatch)
-    inner = None if opt_state is None else opt_state.inner
+    objective, lam = _with_lam_of_trials(objective, len(x)) if trials else (objective, None)
+    size, key = _batches(minibatch, x.shape[1 if trials else 0])
+    mesh = sharing_mesh("t", len(x)) if trials else None
+    ends = _checked_stop(stop, trials)
+    plan = Plan(objective, optimizer, metrics, eval_params, ends, size, mesh)
+    data = _on_devices(plan, Data(x, y, jax.tree.map(jnp.asarray, metric_args), lam, key))
     progress, recorded, interrupted = run_in_segments(
         lambda segment, steps, progress: advance(plan, segment, steps, progress, data),
-        begin(plan, steps, params, inner, data),
+        begin(plan, steps, params, None if opt_state is None else opt_state.inner, data),
         steps,
         partial(_report, on_record, steps, trials),
     )
+    recorded = recorded[: int(np.max(progress.kept))]
     history = History(jnp.asarray(recorded), *kept_records(progress.records, len(recorded), trials))
     last = int(recorded[-1])
     trained = Trained(progress.carry.params, history, OptState(last, progress.carry.opt_state))
@@ -205,14 +213,20 @@ def train(
     return trained
 
 
-def _on_devices(plan: Plan, x: Array, y: Array, metric_args: tuple, minibatch: Any) -> Data:
-    """The data, in shares on the devices of the trials."""
-    key = jax.random.key(0) if minibatch is None else minibatch.key
-    rest = jax.tree.map(jnp.asarray, metric_args)
+def _on_devices(plan: Plan, data: Data) -> Data:
+    """The data, in shares on the devices of the trials, each of which has a key of its own."""
     if plan.mesh is None:
-        return Data(x, y, rest, key)
+        return data
     own = NamedSharding(plan.mesh, PartitionSpec(*plan.mesh.axis_names))
-    return jax.device_put(Data(x, y, rest, jax.random.split(key, len(x))), own)
+    return jax.device_put(data._replace(key=jax.random.split(data.key, len(data.x))), own)
+
+
+def _require_concrete(*trees: Any) -> None:
+    if not is_concrete(*trees):
+        raise TypeError(
+            "train takes concrete numbers: call it outside jit, vmap and grad; many runs at once "
+            "are train(..., trials=True)"
+        )
 
 
 def _report(
@@ -223,17 +237,53 @@ def _report(
     begin: int,
     end: int,
 ) -> bool:
-    """Call `on_record` with the records from begin to end of each trial; no run ends by itself."""
+    """Call `on_record` with the records from begin to end of each trial; whether it has stopped."""
+    _require_concrete(progress)  # an objective may close over traced numbers
     if on_record is not None:
         on_host = jax.tree.map(np.asarray, progress.records)
         count = len(on_host[0]) if trials else 1
-        for i in range(begin, end):
+        for i in range(begin, min(end, int(np.max(progress.kept)))):
             for trial in range(count):
                 at = (trial, i) if trials else i
                 found = jax.tree.map(lambda of, at=at: np.array(of[at]), on_host)
                 record: Any = (np.asarray(steps[i]), *found)
                 on_record(int(steps[i]), History(*record))
-    return False
+    return bool(np.all(progress.stopped))
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """Asks `stop` about what the compiled loop recorded."""
+
+    stop: Callable[[History], Any]
+
+    def __call__(self, step: Any, objective: Any, metrics: PyTree) -> Array:
+        found = as_jax("stop(record)", self.stop(History(step, objective, metrics)))
+        if found.size != 1:
+            raise TypeError(f"stop must give one truth value, got shape {found.shape}")
+        return found.reshape(()).astype(bool)
+
+
+def _checked_stop(stop: Callable[[History], Any] | None, trials: bool) -> _Stop | None:
+    require_callable("stop", stop, "stop(record)", optional=True)
+    if stop is None:
+        return None
+    if trials:
+        raise ValueError(
+            "stop must be None with trials: they are recorded at the same steps, and none can end "
+            "before the others"
+        )
+    return _Stop(stop)
+
+
+def _with_lam_of_trials(
+    objective: Objective, num_trials: int
+) -> tuple[Callable[..., Array], Array | None]:
+    """If each trial has a lam of its own: the objective as a function of it too, and the (t,)."""
+    if not isinstance(objective, Regularized) or not np.ndim(objective.lam):
+        return objective, None
+    _check_trial_axis("lam", objective.lam, num_trials)
+    return objective.with_lam, jnp.asarray(objective.lam)
 
 
 def _first_step(opt_state: OptState | None) -> int:
@@ -249,16 +299,11 @@ def _first_step(opt_state: OptState | None) -> int:
     return step
 
 
-def _check_functions(objective, optimizer, metrics, on_record) -> None:
+def _check_functions(objective, optimizer, metrics, eval_params, on_record) -> None:
     require_callable("objective", objective, "objective(params, x, y)")
-    if not isinstance(optimizer, optax.GradientTransformation):
-        steps = isinstance(optimizer, optax.MultiSteps)
-        raise TypeError(
-            "optimizer must be an optax.GradientTransformation such as optax.sgd(0.1), "
-            f"got {type(optimizer).__name__}"
-            + (": call its .gradient_transformation()" if steps else "")
-        )
+    require_optimizer("optimizer", optimizer)
     require_callable("metrics", metrics, "metrics(params, x, y, *metric_args)", optional=True)
+    require_callable("eval_params", eval_params, "eval_params(state, params)", optional=True)
     require_callable("on_record", on_record, "on_record(step, record)", optional=True)
 
 
@@ -266,6 +311,7 @@ def _checked_data(
     objective: Objective, params: PyTree, x: Any, y: Any, metric_args: tuple, trials: bool
 ) -> tuple[Array, Array]:
     """The arrays x and y, once they and the parameters fit."""
+    _require_no_statistics(params)
     require_parameters("params", params)
     x, y = jnp.asarray(as_array("x", x)), jnp.asarray(as_array("y", y))
     axes = 2 if trials else 1
@@ -283,8 +329,17 @@ def _checked_data(
     require_finite("y", y)
     if isinstance(objective, Regularized):
         apply = jax.vmap(objective.apply) if trials else objective.apply
-        objective.check_labels(jax.eval_shape(apply, params, x), y)
+        objective.check_labels(jax.eval_shape(apply, measured(params), x), y)
     return x, y
+
+
+def _require_no_statistics(params: PyTree) -> None:
+    """Raise ValueError if flax's running statistics are among the parameters."""
+    if isinstance(params, Mapping) and "batch_stats" in params:
+        raise ValueError(
+            "params['batch_stats'] holds running statistics, which are not trained: give "
+            "params['params'] alone, and let apply add the statistics"
+        )
 
 
 def _check_trial_axis(name: str, tree: PyTree, num_trials: int) -> None:
@@ -316,10 +371,14 @@ def _check_opt_state(
             )
 
 
-def _check_minibatch(minibatch: Minibatch, n: int) -> None:
+def _batches(minibatch: Minibatch | None, n: int) -> tuple[int | None, PRNGKeyArray]:
+    """The number of samples a step, None for all n of them, and the key of their orders."""
+    if minibatch is None:
+        return None, jax.random.key(0)
     require_count("minibatch.size", minibatch.size)
     if minibatch.size > n:
         raise ValueError(f"minibatch.size must be at most n = {n}, got {minibatch.size}")
+    return minibatch.size, minibatch.key
 
 
 def _first_divergence(carry: Carry, history: History, opt_state: PyTree) -> np.ndarray:

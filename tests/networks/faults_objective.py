@@ -1,6 +1,9 @@
 """Wrong input: the regularized objective."""
 
 from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
 
 import jaxmargin as jm
 from tests.fault import (
@@ -16,6 +19,12 @@ from tests.fault import (
     wrong,
 )
 
+
+def with_updates(params, x) -> Any:
+    """A model that returns new statistics beside its scores."""
+    return x @ params, {"mean": x.mean(0)}
+
+
 regularized_by = partial(wrong, jm.regularized)
 
 
@@ -26,6 +35,14 @@ FAULTS: list[Fault] = [
           "lam must be a finite number >= 0, got -1.0"),
     Fault("regularized", regularized_by(jm.two_layer, "logistic", lam=NAN), ValueError,
           "lam must be a finite number >= 0, got nan"),
+    Fault("regularized", regularized_by(jm.two_layer, "logistic", lam=jnp.array([0.1, -1.0])),
+          ValueError, "each of lam must be a finite number >= 0, got -1.0"),
+    Fault("regularized", regularized_by(jm.two_layer, "logistic", lam=jnp.ones((2, 2))), TypeError,
+          "lam must be a number, got Array"),
+    Fault("regularized", wrong(jm.regularized(jm.two_layer, "logistic", lam=jnp.ones(3)),
+          SCALAR_NET, X, SIGNS), ValueError, r"lam has shape \(3,\), one strength for each trial"),
+    Fault("regularized", wrong(jm.regularized(with_updates, "squared", lam=0.1), jnp.ones(3), X,
+          SIGNS), TypeError, r"apply must return its scores alone, got a tuple: .* take \[0\]"),
     Fault("regularized", regularized_by(jm.two_layer, "logistic", lam=None), TypeError,
           "lam must be a number, got None"),
     Fault("regularized", regularized_by(jm.two_layer, "logistic", lam=0.1, r=0.0), ValueError,

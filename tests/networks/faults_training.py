@@ -37,11 +37,24 @@ def train(**changed: Any) -> jm.networks.Trained:
     return jm.train(**(right | changed))
 
 
+def with_updates(params, x) -> Any:
+    """A model that returns new statistics beside its scores."""
+    return jm.two_layer(params, x), {"mean": x.mean(0)}
+
+
+def logistic(lam) -> jm.networks.Regularized:
+    return jm.regularized(jm.two_layer, "logistic", lam=lam)
+
+
 def state_of(optimizer, params=SCALAR_NET, step: int = 0) -> jm.networks.OptState:
     return jm.networks.OptState(step, optimizer.init(params))
 
 
 training = partial(wrong, train)
+trials = partial(
+    training, x=X[None], y=SIGNS[None], params=jax.tree.map(lambda a: a[None], SCALAR_NET),
+    trials=True,
+)  # fmt: skip
 MOMENTUM = optax.sgd(0.1, momentum=0.9)
 
 
@@ -96,8 +109,7 @@ FAULTS: list[Fault] = [
     Fault("train", training(trials=True), ValueError, r"x and y must be \(t, n, ...\)"),
     Fault("train", training(x=X[None], y=SIGNS[None], trials=True), ValueError,
           r"params\.u must have the leading trial axis t = 1, got shape \(4, 3\)"),
-    Fault("train", training(x=X[None], y=SIGNS[None], params=jax.tree.map(lambda a: a[None],
-          SCALAR_NET), metric_args=(X,), trials=True), ValueError,
+    Fault("train", trials(metric_args=(X,)), ValueError,
           r"metric_args\[0\] must have the leading trial axis t = 1, got shape \(6, 3\)"),
     Fault("train", training(opt_state=optax.sgd(0.1).init(SCALAR_NET)), TypeError,
           r"opt_state must be that of an earlier .* got tuple: OptState\(steps_taken, state\)"),
@@ -109,6 +121,31 @@ FAULTS: list[Fault] = [
           "opt_state.step must be at least 0, got -1"),
     Fault("train", wrong(jax.jit(lambda x: train(x=x)), X), TypeError,
           "train takes concrete numbers: call it outside jit, vmap and grad"),
+    Fault("train", wrong(jax.vmap(lambda x: train(x=x)), X[None]), TypeError,
+          r"many runs at once are train\(..., trials=True\)"),
+    Fault("train", wrong(jax.vmap(lambda lam: train(objective=logistic(lam))), jnp.ones(2)),
+          TypeError, r"many runs at once are train\(..., trials=True\)"),
+    Fault("train", training(objective=logistic(jnp.ones(3))), ValueError,
+          r"lam has shape \(3,\), one strength for each trial: call train\(..., trials=True\)"),
+    Fault("train", trials(objective=logistic(jnp.ones(3))), ValueError,
+          r"lam must have the leading trial axis t = 1, got shape \(3,\)"),
+    Fault("train", trials(stop=lambda record: True), ValueError,
+          "stop must be None with trials: they are recorded at the same steps"),
+    Fault("train", training(stop=0.1), TypeError, r"stop must be a function stop\(record\), got"),
+    Fault("train", training(stop=lambda record: jnp.ones(2)), TypeError,
+          r"stop must give one truth value, got shape \(2,\)"),
+    Fault("train", training(stop=lambda record: None), TypeError,
+          r"stop\(record\) must be an array of numbers, got NoneType"),
+    Fault("train", training(eval_params="average"), TypeError,
+          r"eval_params must be a function eval_params\(state, params\), got str"),
+    Fault("train", training(optimizer=optax.lookahead(optax.sgd(0.1), 2, 0.5)), ValueError,
+          r"start from params=optax.LookaheadParams.init_synced\(params\)"),
+    Fault("train", training(params=optax.LookaheadParams.init_synced(SCALAR_NET)), ValueError,
+          "params are optax.LookaheadParams, which only optax.lookahead takes"),
+    Fault("train", training(params={"params": SCALAR_NET, "batch_stats": jnp.ones(3)}), ValueError,
+          r"params\['batch_stats'\] holds running statistics, .* give params\['params'\] alone"),
+    Fault("train", training(objective=jm.regularized(with_updates, "logistic", lam=0.1)), TypeError,
+          r"apply must return its scores alone, got a tuple: .* take \[0\]"),
     Fault("train", training(optimizer=optax.sgd(1e30)), jm.DivergenceError,
           "training diverged: .* at step [12] of 2; lower the learning rate"),
 ]  # fmt: skip

@@ -43,6 +43,9 @@ CONTINUED = {
     "average of parameters": lambda: optax.chain(optax.sgd(0.1), params_average(0.8)),
     "schedule-free sgd": lambda: optax.contrib.schedule_free_sgd(0.1, warmup_steps=5),
     "schedule-free adamw": lambda: optax.contrib.schedule_free_adamw(0.1, warmup_steps=5),
+    "sums of two gradients": lambda: optax.MultiSteps(
+        optax.adam(0.05), 2
+    ).gradient_transformation(),
 }
 
 
@@ -76,6 +79,14 @@ def test_a_run_in_two_halves_is_one_run(make):
     check_halves(make, jm.Minibatch(jax.random.key(3), 2))
 
 
+def test_lookahead_in_two_halves_is_one_run():
+    params, x, y = vector_problem(n=7)
+    optimizer = optax.lookahead(optax.adam(0.05), 4, 0.5)
+    run = partial(jm.train, quadratic, optimizer, x=x, y=y, metrics=norms)
+    pair = optax.LookaheadParams.init_synced(params)
+    assert_two_halves_are_one_run(run, pair, break_at=7)
+
+
 def test_a_run_on_all_samples_in_two_halves_is_one_run():
     check_halves(CONTINUED["schedule and momentum"], None)
 
@@ -99,7 +110,7 @@ ADAM = optax.adam(0.05)
 
 def test_units_perturbed_in_two_halves_are_those_of_one_run():
     params, x, y = problem(m=40)
-    optimizer = optax.chain(SGD, jm.perturb_units(jax.random.key(1), 0.05, unit_axis=0))
+    optimizer = jm.perturb_units(jax.random.key(1), 0.05, unit_axis=0, optimizer=ADAM)
     objective = jm.regularized(jm.two_layer, "logistic", lam=0.01)
     run = partial(jm.train, objective, optimizer, x=x, y=y)
     assert_two_halves_are_one_run(run, params, break_at=5)
