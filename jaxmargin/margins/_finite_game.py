@@ -109,8 +109,34 @@ def solve_scaled(rows: np.ndarray, by: Scaled) -> Program:
     return found
 
 
-def _highs(cost: np.ndarray, table: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The z >= 0 of least cost with table z <= limit, and the prices of these inequalities.
+def solve_soft(rows: np.ndarray, c: float) -> tuple[np.ndarray, np.ndarray]:
+    """The w (k,) of least |w|_1 + c sum_i max(0, 1 - (w rows)_i), and its dual (n,) in [0, c].
+
+    What is solved is the dual, max sum_i a_i with |rows a| <= 1 and 0 <= a <= c.
+
+    Raises:
+        ConvergenceError: the values of both differ, which they do not but for rounding.
+    """
+    n = rows.shape[1]
+    solution, prices = _highs(
+        -np.ones(n), np.concatenate([rows, -rows]), np.ones(2 * len(rows)), most=c
+    )
+    weights = prices[len(rows) :] - prices[: len(rows)]
+    dual = np.clip(solution, 0, c)
+    dual = dual / max(np.abs(rows @ dual).max(), 1)
+    value = np.abs(weights).sum() + c * np.maximum(1 - weights @ rows, 0).sum()
+    if not value * (1 - _AGREEMENT) <= dual.sum():
+        raise ConvergenceError(
+            f"HiGHS found a value of {value:.3g} and a bound of {dual.sum():.3g}: scale the "
+            "features to a largest entry near 1, or lower c"
+        )
+    return weights, dual
+
+
+def _highs(
+    cost: np.ndarray, table: np.ndarray, limit: np.ndarray, most: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The z in [0, most] of least cost with table z <= limit, and the prices of these inequalities.
 
     It tries the smallest tolerance first and ends with the first one that HiGHS reaches.
     """
@@ -118,7 +144,7 @@ def _highs(cost: np.ndarray, table: np.ndarray, limit: np.ndarray) -> tuple[np.n
     for accuracy in _ACCURACIES:
         tolerances = {f"{side}_feasibility_tolerance": accuracy for side in ("primal", "dual")}
         found = scipy.optimize.linprog(
-            cost, A_ub=table, b_ub=limit, method="highs-ds", options=tolerances
+            cost, A_ub=table, b_ub=limit, bounds=(0, most), method="highs-ds", options=tolerances
         )
         if found.success:
             return found.x, found.ineqlin.marginals

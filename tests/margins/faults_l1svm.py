@@ -46,6 +46,12 @@ FAULTS: list[Fault] = [
             (jnp.ones((6, 3), int), SIGNS, TypeError, "features must hold floats, got int32"),
         )
     ],
+    Fault("l1_svm", wrong(jm.l1_svm, ROWS, SIGNS, c=0.0), ValueError, "c must be .* > 0, got 0"),
+    Fault("l1_svm", wrong(jm.l1_svm, ROWS, SIGNS, c="1"), TypeError, "c must be a number, got '1'"),
+    Fault("l1_svm", wrong(jm.l1_svm, 2 * AXES, SIGNS[jnp.array([0, 0, 1])], c=0.5), ValueError,
+          "c = 0.5 is so small that weights of 0 are optimal, .* at most 2: take c above 0.5"),
+    Fault("l1_svm", wrong(jm.l1_svm, jnp.ones((2, 3)), SIGNS[:2], c=9.0), ValueError,
+          r"at most 0: no c is large enough, add features"),
     Fault("l1_svm", wrong(jax.jit(jm.l1_svm), ROWS, SIGNS), TypeError,
           "l1_svm takes concrete numbers: call it outside jit"),
     Fault("l1_svm", wrong(jm.l1_svm, AXES[jnp.array([0, 1, 0])], SIGNS[jnp.array([0, 0, 1])]),

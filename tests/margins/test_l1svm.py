@@ -90,3 +90,37 @@ def test_l1_svm_meets_its_bound_where_sizes_differ_by_a_billion(seed: int):
     bound = max(abs(sum(map(mul, q, column))) for column in zip(*signed, strict=True)) / sum(q)
     assert 0 < found.margin <= float(bound) * (1 + 1e-12)
     assert float(bound) <= found.margin * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("c", [0.2, 1.0, 50.0])
+@pytest.mark.parametrize("scale", [1.0, 1e-7, 1e7])
+def test_the_soft_margin_is_the_optimum_of_another_solver(c: float, scale: float):
+    """Labels that no weights separate; c counts in units of the features."""
+    rng = np.random.default_rng(0)
+    features, y = rng.normal(size=(20, 5)), np.where(rng.permutation(20) % 2, 1.0, -1.0)
+    found = jm.l1_svm(scale * features, y, c=c / scale)
+    v = cp.Variable(5)
+    missing = cp.sum(cp.pos(1 - cp.multiply(y, features @ v)))
+    program = cp.Problem(cp.Minimize(cp.norm1(v) + c * missing))
+    program.solve(solver=cp.CLARABEL)
+    value = float(np.asarray(program.value))
+    own = found.weights / found.margin * scale
+    assert np.abs(found.weights).sum() == pytest.approx(1, rel=1e-12)
+    paid = np.maximum(1 - y * (features @ own), 0)
+    assert paid.max() > 0.1
+    assert np.abs(own).sum() + c * paid.sum() == pytest.approx(value, rel=1e-6)
+    # the dual: prices in [0, c], c where a margin is missing, 0 where it is exceeded
+    prices = found.dual * value
+    assert found.dual.sum() == pytest.approx(1, rel=1e-12)
+    assert np.abs((prices * y) @ features).max() == pytest.approx(1, rel=1e-6)
+    np.testing.assert_allclose(prices[paid > 1e-9], c, rtol=1e-6)
+    np.testing.assert_allclose(prices[y * (features @ own) > 1 + 1e-9], 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("c", [1e2, 1e8])
+def test_a_large_price_gives_the_hard_margin(c: float):
+    features, y = labelled(40, 0, n=15)
+    hard, soft = jm.l1_svm(features, y), jm.l1_svm(features, y, c=c)
+    assert hard.dual.max() / hard.margin < 100
+    assert soft.margin == pytest.approx(hard.margin, rel=1e-9)
+    np.testing.assert_allclose(soft.weights, hard.weights, atol=1e-8)
