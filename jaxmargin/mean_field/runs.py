@@ -128,6 +128,16 @@ def run_flow(
         >>> run.history.step.tolist(), run.history.energy.shape
         ([0, 1, 10, 100, 250], (3, 5))
 
+        Three seeds of one flow, of the particles and of the run:
+
+        >>> keys = jax.random.split(jax.random.key(2), 3)
+        >>> flows = jax.vmap(lambda _: flow)(keys)
+        >>> states = jax.vmap(
+        ...     lambda key: flow.init(Measure(sample_sphere(key, 8, 3), jnp.full(8, 1 / 8))))(keys)
+        >>> run = run_flow(keys, flows, states, num_steps=250, record=[1, 10, 100], trials=True)
+        >>> run.history.energy.shape
+        (3, 5)
+
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem E.21.
     """

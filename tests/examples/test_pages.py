@@ -1,0 +1,59 @@
+"""The code of the pages on training runs as it stands, and does what the pages say."""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxmargin as jm
+
+PAGES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+@cache
+def names_after(page: str) -> dict[str, Any]:
+    """What the names mean after all blocks of a page."""
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (PAGES / page).read_text(), re.DOTALL | re.MULTILINE
+    )
+    names: dict[str, Any] = {}
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        exec("\n".join(blocks), names)
+    return names
+
+
+def test_early_stops():
+    names = names_after("training.md")
+    objective = names["done"].history.objective
+    assert objective[-1] < 0.3 <= objective[-2]
+    assert names["state"].step % 50 == 0
+    assert names["waited"] == 3
+
+
+def test_each_strength_has_its_own_norm():
+    path = names_after("training.md")["path"]
+    sizes = jax.vmap(jm.norms.l2)(path.params)
+    assert sizes[0] > sizes[1] > sizes[2]
+
+
+def test_batch_statistics_are_those_of_all_samples():
+    """The frozen network scores the samples as the batch did, and each row by itself."""
+    names = names_after("training.md")
+    params, x = names["trained"].params, names["x"]
+    with jax.numpy_rank_promotion("allow"):
+        together = names["scores"](params, x)
+        batch, _ = names["with_statistics"](params, x)
+        alone = names["scores"](params, x[:1])
+        halved, _ = names["with_statistics"](params, x[:32])
+    np.testing.assert_allclose(together, batch, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(alone, together[:1], rtol=1e-4, atol=1e-5)
+    assert np.abs(halved - together[:32]).max() > 1e-2
+    assert names["trained"].history.objective[-1] < 0.5
+
+
+def test_a_perturbed_flax_network_is_trained():
+    trained = names_after("perturb_flax.md")["trained"]
+    assert trained.history.objective[-1] < 0.3 * trained.history.objective[0]
