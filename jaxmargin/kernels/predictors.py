@@ -23,6 +23,8 @@ from jaxtyping import Array, Float, Shaped
 from jaxmargin._arrays import as_array
 from jaxmargin._checks import is_concrete, require_positive
 from jaxmargin.errors import ConvergenceError
+from jaxmargin.kernels._fits.active_set import svm_on_host
+from jaxmargin.kernels._fits.host import ridge_on_host
 from jaxmargin.kernels._fits.logistic import solve_logistic, solve_softmax
 from jaxmargin.kernels._fits.svm import solve_svm
 from jaxmargin.kernels._fits.trials import (
@@ -216,16 +218,16 @@ def fit_svm(
         ([0.0, 0.0, -1.0], 1.0)
 
     Reference:
-        Cortes, Vapnik (1995); solved as Mehrotra (1992). Wei, Lee, Liu, Ma (2019), section 2.
+        Cortes, Vapnik (1995); solved as Júdice, Pires (1994) by block pivoting, and where that
+        fails, or on an accelerator, as Mehrotra (1992). Wei, Lee, Liu, Ma (2019), section 2.
     """
     _require_values("fit_svm", gram, y, c)
     gram, labels = check_labels(gram, y)
-    signs = np.where(labels, 1.0, -1.0) if labels.dtype == bool else labels
     rounding = rounding_of(gram)
     if c is not None:
         require_positive("c", c)
     settings = () if c is None else (c,)
-    found = per_trial(_svm, gram, signs, rounding, *settings)
+    found = per_trial(_svm, gram, labels, rounding, *settings, on_host=svm_on_host)
     sound, gap, radius_margin, doubt = found.quality
     fit = SvmFit(found.beta, found.norm, in_dtype(gap, gram.dtype))
     require_semidefinite(gram, sound)
@@ -355,7 +357,7 @@ def _ridge_fit(gram: Any, y: Any, ridge: float | Array, remedy: str) -> KernelFi
             "gram is float64, which JAX does not have inside jit, vmap and grad without "
             "jax.enable_x64: enter that, or call fit_* outside"
         )
-    found = per_trial(_solve_ridge, gram, y, ridge)
+    found = per_trial(_solve_ridge, gram, y, ridge, on_host=ridge_on_host)
     condition, resolved = found.quality, 1 / float(jnp.finfo(gram.dtype).eps)
     fit = KernelFit(found.beta, found.norm, in_dtype(condition, gram.dtype))
     if not is_concrete(fit):
@@ -410,7 +412,7 @@ def _svm(
     if y.ndim == 1:
         beta, *quality = one(y)
     else:
-        beta, *quality = for_each(one, y.T)
+        beta, *quality = for_each(one, jnp.where(y, 1.0, -1.0).astype(gram.dtype).T)
         beta = beta.T
     return beta, (known.sound, *(jnp.max(value) for value in quality))
 

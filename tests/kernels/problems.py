@@ -33,8 +33,10 @@ def features(gram) -> np.ndarray:
 
 def svm_oracle(gram, y, c) -> np.ndarray:
     """The dual of the SVM as a bounded least squares problem, solved by an active set method."""
-    q = np.asarray(jnp.outer(y, y) * gram, np.float64)
+    q = np.outer(y, y) * np.asarray(gram, np.float64)
     lower = np.linalg.cholesky(q)
     target = scipy.linalg.solve_triangular(lower, np.ones(len(q)), lower=True)
-    found = lsq_linear(lower.T, target, (0, c or np.inf), method="bvls", tol=1e-15, max_iter=10000)
+    found = lsq_linear(
+        lower.T, target, (0, np.inf if c is None else c), method="bvls", tol=1e-15, max_iter=10000
+    )
     return np.asarray(y) * found.x

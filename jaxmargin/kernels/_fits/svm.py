@@ -50,17 +50,19 @@ def solve_svm(
     gram: Float[Array, "n n"],
     y: Float[Array, " n"],
     limit: Float[Array, ""],
-    c: Float[Array, ""] | None = None,
+    c: Float[Array, "*n"] | None = None,
 ) -> Solution:
     """Take interior point steps until the gap closes, then solve exactly on the face they reach.
+
+    The price c is one number, or one for each sample.
 
     The steps stop early once `radius_margin` is proven to exceed `limit`. A result that did not
     converge has a gap above TOLERANCE or NaN.
     """
     matrix = jnp.outer(y, y) * gram
     scale = jnp.max(jnp.diagonal(matrix))
-    upper = None if c is None else c * scale
-    unit = jnp.ones_like(scale) if upper is None else jnp.minimum(1, upper)  # of b
+    upper = None if c is None else jnp.broadcast_to(c * scale, y.shape)
+    unit = jnp.ones_like(scale) if upper is None else jnp.minimum(1, jnp.max(upper))  # of b
     matrix = matrix / scale * unit
     upper = None if upper is None else upper / unit
 
@@ -99,7 +101,7 @@ def _middle(y: Array, upper: Array | None) -> Float[Array, "sides n"]:
     if upper is None:
         return jnp.ones((1, len(y)), y.dtype)
     middle = jnp.minimum(1, upper / 2)
-    return jnp.stack([jnp.full_like(y, middle), jnp.full_like(y, upper - middle)])
+    return jnp.stack([middle, upper - middle])
 
 
 def _step(matrix: Array, slack: Array, multiplier: Array) -> tuple[Array, Array]:
@@ -182,5 +184,5 @@ def _certificate(matrix: Array, b: Array, upper: Array | None) -> tuple[Array, A
     separated = smallest > 0
     primal = jnp.where(separated, energy / jnp.where(separated, smallest, 1) ** 2, jnp.inf)
     if upper is not None:
-        primal = jnp.minimum(primal, energy + upper * jnp.sum(jnp.maximum(0, 1 - margins)))
+        primal = jnp.minimum(primal, energy + jnp.sum(upper * jnp.maximum(0, 1 - margins)))
     return (primal - dual) / jnp.abs(dual), dual

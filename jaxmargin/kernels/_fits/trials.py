@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from jaxmargin._arithmetic import power_of_two
 from jaxmargin._checks import is_concrete
+from jaxmargin._devices import one_blas_thread
 
 
 class Fitted(NamedTuple):
@@ -30,17 +31,38 @@ class Fitted(NamedTuple):
     quality: Any
 
 
-def per_trial(solve: Callable, gram: Any, y: Any, *settings: Any) -> Fitted:
+def per_trial(
+    solve: Callable, gram: Any, y: Any, *settings: Any, on_host: Callable | None = None
+) -> Fitted:
     """`solve(gram, y, scale, *settings) -> (beta, quality)` in float64, for each trial or the one.
 
     Nothing depends on units: the solver is given K / scale and y over its size, which are near 1.
+    Where values are known and the default device is a CPU, `on_host(gram, y, *settings)` is tried
+    first, which gives None or `OnHost`.
     """
     concrete = is_concrete(gram, y, settings)
-    found: Any = (_in_float64 if concrete else _differentiable)(solve, gram, y, *settings)
+    if concrete and on_host is not None and jax.default_backend() == "cpu":
+        found: Any = _first_on_host(on_host, solve, gram, y, *settings)
+    else:
+        found = (_in_float64 if concrete else _differentiable)(solve, gram, y, *settings)
     beta, norm, size, quality = found
     if concrete:
         size, quality = np.asarray(size), jax.tree.map(np.asarray, quality)
     return Fitted(in_dtype(beta, gram.dtype), in_dtype(norm, gram.dtype), size, quality)
+
+
+def _first_on_host(on_host: Callable, solve: Callable, gram: Any, y: Any, *settings: Any) -> tuple:
+    """On the host, and compiled for those trials alone that are not solved there."""
+
+    def one(gram: Any, y: Any) -> tuple:
+        found = on_host(gram, y, *settings)
+        return _in_float64(solve, gram, y, *settings) if found is None else tuple(found)
+
+    if np.ndim(gram) == 2:
+        return one(gram, y)
+    with one_blas_thread():
+        each = [one(*trial) for trial in zip(np.asarray(gram), np.asarray(y), strict=True)]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *each)
 
 
 def _in_float64(solve: Callable, gram: Any, y: Any, *settings: Any) -> tuple:
@@ -77,7 +99,8 @@ def in_dtype(value: Any, dtype: Any) -> Any:
     """In this dtype; as an array of NumPy where JAX has no float64."""
     if dtype == jnp.float64 and jnp.array(0.0).dtype != dtype and is_concrete(value):
         return np.asarray(value, np.float64)
-    return jnp.asarray(value, dtype)
+    with np.errstate(over="ignore", under="ignore"):  # the caller looks at the size
+        return jnp.asarray(value, dtype)
 
 
 @partial(jax.jit, static_argnums=0)

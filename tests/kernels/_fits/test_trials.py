@@ -5,7 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import hilbert
 
-from jaxmargin.kernels._fits.trials import condition_number, for_each, rounding_of, semidefinite
+from jaxmargin.kernels._fits.host import OnHost
+from jaxmargin.kernels._fits.trials import (
+    condition_number,
+    for_each,
+    per_trial,
+    rounding_of,
+    semidefinite,
+)
 
 
 def test_condition_number_is_within_a_factor_of_the_true_one():
@@ -58,3 +65,23 @@ def test_for_each_takes_one_after_the_other_on_a_cpu():
     np.testing.assert_array_equal(multiplied, a * b)
     text = jax.jit(lambda a, b: for_each(one, a, b)).lower(a, b).as_text()
     assert "while" in text
+
+
+def test_trials_that_the_host_leaves_are_solved_compiled():
+    """Both sides tell which they are; a result has the dtype of the Gram matrix."""
+
+    def compiled(gram, y, scale, setting):
+        return y * 0 + 1 / setting, jnp.zeros(())
+
+    def host(gram, y, setting):
+        if gram[0, 0] == 1:
+            return None
+        return OnHost(np.full(len(y), 2 / setting), np.ones(()), np.ones(()), np.ones(()))
+
+    grams = jnp.stack([jnp.eye(2), 2 * jnp.eye(2), jnp.eye(2)])
+    found = per_trial(compiled, grams, jnp.ones((3, 2)), 0.5, on_host=host)
+    np.testing.assert_array_equal(found.beta, [[2, 2], [4, 4], [2, 2]])
+    np.testing.assert_array_equal(found.quality, [0, 1, 0])
+    assert found.beta.dtype == jnp.float32
+    alone = per_trial(compiled, grams[1], jnp.ones(2), 0.5, on_host=host)
+    np.testing.assert_array_equal(alone.beta, [4, 4])
