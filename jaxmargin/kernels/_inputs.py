@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from jaxmargin._arrays import as_array
 from jaxmargin._checks import is_concrete, label_array, listed, require_finite, require_floats
+from jaxmargin.kernels._fits.host import is_symmetric
 
 
 def require_rows(x: Any, z: Any) -> tuple[Array, Array]:
@@ -46,7 +47,7 @@ def check_gram(gram: Any) -> Any:
         )
     if gram.ndim not in (2, 3) or gram.shape[-1] != gram.shape[-2] or 0 in gram.shape:
         raise ValueError(f"gram must be (n, n) or (t, n, n) with n >= 1, got shape {gram.shape}")
-    if not is_concrete(gram):
+    if not is_concrete(gram) or _is_plain(gram):
         return gram
     with jax.enable_x64(True), jax.ensure_compile_time_eval():
         asymmetry, size = (float(value) for value in _asymmetry(gram))
@@ -58,6 +59,16 @@ def check_gram(gram: Any) -> Any:
             "pass kernel(x), not kernel(x, z)"
         )
     return gram
+
+
+def _is_plain(gram: Any) -> bool:
+    """Whether a matrix, or each of several, is found finite and symmetric to the last bit."""
+    if isinstance(gram, Array) and jax.default_backend() != "cpu":
+        return False
+    host = np.asarray(gram)
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = bool(np.isfinite(np.sum(host)))
+    return finite and all(map(is_symmetric, host if host.ndim == 3 else host[None]))
 
 
 @jax.jit

@@ -218,7 +218,8 @@ def fit_svm(
         ([0.0, 0.0, -1.0], 1.0)
 
     Reference:
-        Cortes, Vapnik (1995); solved as Mehrotra (1992). Wei, Lee, Liu, Ma (2019), section 2.
+        Cortes, Vapnik (1995); solved as Júdice, Pires (1994) by block pivoting, and where that
+        fails, or on an accelerator, as Mehrotra (1992). Wei, Lee, Liu, Ma (2019), section 2.
     """
     _require_values("fit_svm", gram, y, c)
     gram, labels = check_labels(gram, y)

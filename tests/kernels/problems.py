@@ -33,7 +33,7 @@ def features(gram) -> np.ndarray:
 
 def svm_oracle(gram, y, c) -> np.ndarray:
     """The dual of the SVM as a bounded least squares problem, solved by an active set method."""
-    q = np.asarray(jnp.outer(y, y) * gram, np.float64)
+    q = np.outer(y, y) * np.asarray(gram, np.float64)
     lower = np.linalg.cholesky(q)
     target = scipy.linalg.solve_triangular(lower, np.ones(len(q)), lower=True)
     found = lsq_linear(

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmargin.kernels._fits.host import OnHost, cholesky, solved, symmetric
-from jaxmargin.kernels._fits.svm import TOLERANCE
 
 MAX_ROUNDS = 60
+TOLERANCE = 1e-7  # of the relative duality gap, which rounding alone keeps from 0
 _PATIENCE = 5  # rounds of full exchanges in which the number of wrong entries need not fall
 _INSIDE = 1e-12  # how far outside the box a free entry may lie, over the largest
 _FLAT = 1e-11  # how far the margin of an entry at a side may be on the wrong side of 1

@@ -12,6 +12,7 @@ from scipy.linalg import get_lapack_funcs
 from jaxmargin._arithmetic import power_of_two
 
 _POWERS = 8  # steps of the power method
+_BLOCK = 256  # rows and columns that are compared at once
 _potrf, _potrs = get_lapack_funcs(("potrf", "potrs"), dtype=np.float64)
 
 
@@ -31,10 +32,17 @@ class OnHost(NamedTuple):
     quality: Any
 
 
+def is_symmetric(matrix: np.ndarray) -> bool:
+    """Whether a matrix (n, n) equals its transpose; block by block, which stay in the cache."""
+    blocks = [slice(i, i + _BLOCK) for i in range(0, len(matrix), _BLOCK)]
+    pairs = ((a, b) for i, a in enumerate(blocks) for b in blocks[: i + 1])
+    return all(np.array_equal(matrix[a, b], matrix[b, a].T) for a, b in pairs)
+
+
 def symmetric(gram: Any) -> np.ndarray:
     """The matrix in float64; the mean of both halves where they differ."""
     wide = np.asarray(gram).astype(np.float64, copy=False)
-    return wide if np.array_equal(wide, wide.T) else wide / 2 + wide.T / 2
+    return wide if is_symmetric(wide) else wide / 2 + wide.T / 2
 
 
 def cholesky(matrix: np.ndarray, *, overwrite: bool = False) -> np.ndarray | None:
@@ -71,6 +79,6 @@ def condition(matrix: np.ndarray, factor: np.ndarray) -> np.ndarray:
     v = np.random.default_rng(0).normal(size=len(matrix))
     for _ in range(_POWERS):
         v = solved(factor, v)
-        v /= np.linalg.norm(v)
-    largest = np.max(np.sum(np.abs(matrix), axis=0))
-    return np.asarray(largest * np.linalg.norm(solved(factor, v)))
+        v /= np.sqrt(v @ v)
+    v = solved(factor, v)
+    return np.asarray(np.max(np.sum(np.abs(matrix), axis=0)) * np.sqrt(v @ v))

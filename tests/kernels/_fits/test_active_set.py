@@ -31,7 +31,9 @@ def hostile(seed: int, n: int = 30) -> np.ndarray:
 
 def run(gram: np.ndarray, y: np.ndarray, c) -> active_set.Pivoted | None:
     upper = np.broadcast_to(np.inf if c is None else c, y.shape)
-    return pivot(gram, cholesky(gram), y, upper)
+    factor = cholesky(gram)
+    assert factor is not None
+    return pivot(gram, factor, y, upper)
 
 
 PER_SAMPLE = np.random.default_rng(7).uniform(0.01, 2.0, N)

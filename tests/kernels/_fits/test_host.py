@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from jaxmargin import fit_interpolant, fit_ridge
-from jaxmargin.kernels._fits.host import cholesky, condition, ridge_on_host, solved, symmetric
+from jaxmargin.kernels._fits.host import (
+    cholesky,
+    condition,
+    is_symmetric,
+    ridge_on_host,
+    solved,
+    symmetric,
+)
 from jaxmargin.kernels._fits.trials import condition_number
 from tests.kernels.problems import N, problem, trials
 
@@ -19,6 +26,16 @@ def test_symmetric_is_float64_and_the_mean_of_both_halves():
     found = symmetric(jnp.array([[1.0, 2.0], [4.0, 3.0]]))
     assert found.dtype == np.float64
     np.testing.assert_array_equal(found, [[1.0, 3.0], [3.0, 3.0]])
+
+
+def test_one_entry_in_any_block_spoils_the_symmetry():
+    matrix = np.ones((600, 600))
+    assert is_symmetric(matrix)
+    for at in ((0, 1), (599, 0), (300, 10), (256, 257)):
+        spoilt = matrix.copy()
+        spoilt[at] = 2
+        assert not is_symmetric(spoilt)
+    assert not is_symmetric(np.full((2, 2), np.nan))
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
