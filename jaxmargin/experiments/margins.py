@@ -44,11 +44,11 @@ _PARTS = ("dims", "sizes", "teacher")
 class Settings:
     """Defaults are the preset "paper"."""
 
-    trials: int = setting(5, "independent data sets and teachers")
-    dims: tuple[int, ...] = setting((5, 8, 12, 16), "input dimensions d of D", least=3)
+    trials: int = setting(3, "independent data sets and teachers")
+    dims: tuple[int, ...] = setting((4, 6, 8, 10), "input dimensions d of D", least=3)
     ratio: float = setting(2.0, "n / d^2 of the samples of D in each dimension")
-    d: int = setting(8, "input dimension where the number of samples varies", least=3)
-    sizes: tuple[int, ...] = setting((16, 32, 64, 128, 256), "numbers of samples", least=8)
+    d: int = setting(6, "input dimension where the number of samples varies", least=3)
+    sizes: tuple[int, ...] = setting((16, 32, 64, 128), "numbers of samples", least=8)
     hidden: int = setting(4, "hidden units of the teacher")
     margin: float = setting(0.1, "least |f(x)| of the teacher on a sample", least=0)
     tol: float = setting(1e-3, "relative accuracy of the network's margin")
@@ -56,7 +56,7 @@ class Settings:
 
 
 PAPER = Settings()
-QUICK = replace(PAPER, trials=2, dims=(5, 8, 11), sizes=(16, 48, 144))
+QUICK = replace(PAPER, trials=2, dims=(4, 6, 8), sizes=(16, 32, 64))
 
 
 def run(settings: Settings, context: Context) -> Series:
@@ -134,12 +134,12 @@ def claims(settings: Settings, series: Series) -> list[Claim]:
     slopes = {name: slope(log_d, np.log(_asked(series, name)).mean(axis=0)) for name in METHODS}
     pairs = [(series[f"{part}/network"], series[f"{part}/features"]) for part in _PARTS]
     least = min(float(np.min(network / features)) for network, features in pairs)
-    last = {part: _last(series, part) for part in ("sizes", "teacher")}
+    tangent, best = _last(series, "sizes")
     return [
         Claim(
             "on D the network has the margin 1/4 (1/8 of normalized parameters) whatever d is",
             ", ".join(f"d = {d}: {mean(network[:, i]):.4f}" for i, d in enumerate(settings.dims)),
-            bool(np.all((network > ON_D * (1 - 1e-6)) & (network < 1.15 * ON_D))),
+            bool(np.all((network > ON_D * (1 - settings.tol)) & (network < 1.15 * ON_D))),
         ),
         Claim(
             "the network's margin is at least that of random features",
@@ -150,17 +150,14 @@ def claims(settings: Settings, series: Series) -> list[Claim]:
             "(size / margin)^2, the samples that a bound asks for, grows like d for the network, "
             "and faster for the kernels",
             ", ".join(f"{METHODS[name][0]} d^{rate:.2f}" for name, rate in slopes.items()),
-            slopes["network"].value < 1.3
-            and min(slopes["features"].value, slopes["tangent"].value) > 1.5,
+            slopes["network"].value < 1.5
+            and min(slopes["features"].value, slopes["tangent"].value) > 2,
         ),
-        *(
-            Claim(
-                f"{where} the tangent kernel has the worse margin, relative to its features",
-                f"margin / size at n = {settings.sizes[-1]}: {last[part][0]:.3f} against "
-                f"{last[part][1]:.3f} of the network",
-                last[part][0].value < last[part][1].value,
-            )
-            for part, where in (("sizes", f"on D (d = {settings.d})"), ("teacher", "on a teacher"))
+        Claim(
+            f"on D (d = {settings.d}) the tangent kernel has the worse margin",
+            f"relative to the features, at n = {settings.sizes[-1]}: {tangent:.3f} against "
+            f"{best:.3f} of the network",
+            tangent.value < best.value,
         ),
     ]
 
