@@ -20,7 +20,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 html_theme = "furo"
 html_title = "jaxmargin"
 mathjax_path = "mathjax/tex-chtml.js"  # in the site itself, by sphinx-mathjax-offline
