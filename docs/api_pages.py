@@ -18,7 +18,16 @@ from typing import Any, NamedTuple
 import jaxmargin
 
 GROUND = "ground"  # the page of the public modules that lie beside the packages
-ORDER = ["networks", "data", "kernels", "margins", "mean_field", "lower_bound", "experiments"]
+ORDER = [
+    "networks",
+    "data",
+    "kernels",
+    "margins",
+    "mean_field",
+    "lower_bound",
+    "plots",
+    "experiments",
+]
 
 PAGE = """\
 # {title}

@@ -20,11 +20,12 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 html_theme = "furo"
 html_title = "jaxmargin"
 mathjax_path = "mathjax/tex-chtml.js"  # in the site itself, by sphinx-mathjax-offline
 nb_execution_mode = "off"  # the notebooks of the gallery hold their output
+nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 autodoc_typehints = "none"  # shapes stand in each docstring
 autodoc_preserve_defaults = True  # jax.nn.relu, not the object that it is

@@ -99,7 +99,8 @@ def max_margin(
     bound it: (1/2) max_{|u| = 1} |sum_i p_i y_i relu(u . x_i)| >= gamma*. With classes 0, ..., k-1
     the network has k outputs, and the bound is
     (1/2) max_{|u| = 1} ||sum_{i, j != y_i} p_ij (e_{y_i} - e_j) relu(u . x_i)||_2. Two classes give
-    sqrt(2) times the binary margin.
+    sqrt(2) times the binary margin. For labels that no network separates there is `global_optimum`,
+    which trades a loss for the norm.
 
     The method is that of `global_optimum`, with margins of at least 1 in place of a risk. The
     rounds end when the margin meets the estimated bound and a search from many directions confirms

@@ -208,7 +208,7 @@ def per_unit(inner: Norm, outer: Norm, *, unit_axis: PyTree) -> Norm:
 
     A unit consists of all weights that share its index, taken over all leaves that have a unit
     axis. Leaves without one are left out. `per_unit(l2, l1, unit_axis=...)` is the penalty of the
-    group lasso, which sets whole units to 0; its derivative at a unit that is 0 is 0.
+    group lasso, whose minimisers have whole units at 0; its derivative at a unit that is 0 is 0.
 
     `inner` gets the parameters of one unit, in the structure of all: of a `TwoLayer` its u (d,) and
     its w. With `lambda unit: l2(unit.u) * l2(unit.w)` and l1 the result is the path norm

@@ -59,5 +59,6 @@ plt.show()
 # With little noise it takes long until a good direction is drawn; with much noise heavy units are
 # lost now and then, and the objective jumps up.
 #
-# **Try next.** Noise that falls with the steps is for flows (`jm.perturbed_flow`); a larger model,
-# whose other layers have no units to perturb: give them the axis `None`.
+# **Try next.** `perturb_units(..., optimizer=optax.adam(1e-2))` in place of the chain: what Adam
+# remembers of a unit then begins anew with the unit. In a larger model, parameters without units
+# have the axis `None`.

@@ -23,8 +23,9 @@ def trial(key):
 (x, y), test_set, starts = jax.vmap(trial)(jax.random.split(jax.random.key(0), 10))
 
 # %% [markdown]
-# `metrics` is called at the recorded steps, inside the compiled loop; `metric_args` are further
-# arguments of it, with a trial axis.
+# An array of lam has one for each trial: here four strengths for each of ten trials, all in one
+# call. `metrics` is called at the recorded steps, inside the compiled loop; `metric_args` are
+# further arguments of it, with a trial axis.
 
 
 # %%
@@ -35,21 +36,22 @@ def measure(params, x, y, x_test, y_test):
     }
 
 
-lams = (1e-5, 1e-4, 1e-3, 1e-2)
-ends = {}
-for lam in lams:
-    ran = jm.train(
-        jm.regularized(jm.two_layer, "logistic", lam=lam), optax.adam(0.01), starts, x, y,
-        num_steps=2_000, metrics=measure, metric_args=test_set, trials=True,
-    )  # fmt: skip
-    ends[lam] = jax.tree.map(lambda leaf: np.asarray(leaf[:, -1]), ran.history.metrics)
-    margin, error = ends[lam]["margin"], ends[lam]["test error"]
-    print(f"lam = {lam:g}: margin {margin.mean():.4f}, test error {error.mean():.3f}")
+lams = jnp.array([1e-5, 1e-4, 1e-3, 1e-2])
+starts, x, y, test_set = jax.tree.map(
+    lambda leaf: jnp.concatenate([leaf] * len(lams)), (starts, x, y, test_set)
+)
+objective = jm.regularized(jm.two_layer, "logistic", lam=jnp.repeat(lams, 10))
+ran = jm.train(
+    objective, optax.adam(0.01), starts, x, y,
+    num_steps=2_000, metrics=measure, metric_args=test_set, trials=True,
+)  # fmt: skip
+ends = {name: leaf[:, -1].reshape(4, 10) for name, leaf in ran.history.metrics.items()}
+for lam, margins, errors in zip(lams, ends["margin"], ends["test error"], strict=True):
+    print(f"lam = {lam:g}: margin {margins.mean():.4f}, test error {errors.mean():.3f}")
 
 # %% mystnb={"image": {"alt": "margin and test error against lambda"}}
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
-for panel, name in zip(axes, ("margin", "test error"), strict=True):
-    values = np.stack([ends[lam][name] for lam in lams])
+for panel, (name, values) in zip(axes, ends.items(), strict=True):
     error = values.std(axis=1, ddof=1) / np.sqrt(values.shape[1])
     panel.errorbar(lams, values.mean(axis=1), error, marker="o", capsize=3)
     panel.set(xscale="log", xlabel="lambda", ylabel=name)

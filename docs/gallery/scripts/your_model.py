@@ -94,6 +94,9 @@ models = {
 #
 # - the *degree* of homogeneity, which is the number of layers;
 # - the *normalised margin*, the distance from the first mistake on the training set;
+# - how far the network is from a stationary point of the margin problem (a KKT point): the sine of
+#   the angle between its weights and the gradients of the margins, which is 0 at the largest
+#   margin;
 # - how much the *tangent kernel* has changed in training, and its cosine with the kernel at the
 #   start. A network in the kernel regime has a change near 0.
 
@@ -110,7 +113,9 @@ for name, (apply, start) in models.items():
     change = jnp.linalg.norm(after - before) / jnp.linalg.norm(before)
     cosine = jnp.vdot(after, before) / jnp.linalg.norm(after) / jnp.linalg.norm(before)
     print(f"{name}: degree {degree:.2f}, margin {margin:.4f}, test error {errors:.3f},")
-    print(f"    kernel changed by {change:.1f} of its size, cosine {cosine:.2f}")
+    print(f"    kernel changed by {change:.1f} of its size, cosine {cosine:.2f},")
+    kkt = jm.kkt_residual(apply, params, x_train, y_train)
+    print(f"    residual of the margin problem {kkt.epsilon / kkt.norm:.2f}")
     spread = jm.margin_distribution(apply, params, x_train, y_train)
     axes.plot(spread, np.linspace(0, 1, len(spread)), label=name)
 axes.set(xscale="log", xlabel="normalised margin", ylabel="share of the training digits below")
