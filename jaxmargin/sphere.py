@@ -30,6 +30,10 @@ def maximum(
     dimensions, if there are not too many samples (some 160 and 58 for one output). Beyond that it
     is the highest point that ascents from many starts have met, a lower bound of the maximum.
 
+    The time of an exact maximum grows as n log n where the samples span 2 dimensions, as n^2 log n
+    in 3, and as n^(r - 1) log n in r. With one output 10^5 samples in the plane, or 1000 in 3
+    dimensions, take seconds; 3000 take ten times as long as 1000.
+
     The direction is found on the host in float64, and has no derivative. The value is computed at
     that direction, so that its derivatives are those of the maximum wherever the latter is
     attained at one point only (Danskin's theorem).

@@ -34,6 +34,7 @@ _BLOCK_ENTRIES = 2**20  # of an array (circles x arcs x moments)
 _SIGN_TOLERANCE = 1e-10  # of u . x_i, within which a peak counts as inside its face
 _ROUNDING = 4e-15
 _TINY = np.finfo(float).tiny
+_PROBES = 64  # samples that a peak is compared with before the function is evaluated there
 _TRIED = 64  # points at which the function is evaluated before the claims of others are looked at
 
 
@@ -308,8 +309,22 @@ def _try_faces(arcs: _Arcs, across: tuple[int, ...], best: _Best) -> None:
     inside = np.einsum("wpr,pr->wp", arcs.function.rows[walls], u) * sides
     hot = best.may_beat(values**2)
     for way in (1, -1):
-        chosen = hot & (way * inside >= -_SIGN_TOLERANCE).all(axis=0)
+        chosen = np.flatnonzero(hot & (way * inside >= -_SIGN_TOLERANCE).all(axis=0))
+        chosen = chosen[_near(arcs, arc[chosen], way * u[chosen])]
         _try_peaks(way * u[chosen], values[chosen], best)
+
+
+def _near(arcs: _Arcs, arc: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Whether some samples see each peak (p, r) on the side on which they see the arc of its face.
+
+    No peak of the face itself is lost, and most of those that lie in other cells are.
+    """
+    rows = arcs.function.rows
+    middle = np.einsum("hc,hcr->hr", arcs.ends[:, arc].sum(axis=0), arcs.plane[arc])
+    probes = rows[:: -(-len(rows) // _PROBES)].T
+    seen, there = unit_rows(middle) @ probes, u @ probes
+    apart = (seen * there < 0) & (np.minimum(np.abs(seen), np.abs(there)) > _SIGN_TOLERANCE)
+    return ~apart.any(axis=1)
 
 
 def _face_moments(

@@ -166,9 +166,9 @@ def plot(settings: Settings, series: Series) -> Figure:
     for row, label in ((axes[:3], "normalized margin"), (axes[3:], "test error")):
         row[0].set_ylabel(label)
         for one in row:
-            one.set_ylim(bottom=0)
+            one.set_ylim(0, 1.06 * one.get_ylim()[1])
     for one in axes[:3]:
-        one.legend(loc="lower right")
+        one.legend()
     also = "(c) and (f): one run a width"
     plots.tell_trials(figure, settings.trials, "trials that fit their data", also)
     return figure

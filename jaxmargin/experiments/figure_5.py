@@ -239,7 +239,7 @@ def _plot_margins(axes: Axes, settings: Settings, series: Series) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.invert_xaxis()
     axes.set_ylabel(r"distance to the $\ell_1$-SVM, $1 - \gamma_\lambda / \gamma^\star$")
-    axes.legend(loc="lower left")
+    axes.legend(loc="upper right")
 
 
 def _plot_functions(axes: Axes, settings: Settings, series: Series) -> None:

@@ -150,6 +150,6 @@ def optimum(x: Float[Array, "n d"], y: Float[Array, " n"], lams: Sequence[float]
         measure, certificate, _ = global_optimum(problem, start=start)
         norms.append(measure.mass @ np.sum(measure.theta**2, axis=1))
         objectives.append(float(certificate.energy) / n)
-    found = min_norm_interpolant(exact_x, exact_y)
+    found = min_norm_interpolant(exact_x, exact_y, tol=1e-5)
     limit = Bracket(found.estimate, found.norm_squared, found.state == "exact")
     return Optimum(Path(np.array(objectives), np.array(norms)), limit)
