@@ -10,9 +10,9 @@
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
-import numpy as np
 
 import jaxmargin as jm
+from jaxmargin import plots
 
 key_x, key_y, key_theta, key_run = jax.random.split(jax.random.key(0), 4)
 x = jax.random.normal(key_x, (14, 2))
@@ -43,33 +43,24 @@ for name, run in runs.items():
     print(f"{name}: more than 10% above it: {above > 0.1}, less than 1%: {above < 0.01}")
 
 # %% mystnb={"image": {"alt": "energies of three flows, and their units"}}
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
 for name, run in runs.items():
     axes[0].loglog(run.history.step + 1, run.history.energy / least - 1, label=name)
 axes[0].set(xlabel="step", ylabel="energy above the optimum, relative")
 axes[0].legend()
-
-
-def draw_units(measure, label, marker):
-    theta = np.asarray(measure.theta)
-    weight = np.asarray(measure.mass) * (theta**2).sum(axis=1)
-    u = theta[:, 1:] / np.linalg.norm(theta[:, 1:], axis=1, keepdims=True)
-    axes[1].scatter(*u.T, s=400 * weight / weight.sum() + 1, marker=marker, alpha=0.6, label=label)
-
-
-draw_units(optimum.measure, "optimum", "s")
-draw_units(runs["weighted"].state.measure, "weighted flow", "o")
-draw_units(runs["plain"].state.measure, "plain flow", "v")
-axes[1].set(aspect="equal", xlabel="first entry of u", ylabel="second entry of u")
-axes[1].set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), title="directions of the units, area by weight")
-axes[1].legend(loc="center", fontsize=8)
+for panel, name in zip(axes[1:], ("plain", "weighted"), strict=True):
+    plots.plot_units(optimum.measure, x, hollow=True, scale=30, ax=panel)
+    plots.plot_units(runs[name].state.measure, scale=30, ax=panel)
+    panel.set_title(f"{name}: units (dots), optimum (rings)", fontsize=9)
 plt.show()
 
 # %% [markdown]
-# The plain flow stays one neuron in 64 copies. The perturbed flows find the directions of the
-# optimum: the weighted scheme smoothly, with a little mass in each step; the other one waits until
-# a good unit is drawn, and then falls in stairs. Both stay above the optimum by a little, since
-# noise keeps replacing good units; the theorem is about the *lowest* energy of a run.
+# On the circles, a dot lies in the direction of u of a unit; its area is the weight of the unit,
+# and its color the sign of w. The plain flow stays one neuron in 64 copies. The perturbed flows
+# find the directions of the optimum: the weighted scheme smoothly, with a little mass in each step;
+# the other one waits until a good unit is drawn, and then falls in stairs. Both stay above the
+# optimum by a little, since noise keeps replacing good units; the theorem is about the *lowest*
+# energy of a run.
 #
 # **Try next.** Other noises; `jm.certify(problem, run.state.measure)`, which bounds the distance to
 # the optimum without knowing it; a `safeguard=True`.

@@ -8,10 +8,10 @@
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
-import numpy as np
 import optax
 
 import jaxmargin as jm
+from jaxmargin import plots
 
 
 def trial(key):
@@ -52,8 +52,7 @@ for lam, margins, errors in zip(lams, ends["margin"], ends["test error"], strict
 # %% mystnb={"image": {"alt": "margin and test error against lambda"}}
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
 for panel, (name, values) in zip(axes, ends.items(), strict=True):
-    error = values.std(axis=1, ddof=1) / np.sqrt(values.shape[1])
-    panel.errorbar(lams, values.mean(axis=1), error, marker="o", capsize=3)
+    plots.plot_trials(lams, values.T, ax=panel)
     panel.set(xscale="log", xlabel="lambda", ylabel=name)
 figure.suptitle("mean of 10 trials ± standard error")
 plt.show()

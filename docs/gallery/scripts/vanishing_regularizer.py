@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxmargin as jm
+from jaxmargin import plots
 
 line, y = jm.data.sinusoid(10)
 x = jm.append_one(line)
@@ -31,11 +32,7 @@ def normalized_output(u, w):
 
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-axes[0].semilogx(path.lam, path.margin, "o-", base=2, label="trained network")
-axes[0].axhline(best.margin, color="black", linestyle="--", label="largest margin")
-axes[0].invert_xaxis()
-axes[0].set(xlabel="lambda", ylabel="normalised margin")
-axes[0].legend()
+plots.plot_path(path, limit=best.margin, ax=axes[0])
 for place in (0, 2, 5):
     u, w = (np.asarray(leaf[place]) for leaf in path.params)
     axes[1].plot(t, normalized_output(u, w), label=f"lambda = $2^{{{np.log2(lams[place]):.0f}}}$")

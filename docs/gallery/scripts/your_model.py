@@ -13,11 +13,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
-import numpy as np
 import optax
 from flax import nnx
 
 import jaxmargin as jm
+from jaxmargin import plots
 
 images, digits = jm.data.digits()
 chosen = (digits == 3) | (digits == 8)
@@ -117,8 +117,7 @@ for name, (apply, start) in models.items():
     kkt = jm.kkt_residual(apply, params, x_train, y_train)
     print(f"    residual of the margin problem {kkt.epsilon / kkt.norm:.2f}")
     spread = jm.margin_distribution(apply, params, x_train, y_train)
-    axes.plot(spread, np.linspace(0, 1, len(spread)), label=name)
-axes.set(xscale="log", xlabel="normalised margin", ylabel="share of the training digits below")
+    plots.plot_margin_distribution(spread, ax=axes, label=name)
 axes.legend()
 plt.show()
 
