@@ -80,8 +80,8 @@ def kkt_residual(
 
     Raises:
         ValueError: a network that does not separate the samples, is not homogeneous or vanishes on
-            x, scores that are not finite, shapes that do not match, no samples, or labels out of
-            range.
+            x, scores or products of gradients that are not finite, shapes that do not match, no
+            samples, or labels out of range.
         TypeError: a leaf of params that does not hold floats, labels of logits that are not
             integers, apply is no function that returns an array of floats, or called under `jit`.
 
@@ -118,6 +118,11 @@ def kkt_residual(
     _, pull_back = jax.vjp(gaps, theta)
     axes = jnp.eye(len(values), dtype=values.dtype)
     gram = jax.lax.map(lambda axis: push_forward(*pull_back(axis)), axes)
+    if not jnp.all(jnp.isfinite(gram)):
+        raise ValueError(
+            f"x is so large that products of gradients are not finite in {values.dtype}: scale x "
+            "down, which epsilon / norm does not depend on, or use float64"
+        )
     slack = np.maximum(np.asarray(values, float) - 1, 0)
     rounding = len(values) * float(jnp.finfo(values.dtype).eps)
     pull = np.asarray(push_forward(theta), float)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxmargin._arithmetic import widened
 from jaxmargin._checks import (
     is_concrete,
     require_callable,
@@ -111,6 +112,7 @@ def distance_from_start(before: PyTree, after: PyTree) -> Distance:
     for name, params in (("before", before), ("after", after)):
         require_parameters(name, params)
         require_finite(name, params)
+    before, after = jax.tree.map(widened, (before, after))
     _require_alike(before, after)
     change = jax.tree.map(lambda start, end: end - start, before, after)
 
