@@ -102,19 +102,34 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
     "kernels": {
         jm.k1: {"x": X, "z": Z},
         jm.k2: {"x": X, "z": Z},
-        jm.relu_nngp: {"x": X, "z": Z, "depth": 2, "weight_variance": 2.0},
-        jm.relu_ntk: {"x": X, "z": Z, "depth": 2, "weight_variance": 2.0},
+        jm.relu_nngp: {
+            "x": X, "z": Z, "depth": 2, "weight_variance": 2.0, "bias_variance": 0.0,
+        },
+        jm.relu_ntk: {
+            "x": X, "z": Z, "depth": 2, "weight_variance": 2.0, "bias_variance": 0.0,
+        },
+        jm.nngp: {
+            "x": X, "z": Z, "activation": "erf", "depth": 2, "weight_variance": 2.0,
+            "bias_variance": 0.5,
+        },
+        jm.ntk: {
+            "x": X, "z": Z, "activation": "leaky_relu", "depth": 2, "weight_variance": 2.0,
+            "bias_variance": 0.5, "negative_slope": 0.1,
+        },
         jm.two_layer_ntk: {"x": X, "z": Z, "r_w": 1.0, "r_u": 1.0},
         jm.empirical_ntk: {"apply": jm.two_layer, "params": NET, "x": X, "z": Z},
         jm.kernel_matvec: {"kernel": jm.k1, "x": X, "v": BETA[:4], "z": Z, "block_size": 2},
         jm.kernel_margin: {"gram": GRAM, "y": Y},
         jm.kernel_alignment: {"first": GRAM, "second": jm.k1(X)},
         jm.kernel_change: {"before": GRAM, "after": jm.k1(X)},
+        jm.kernel_diagonal: {"kernel": jm.k1, "x": X},
+        jm.kernel_classify: {"cross_gram": jm.k1(Z, X), "beta": BETA, "classes": [3, 4]},
         jm.kernel_predict: {"cross_gram": jm.k1(Z, X), "beta": BETA},
         jm.fit_interpolant: {"gram": GRAM, "y": Y},
-        jm.fit_ridge: {"gram": GRAM, "y": Y, "ridge": 0.1},
+        jm.fit_ridge: {"gram": GRAM, "y": Y, "ridge": 0.1, "sample_weight": Y**2},
+        jm.fit_ridge_path: {"gram": GRAM, "y": Y, "ridges": Y**2},
         jm.fit_svm: {"gram": GRAM, "y": Y, "c": 1.0},
-        jm.fit_kernel_logistic: {"gram": GRAM, "y": Y, "lam": 0.1},
+        jm.fit_kernel_logistic: {"gram": GRAM, "y": Y, "lam": 0.1, "sample_weight": Y**2},
         jm.fit_ridge_matrix_free: {
             "kernel": jm.k1, "x": X, "y": Y, "ridge": 0.1, "num_landmarks": 3, "tol": 1e-3,
             "max_iterations": 20, "block_size": 3,
