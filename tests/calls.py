@@ -128,7 +128,7 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
         jm.fit_interpolant: {"gram": GRAM, "y": Y},
         jm.fit_ridge: {"gram": GRAM, "y": Y, "ridge": 0.1, "sample_weight": Y**2},
         jm.fit_ridge_path: {"gram": GRAM, "y": Y, "ridges": Y**2},
-        jm.fit_svm: {"gram": GRAM, "y": Y, "c": 1.0},
+        jm.fit_svm: {"gram": GRAM, "y": Y, "c": 1.0, "sample_weight": Y**2},
         jm.fit_kernel_logistic: {"gram": GRAM, "y": Y, "lam": 0.1, "sample_weight": Y**2},
         jm.fit_ridge_matrix_free: {
             "kernel": jm.k1, "x": X, "y": Y, "ridge": 0.1, "num_landmarks": 3, "tol": 1e-3,

@@ -87,6 +87,10 @@ def fit_svm(
     y: Shaped[Array | np.ndarray, "*t n"],
     *,
     c: float | None = None,
+    sample_weight: Float[Array | np.ndarray, "*t n"]
+    | Sequence[float]
+    | Literal["balanced"]
+    | None = None,
 ) -> SvmFit:
     """Support vector machine without an intercept: hard margin, or soft with a given c.
 
@@ -107,6 +111,8 @@ def fit_svm(
         gram: (n, n) positive semidefinite Gram matrix, or (t, n, n).
         y: (n,) floats -1, +1, or integers in [0, k); with a leading t if gram has one.
         c: price of a unit of margin that is missing, > 0; None for the hard margin.
+        sample_weight: one number > 0 for each sample, which multiplies c; None for 1; "balanced"
+            for n / (k n_c), where n_c of the n samples are of its class.
 
     Returns:
         `SvmFit(beta, norm, gap)`, with beta (n,), or (n, k) for integer labels, and a leading t if
@@ -117,9 +123,10 @@ def fit_svm(
             rounding of gram decides the answer; the `result` of the error is the `SvmFit` that was
             reached.
         ValueError: the labels cannot be separated (hard margin), gram is not square, symmetric,
-            finite and positive semidefinite, labels are not -1, +1 or the classes 0 to k - 1, c <=
-            0, y does not match gram, or beta leaves the range of the dtype.
-        TypeError: gram or y is of a wrong dtype or traced, or c is not a number.
+            finite and positive semidefinite, labels are not -1, +1 or the classes 0 to k - 1, c or
+            a weight is not > 0, there are weights without c, y or sample_weight does not match
+            gram, or beta leaves the range of the dtype.
+        TypeError: gram, y or sample_weight is of a wrong dtype or traced, or c is not a number.
 
     Example:
         >>> x = jnp.array([[2.0], [3.0], [-1.0]])
@@ -131,13 +138,12 @@ def fit_svm(
         Cortes, Vapnik (1995); solved as Júdice, Pires (1994) by block pivoting, and where that
         fails, or on an accelerator, as Mehrotra (1992). Wei, Lee, Liu, Ma (2019), section 2.
     """
-    _require_values("fit_svm", gram, y, c)
+    _require_values("fit_svm", gram, y, c, sample_weight)
     gram, labels = check_labels(gram, y)
+    prices = _prices(c, check_weights(gram, sample_weight, labels))
     rounding = rounding_of(gram)
-    if c is not None:
-        require_positive("c", c)
-    settings = () if c is None else (c,)
-    found = per_trial(_svm, gram, labels, rounding, *settings, on_host=svm_on_host)
+    settings = () if c is None or prices is not None else (c,)
+    found = per_trial(_svm, gram, labels, rounding, *settings, weights=prices, on_host=svm_on_host)
     sound, gap, radius_margin, doubt = found.quality
     fit = SvmFit(found.beta, found.norm, in_dtype(gap, gram.dtype))
     require_semidefinite(gram, sound)
@@ -165,7 +171,10 @@ def fit_kernel_logistic(
     y: Shaped[Array | np.ndarray, "*t n"],
     *,
     lam: float,
-    sample_weight: Float[Array | np.ndarray, "*t n"] | Literal["balanced"] | None = None,
+    sample_weight: Float[Array | np.ndarray, "*t n"]
+    | Sequence[float]
+    | Literal["balanced"]
+    | None = None,
 ) -> LogisticFit:
     """Kernel logistic regression, for two classes and for several, without an intercept.
 
@@ -326,6 +335,22 @@ def _require_values(function: str, *arguments: Any) -> None:
             f"{function} checks values, so it cannot run inside jit, vmap or grad: call it "
             "outside, with a leading axis t for many trials"
         )
+
+
+def _prices(c: Any, weights: np.ndarray | None) -> np.ndarray | None:
+    """The price of each sample, if there are weights."""
+    if c is not None:
+        require_positive("c", c)
+    if weights is None:
+        return None
+    if c is None:
+        raise ValueError(
+            "sample_weight needs a price c: the hard margin holds for every sample, whatever its "
+            "weight"
+        )
+    prices = float(c) * weights
+    require_finite("c * sample_weight", prices)
+    return prices
 
 
 def _svm(

@@ -205,7 +205,8 @@ def _ridge_fit(
     gram: Any, y: Any, ridge: float | Array, remedy: str, weights: Any = None
 ) -> KernelFit:
     _require_traceable(gram, y, ridge, weights)
-    found = per_trial(_solve_ridge, gram, y, ridge, weights=weights, on_host=ridge_on_host)
+    on_host = ridge_on_host if weights is None else None
+    found = per_trial(_solve_ridge, gram, y, ridge, weights=weights, on_host=on_host)
     fit = KernelFit(found.beta, found.norm, in_dtype(found.quality, gram.dtype))
     return _judged(fit, found, gram, remedy)
 

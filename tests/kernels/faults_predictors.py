@@ -133,6 +133,12 @@ FAULTS: list[Fault] = [
                   "sample_weight must be an array of numbers, got dict"),
         )
     ),
+    Fault("fit_svm", svm(GRAM, SIGNS, sample_weight=SIGNS**2), ValueError,
+          "sample_weight needs a price c: the hard margin holds for every sample"),
+    Fault("fit_svm", svm(GRAM, SIGNS, c=1.0, sample_weight=0 * SIGNS), ValueError,
+          "sample_weight must be finite numbers > 0, got 0: leave samples without weight out"),
+    Fault("fit_svm", svm(GRAM, SIGNS, c=1.0, sample_weight={0: 1.0}), TypeError,
+          "sample_weight must be an array of numbers, got dict"),
     Fault("fit_kernel_logistic", logistic(GRAM, SIGNS, lam=0.1, sample_weight="even"), ValueError,
           "sample_weight must be numbers or 'balanced', got 'even'"),
     Fault("fit_svm", inseparable_with_a_huge_price, jm.ConvergenceError,

@@ -42,14 +42,13 @@ def per_trial(
     """`solve(gram, y, scale, *settings) -> (beta, quality)` in float64, for each trial or the one.
 
     Nothing depends on units: the solver is given K / scale and y over its size, which are near 1.
-    Weights of the samples are a last argument of `solve`, if there are any. Where there are none,
-    values are known and the default device is a CPU, `on_host(gram, y, *settings)` is tried first,
-    which gives None or `OnHost`.
+    Where values are known and the default device is a CPU, `on_host(gram, y, *settings)` is tried
+    first, which gives None or `OnHost`. Numbers for each sample, `weights`, are a last argument of
+    both, if there are any.
     """
     concrete = is_concrete(gram, y, settings, weights)
-    host = concrete and weights is None and jax.default_backend() == "cpu"
-    if host and on_host is not None:
-        found: Any = _first_on_host(on_host, solve, gram, y, *settings)
+    if concrete and on_host is not None and jax.default_backend() == "cpu":
+        found: Any = _first_on_host(on_host, solve, gram, y, weights, *settings)
     else:
         numbers = (weights, *settings)
         found = (_in_float64 if concrete else _differentiable)(solve, gram, y, *numbers)
@@ -59,17 +58,20 @@ def per_trial(
     return Fitted(in_dtype(beta, gram.dtype), in_dtype(norm, gram.dtype), size, quality)
 
 
-def _first_on_host(on_host: Callable, solve: Callable, gram: Any, y: Any, *settings: Any) -> tuple:
+def _first_on_host(
+    on_host: Callable, solve: Callable, gram: Any, y: Any, weights: Any, *settings: Any
+) -> tuple:
     """On the host, and compiled for those trials alone that are not solved there."""
 
-    def one(gram: Any, y: Any) -> tuple:
-        found = on_host(gram, y, *settings)
-        return _in_float64(solve, gram, y, None, *settings) if found is None else tuple(found)
+    def one(gram: Any, y: Any, weights: Any = None) -> tuple:
+        found = on_host(gram, y, *settings, *([] if weights is None else [weights]))
+        return _in_float64(solve, gram, y, weights, *settings) if found is None else tuple(found)
 
+    given = [gram, y] if weights is None else [gram, y, weights]
     if np.ndim(gram) == 2:
-        return one(gram, y)
+        return one(*given)
     with one_blas_thread():
-        each = [one(*trial) for trial in zip(np.asarray(gram), np.asarray(y), strict=True)]
+        each = [one(*trial) for trial in zip(*map(np.asarray, given), strict=True)]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *each)
 
 
