@@ -161,7 +161,7 @@ def test_commands_and_links_lead_somewhere(path: Path):
     text = path.read_text()
     if path != HISTORY:
         assert set(re.findall(r"jaxmargin reproduce ([\w.-]+\w)", text)) <= {*EXPERIMENTS, "all"}
-    for link in re.findall(r"\]\(([\w./-]+\.(?:md|png|py))[)#]", text):
+    for link in re.findall(r"\]\(([\w./-]+\.(?:md|png|py|ipynb))[)#]", text):
         target = (path.parent / link).resolve()
         made = target.parent == ROOT / "docs" / "api" and target.stem in api_pages.pages()
         assert made or target.exists(), link

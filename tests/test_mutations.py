@@ -14,6 +14,7 @@ from tests.registry import CONTAINERS, PUBLIC, TYPES
 ROUGH = {
     "data.embed", "data.groups_of_d", "data.idx", "data.read_idx", "data.sinusoid",
     "data.teacher", "data.two_axis", "kernels.empirical_ntk", "kernels.fit_ridge_matrix_free",
+    "kernels.kernel_diagonal",
     "kernels.kernel_matvec", "lower_bound.best_in_span", "lower_bound.cross_moment",
     "lower_bound.deviation", "lower_bound.f_tilde", "lower_bound.held_out_error",
     "lower_bound.least_squares_limit", "lower_bound.paired_error_bound", "lower_bound.paired_sum",

@@ -37,13 +37,8 @@ from jaxmargin.experiments.harness.grid import (
 from jaxmargin.experiments.harness.samples import Samples, labelled, valued
 from jaxmargin.experiments.harness.statistics import mean, ratio_of_means
 from jaxmargin.kernels.closed_form import two_layer_ntk
-from jaxmargin.kernels.predictors import (
-    KernelFit,
-    SvmFit,
-    fit_interpolant,
-    fit_svm,
-    kernel_predict,
-)
+from jaxmargin.kernels.predictors import SvmFit, fit_svm, kernel_predict
+from jaxmargin.kernels.ridge import KernelFit, fit_interpolant
 from jaxmargin.networks.losses import squared_loss
 from jaxmargin.networks.models import init_two_layer, two_layer
 from jaxmargin.networks.objective import regularized
@@ -240,7 +235,7 @@ EXPERIMENT = Experiment(
     name="figure-4",
     title="test error of networks and of kernel methods as the sample grows",
     presets={"quick": QUICK, "cpu": CPU, "paper": PAPER},
-    durations={"quick": "1 min", "cpu": "half an hour", "paper": "hours, not run"},
+    durations={"quick": "1 min", "cpu": "an hour", "paper": "hours, not run"},
     run=run,
     claims=claims,
     plot=plot,

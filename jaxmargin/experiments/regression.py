@@ -34,7 +34,8 @@ from jaxmargin.experiments.harness.sample_complexity import (
 )
 from jaxmargin.experiments.harness.statistics import mean
 from jaxmargin.experiments.parts import minimum_norm
-from jaxmargin.kernels.predictors import fit_interpolant, fit_ridge, kernel_predict
+from jaxmargin.kernels.predictors import kernel_predict
+from jaxmargin.kernels.ridge import fit_interpolant, fit_ridge
 from jaxmargin.lower_bound.population_fit import best_in_span
 from jaxmargin.networks.losses import truncated_squared_loss
 from jaxmargin.plots.trials import plot_trials

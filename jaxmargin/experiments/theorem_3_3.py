@@ -289,7 +289,12 @@ EXPERIMENT = Experiment(
     name="theorem-3.3",
     title="the flow with and without perturbation, from collapsed particles",
     presets={"quick": QUICK, "paper": PAPER, "hard": HARD, "long": LONG},
-    durations={"quick": "1 min", "paper": "2 min", "hard": "3 min", "long": "8 min"},
+    durations={
+        "quick": "minutes",
+        "paper": "minutes",
+        "hard": "minutes",
+        "long": "minutes",
+    },
     run=run,
     claims=claims,
     plot=plot,

@@ -7,7 +7,7 @@ c = +-1 spoils them; the profiles are in `closed_form`.
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,40 +24,91 @@ PRECISE_DIMENSIONS = 4  # up to which angles are measured by differences of the 
 
 def gram(profile: Profile, x: Any, z: Any, precise: bool | None, *scales: Any) -> Array:
     """|x_i| |z_j| profile(c_ij, *scales) for all rows of x and z."""
+    x, other, precise = rows_and_precision(x, z, precise)
+    scales = tuple(_as_scale(scale, x.dtype) for scale in scales)
+    return _compiled_gram(profile, precise, z is None, x, other, *scales)
+
+
+def rows_and_precision(x: Any, z: Any, precise: bool | None) -> tuple[Array, Array, bool]:
+    """Both as arrays of rows (x twice for None), and whether to take differences of the rows."""
     x, other = require_rows(as_floats("x", x), None if z is None else as_floats("z", z))
     if precise is not None and not isinstance(precise, bool | np.bool_):
         raise TypeError(f"precise must be True, False or None, got {precise!r:.80}")
-    if precise is None:
-        precise = x.shape[1] <= PRECISE_DIMENSIONS
-    scales = tuple(_as_scale(scale, x.dtype) for scale in scales)
-    return _compiled_gram(profile, bool(precise), x, None if z is None else other, *scales)
+    return x, other, x.shape[1] <= PRECISE_DIMENSIONS if precise is None else bool(precise)
 
 
 def _as_scale(scale: Any, dtype: Any) -> Array:
     """A factor of the kernel; raise if the dtype does not hold a concrete one."""
     if isinstance(scale, float):
-        limits = jnp.finfo(dtype)
-        if scale and not float(limits.tiny) <= abs(scale) <= float(limits.max):
-            raise ValueError(
-                f"the variances and the depth multiply the kernel by {scale:.2g}, which {dtype} "
-                "does not hold: choose others, or use float64"
-            )
+        require_held_scale(scale, dtype)
     return jnp.asarray(scale, dtype)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+def require_held_scale(scale: float, dtype: Any) -> None:
+    """Raise ValueError unless the dtype holds a factor of the kernel, or it is 0."""
+    limits = jnp.finfo(dtype)
+    if scale and not float(limits.tiny) <= abs(scale) <= float(limits.max):
+        raise ValueError(
+            f"the variances and the depth multiply the kernel by {scale:.2g}, which {dtype} "
+            "does not hold: choose others, or use float64"
+        )
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _compiled_gram(
-    profile: Profile, precise: bool, x: Array, z: Array | None, *scales: Array
+    profile: Profile, precise: bool, own: bool, x: Array, z: Array, *scales: Array
 ) -> Array:
     """The Gram matrix, compiled as a whole: each step alone would take memory for one more."""
-    directions, lengths = _polar(x)
-    other_directions, other_lengths = (directions, lengths) if z is None else _polar(z)
+    angles = polar_angles(precise, own, x, z)
+    return profile(angles.c, *scales) * (angles.lengths[:, None] * angles.other_lengths[None, :])
+
+
+@_compiled_gram.defjvp
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _compiled_gram_jvp(profile: Profile, precise: bool, own: bool, primals, tangents):
+    """The derivative by the rows themselves.
+
+    With f the profile, u = x / |x| and v = z / |z| it is
+
+        dK = (f - c f') (u.dx |z| + |x| v.dz) + f' (dx.v |z| + |x| u.dz).
+
+    No term has the product |x| |z|, so a derivative is right wherever the dtype holds it, also
+    where K itself over- or underflows. At x = 0, where u is taken as 0, it is that of f'(0) <x, z>.
+    """
+    (x, z, *scales), (dx, dz, *d_scales) = primals, tangents
+    c, u, lengths, v, other_lengths = polar_angles(precise, own, x, z)
+    left, right = lengths[:, None], other_lengths[None, :]
+    f, slope = jax.jvp(
+        lambda value: profile(Cosine(value, c.gap), *scales), (c.value,), (jnp.ones_like(c.value),)
+    )
+    _, d_f = jax.jvp(lambda *scales: profile(c, *scales), tuple(scales), tuple(d_scales))
+    along = jnp.sum(u * dx, axis=1)[:, None] * right + left * jnp.sum(v * dz, axis=1)[None, :]
+    across = _dot(dx, v) * right + left * _dot(u, dz)
+    tangent = (f - c.value * slope) * along + slope * across + left * d_f * right
+    return f * (left * right), tangent
+
+
+class Angles(NamedTuple):
+    """Rows in polar coordinates, and the cosines between them."""
+
+    c: Cosine
+    directions: Array
+    lengths: Array
+    other_directions: Array
+    other_lengths: Array
+
+
+def polar_angles(precise: bool, own: bool, x: Array, z: Array) -> Angles:
+    """Those of the rows of x with those of z, which are the rows of x if `own` is set."""
+    u, lengths = _polar(x)
+    v, other_lengths = (u, lengths) if own else _polar(z)
     if precise:
-        c = _difference_cosines(directions, other_directions)
+        c = _difference_cosines(u, v)
     else:
-        products = _dot(directions, other_directions)
-        c = cosine(_symmetric(products) if z is None else products)
-    return profile(c, *scales) * (lengths[:, None] * other_lengths[None, :])
+        products = _dot(u, v)
+        c = cosine(_symmetric(products) if own else products)
+    return Angles(c, u, lengths, v, other_lengths)
 
 
 def _polar(x: Array) -> tuple[Array, Array]:

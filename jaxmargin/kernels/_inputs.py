@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxmargin._arrays import as_array
+from jaxmargin._arrays import as_array, as_floats
 from jaxmargin._checks import is_concrete, label_array, listed, require_finite, require_floats
 from jaxmargin.kernels._fits.host import is_symmetric
 
@@ -98,6 +98,41 @@ def check_targets(gram: Any, y: Any) -> tuple[Any, Any]:
         y = np.asarray(y).astype(gram.dtype)
     require_finite("y", y)
     return gram, y
+
+
+def check_weights(gram: Any, weights: Any, labels: Any = None) -> Any:
+    """One weight > 0 for each sample, None for None; what is traced and not > 0 is NaN.
+
+    With labels, as `check_labels` gives them, "balanced" gives every class the same total.
+    """
+    if weights is None:
+        return None
+    batch = gram.shape[:-1]
+    if isinstance(weights, str) and labels is not None:
+        if weights != "balanced":
+            raise ValueError(f"sample_weight must be numbers or 'balanced', got {weights!r:.80}")
+        return _balanced(labels)
+    weights = as_floats("sample_weight", weights)
+    if weights.shape != batch:
+        raise ValueError(f"sample_weight must be {batch}, one number a sample, got {weights.shape}")
+    if not is_concrete(weights):
+        return jnp.where(weights > 0, weights, jnp.nan)
+    weights = np.asarray(weights, float)
+    if not np.all((weights > 0) & np.isfinite(weights)):
+        wrong = weights[~((weights > 0) & np.isfinite(weights))][0]
+        raise ValueError(
+            f"sample_weight must be finite numbers > 0, got {wrong:g}: leave samples without "
+            "weight out of gram and y"
+        )
+    return weights
+
+
+def _balanced(labels: np.ndarray) -> np.ndarray:
+    """Weights n / (k n_c) for the n_c samples of class c among the k classes of a trial."""
+    own = labels if labels.dtype == bool else np.stack([labels < 0, labels > 0], axis=-1)
+    counts = np.sum(own, axis=-2, keepdims=True)
+    n, k = own.shape[-2], np.sum(counts > 0, axis=-1)
+    return n / (k * np.sum(own * counts, axis=-1))
 
 
 def check_labels(gram: Any, y: Any) -> tuple[Any, Any]:

@@ -6,8 +6,9 @@ on |x|, |z| and the cosine c of the angle between them:
     K(x, z) = |x| |z| f(c).
 
 Without z the Gram matrix is that of x with itself, and its diagonal is exact. Gradients are
-finite everywhere. Where the kernel has a kink (x = +-z) or a row has no direction (x = 0), the
-derivative of the singular part is taken as 0, which is its mean over all directions.
+right wherever the dtype holds them, also where it does not hold the kernel itself. Where the kernel
+has a kink (x = +-z), the derivative of the singular part is taken as 0, which is its mean over all
+directions; at x = 0 the derivative is that of f'(0) <x, z>.
 """
 
 import functools
@@ -18,14 +19,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmargin._arrays import as_array, as_floats
-from jaxmargin._checks import is_concrete, require_count, require_positive
+from jaxmargin._arrays import as_floats
+from jaxmargin._checks import is_concrete, require_positive
 from jaxmargin.kernels._arccosine import Composition, Cosine, by_angle, combination
 from jaxmargin.kernels._gram import Profile, gram
 from jaxmargin.kernels._inputs import require_matrix
+from jaxmargin.kernels._layers import layer_variances, require_depth
+from jaxmargin.kernels.wide_networks import nngp, ntk
 
 Kernel = Callable[..., Float[Array, "n n2"]]
-_MAX_DEPTH = 200  # beyond it, compiling takes minutes
 
 
 def k1(
@@ -137,7 +139,8 @@ def relu_nngp(
     z: Float[Array, "n2 d"] | None = None,
     *,
     depth: int = 2,
-    weight_variance: float | Sequence[float] = 2.0,
+    weight_variance: float | Array | Sequence[float] = 2.0,
+    bias_variance: float | Array | Sequence[float] = 0.0,
     precise: bool | None = None,
 ) -> Float[Array, "n n2"]:
     """Covariance E[f(x) f(z)] of an infinitely wide relu network of `depth` layers.
@@ -153,6 +156,7 @@ def relu_nngp(
         depth: number q of weight matrices, from 1 to 200 (2 has one hidden layer).
         weight_variance: s, one number >= 0 or one for each layer; 2 is that of `init_mlp`. It may
             be traced, and then gives NaN if it is negative.
+        bias_variance: variance of biases, likewise; the kernel is then that of `nngp` for "relu".
         precise: whether to measure angles by differences of the rows; None means for d <= 4 only
             (see `two_layer_ntk`).
 
@@ -161,7 +165,7 @@ def relu_nngp(
 
     Raises:
         ValueError: x or z is not a non-empty matrix, they disagree about d, depth is out of range,
-            weight_variance is negative or of wrong length, or its product is beyond the dtype.
+            a variance is negative, their number is wrong, or their product is beyond the dtype.
         TypeError: x or z does not hold real numbers, their dtypes differ, or depth is no integer.
 
     Example:
@@ -171,6 +175,16 @@ def relu_nngp(
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 4.2; Cho and Saul (2009); Lee et al. (2018).
     """
+    if _has_biases(bias_variance, depth):
+        return nngp(
+            x,
+            z,
+            activation="relu",
+            depth=depth,
+            weight_variance=weight_variance,
+            bias_variance=bias_variance,
+            precise=precise,
+        )
     scale = _output_scale(x, depth, weight_variance)
     return gram(_nngp_profile(depth), x, z, precise, scale)
 
@@ -180,7 +194,8 @@ def relu_ntk(
     z: Float[Array, "n2 d"] | None = None,
     *,
     depth: int = 2,
-    weight_variance: float | Sequence[float] = 2.0,
+    weight_variance: float | Array | Sequence[float] = 2.0,
+    bias_variance: float | Array | Sequence[float] = 0.0,
     precise: bool | None = None,
 ) -> Float[Array, "n n2"]:
     """Tangent kernel of an infinitely wide relu network of `depth` layers.
@@ -199,6 +214,7 @@ def relu_ntk(
         depth: number q of the matrices V_j, from 1 to 200.
         weight_variance: s, one number >= 0 or one for each layer; 2 is that of `init_mlp`. It may
             be traced, and then gives NaN if it is negative.
+        bias_variance: variance of biases, likewise; the kernel is then that of `ntk` for "relu".
         precise: as for `relu_nngp`.
 
     Returns:
@@ -206,7 +222,7 @@ def relu_ntk(
 
     Raises:
         ValueError: x or z is not a non-empty matrix, they disagree about d, depth is out of range,
-            weight_variance is negative or of wrong length, or its product is beyond the dtype.
+            a variance is negative, their number is wrong, or their product is beyond the dtype.
         TypeError: x or z does not hold real numbers, their dtypes differ, or depth is no integer.
 
     Example:
@@ -216,8 +232,24 @@ def relu_ntk(
     Reference:
         Jacot, Gabriel, Hongler (2018), Theorem 1; Wei, Lee, Liu, Ma (2019), eq. 4.2.
     """
+    if _has_biases(bias_variance, depth):
+        return ntk(
+            x,
+            z,
+            activation="relu",
+            depth=depth,
+            weight_variance=weight_variance,
+            bias_variance=bias_variance,
+            precise=precise,
+        )
     scale = _output_scale(x, depth, weight_variance)
     return gram(_ntk_profile(depth), x, z, precise, scale)
+
+
+def _has_biases(bias_variance: Any, depth: int) -> bool:
+    require_depth(depth)
+    variances = layer_variances("bias_variance", bias_variance, depth)
+    return not is_concrete(variances) or bool(np.any(variances))
 
 
 @functools.cache  # one function for each depth, so that it compiles once
@@ -264,18 +296,7 @@ def _scaled(recursion: Composition) -> Profile:
 def _output_scale(x: Any, depth: int, weight_variance: Any) -> float | Array:
     """s_1 ... s_q / (2^(q-1) d); a traced variance that is negative makes it NaN."""
     d = require_matrix("x", jnp.asarray(as_floats("x", x))).shape[1]
-    require_count("depth", depth)
-    if depth > _MAX_DEPTH:
-        raise ValueError(f"depth must be at most {_MAX_DEPTH}, got {depth}")
-    given = as_array("weight_variance", weight_variance)
-    if given.shape not in ((), (depth,)):
-        raise ValueError(
-            f"weight_variance must be one number or one a layer ({depth}), got shape {given.shape}"
-        )
-    if not is_concrete(given):
-        variances = jnp.where(given >= 0, given, jnp.nan)
-        return 2 * jnp.prod(jnp.broadcast_to(variances / 2, depth)) / d
-    variances = np.asarray(given, float)
-    for variance in variances.ravel():
-        require_positive("weight_variance", float(variance), zero=True)
-    return 2 * float(np.prod(np.broadcast_to(variances / 2, depth))) / d
+    variances = layer_variances("weight_variance", weight_variance, depth)
+    if is_concrete(variances):
+        return 2 * float(np.prod(variances / 2)) / d
+    return 2 * jnp.prod(variances / 2) / d

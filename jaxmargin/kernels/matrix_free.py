@@ -26,8 +26,8 @@ from jaxmargin._checks import (
 )
 from jaxmargin._devices import device_mesh
 from jaxmargin.errors import ConvergenceError
-from jaxmargin.kernels._nystroem import LowRank, nystroem
-from jaxmargin.kernels._shared_product import AXIS, SharedProduct
+from jaxmargin.kernels._fits.nystroem import LowRank, nystroem
+from jaxmargin.kernels._fits.shared_product import AXIS, SharedProduct
 from jaxmargin.kernels.closed_form import Kernel
 
 _DEFAULT_LANDMARKS = 1000

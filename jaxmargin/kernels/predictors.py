@@ -1,34 +1,38 @@
 """Predictors in the span of a kernel's training data (section 2): f(x) = sum_i beta_i K(x_i, x).
 
-Each `fit_*` takes the Gram matrix K of the training inputs, for any kernel, and returns the
-coefficients beta, the norm of f in the reproducing kernel Hilbert space of K, and a number that
-tells how accurate they are. There is no intercept, so f lies in the span of the data. If gram and y
-have a leading axis t, each of the t trials is fitted by itself: one after the other on a CPU, and
-in one batch on an accelerator.
+This file has the support vector machine and logistic regression, and what a fit predicts; `ridge`
+has interpolation and ridge regression. Each `fit_*` takes the Gram matrix K of the training inputs,
+for any kernel, and returns the coefficients beta, the norm of f in the reproducing kernel Hilbert
+space of K, and a number that tells how accurate they are. There is no intercept, so f lies in the
+span of the data. If gram and y have a leading axis t, each of the t trials is fitted by itself: one
+after the other on a CPU, and in one batch on an accelerator.
 
 The work is done in float64 whatever the dtype of the Gram matrix, and the result has that dtype. A
 float64 matrix of NumPy gives results of NumPy in float64, also where JAX has no float64. If the
 rounding of the Gram matrix in its own dtype decides the answer, an error says so.
 """
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float, Shaped
 
 from jaxmargin._arrays import as_array
-from jaxmargin._checks import is_concrete, require_positive
+from jaxmargin._checks import (
+    is_concrete,
+    require_concrete,
+    require_finite,
+    require_positive,
+)
 from jaxmargin.errors import ConvergenceError
 from jaxmargin.kernels._fits.active_set import svm_on_host
-from jaxmargin.kernels._fits.host import ridge_on_host
 from jaxmargin.kernels._fits.logistic import solve_logistic, solve_softmax
 from jaxmargin.kernels._fits.svm import solve_svm
 from jaxmargin.kernels._fits.trials import (
-    condition_number,
     for_each,
     in_dtype,
     per_trial,
@@ -36,31 +40,14 @@ from jaxmargin.kernels._fits.trials import (
     semidefinite,
 )
 from jaxmargin.kernels._fits.verdicts import (
-    cause_of,
     in_range,
-    nan_where,
     raise_where,
     require_no_doubt,
     require_semidefinite,
 )
-from jaxmargin.kernels._inputs import check_labels, check_targets
+from jaxmargin.kernels._inputs import check_labels, check_weights
 
 _ACCEPTED = 1e-6  # relative duality gap or residual; the solvers stop far below
-
-
-class KernelFit(NamedTuple):
-    """A function fitted by interpolation or by ridge regression.
-
-    Attributes:
-        beta: coefficients, of the shape of the targets y.
-        norm: ||f||_K = sqrt(beta' K beta), one for each trial and output.
-        condition: condition number of the matrix that was inverted, one for each trial. The
-            relative error of beta is up to this many times that of the Gram matrix.
-    """
-
-    beta: Float[Array, "*shape"]
-    norm: Float[Array, "*outputs"]
-    condition: Float[Array, "*t"]
 
 
 class SvmFit(NamedTuple):
@@ -95,88 +82,15 @@ class LogisticFit(NamedTuple):
     residual: Float[Array, "*t"]
 
 
-def fit_interpolant(
-    gram: Float[Array | np.ndarray, "*t n n"], y: Float[Array | np.ndarray, "*shape"]
-) -> KernelFit:
-    """The function of least norm through the data: K beta = y.
-
-    Among all f with f(x_i) = y_i it has the least ||f||_K; it is the limit of `fit_ridge` for a
-    vanishing ridge and of gradient descent on the squared loss of a wide network from zero.
-
-    Args:
-        gram: (n, n) positive definite Gram matrix, or (t, n, n).
-        y: (n,) targets or (n, k) several at once, with a leading t if gram has one.
-
-    Returns:
-        `KernelFit(beta, norm, condition)`.
-
-    Raises:
-        ValueError: gram is not square, symmetric, finite and positive definite to the precision
-            of its dtype (the message tells its condition number and the likely cause), y does not
-            match it, or beta leaves the range of the dtype.
-        TypeError: gram and y do not hold floats of one dtype.
-
-    It can be differentiated, mapped and jitted. Traced values give NaN in place of an error.
-
-    Example:
-        >>> fit = fit_interpolant(jnp.array([[2.0, 0.0], [0.0, 4.0]]), jnp.array([1.0, 1.0]))
-        >>> fit.beta.tolist(), round(float(fit.norm) ** 2, 4)
-        ([0.5, 0.25], 0.75)
-
-    Reference:
-        Wei, Lee, Liu, Ma (2019), section 2.
-    """
-    gram, y = check_targets(gram, y)
-    return _ridge_fit(gram, y, 0.0, "use fit_ridge with a positive ridge")
-
-
-def fit_ridge(
-    gram: Float[Array | np.ndarray, "*t n n"],
-    y: Float[Array | np.ndarray, "*shape"],
-    *,
-    ridge: float | Array,
-) -> KernelFit:
-    """Kernel ridge regression: (K + ridge I) beta = y.
-
-    Minimises sum_i (f(x_i) - y_i)^2 + ridge ||f||_K^2. The loss is a sum over the samples, so
-    `ridge` is the `alpha` of scikit-learn's `KernelRidge`, and n times the lam of a mean loss.
-
-    Args:
-        gram: (n, n) positive semidefinite Gram matrix, or (t, n, n).
-        y: (n,) targets or (n, k) several at once, with a leading t if gram has one.
-        ridge: strength of the penalty, > 0.
-
-    Returns:
-        `KernelFit(beta, norm, condition)`.
-
-    Raises:
-        ValueError: gram is not square, symmetric and finite, K + ridge I is not positive definite
-            to the precision of its dtype, ridge <= 0, y does not match gram, or beta leaves the
-            range of the dtype.
-        TypeError: gram and y do not hold floats of one dtype, or ridge is not a number.
-
-    It can be differentiated, mapped and jitted, in `ridge` too: `jax.vmap(lambda ridge: fit_ridge(
-    gram, y, ridge=ridge))(ridges)` fits many. Traced values give NaN in place of an error.
-
-    Example:
-        >>> gram = jnp.array([[2.0, 0.0], [0.0, 3.0]])
-        >>> fit_ridge(gram, jnp.array([1.0, 1.0]), ridge=1.0).beta
-        Array([0.33333334, 0.25      ], dtype=float32)
-
-    Reference:
-        Saunders, Gammerman, Vovk (1998).
-    """
-    require_positive("ridge", ridge)
-    gram, y = check_targets(gram, y)
-    allowed = ridge if is_concrete(ridge) else jnp.where(ridge > 0, ridge, jnp.nan)
-    return _ridge_fit(gram, y, allowed, "use a larger ridge")
-
-
 def fit_svm(
     gram: Float[Array | np.ndarray, "*t n n"],
     y: Shaped[Array | np.ndarray, "*t n"],
     *,
     c: float | None = None,
+    sample_weight: Float[Array | np.ndarray, "*t n"]
+    | Sequence[float]
+    | Literal["balanced"]
+    | None = None,
 ) -> SvmFit:
     """Support vector machine without an intercept: hard margin, or soft with a given c.
 
@@ -197,6 +111,8 @@ def fit_svm(
         gram: (n, n) positive semidefinite Gram matrix, or (t, n, n).
         y: (n,) floats -1, +1, or integers in [0, k); with a leading t if gram has one.
         c: price of a unit of margin that is missing, > 0; None for the hard margin.
+        sample_weight: one number > 0 for each sample, which multiplies c; None for 1; "balanced"
+            for n / (k n_c), where n_c of the n samples are of its class.
 
     Returns:
         `SvmFit(beta, norm, gap)`, with beta (n,), or (n, k) for integer labels, and a leading t if
@@ -207,9 +123,10 @@ def fit_svm(
             rounding of gram decides the answer; the `result` of the error is the `SvmFit` that was
             reached.
         ValueError: the labels cannot be separated (hard margin), gram is not square, symmetric,
-            finite and positive semidefinite, labels are not -1, +1 or the classes 0 to k - 1, c <=
-            0, y does not match gram, or beta leaves the range of the dtype.
-        TypeError: gram or y is of a wrong dtype or traced, or c is not a number.
+            finite and positive semidefinite, labels are not -1, +1 or the classes 0 to k - 1, c or
+            a weight is not > 0, there are weights without c, y or sample_weight does not match
+            gram, or beta leaves the range of the dtype.
+        TypeError: gram, y or sample_weight is of a wrong dtype or traced, or c is not a number.
 
     Example:
         >>> x = jnp.array([[2.0], [3.0], [-1.0]])
@@ -221,13 +138,12 @@ def fit_svm(
         Cortes, Vapnik (1995); solved as Júdice, Pires (1994) by block pivoting, and where that
         fails, or on an accelerator, as Mehrotra (1992). Wei, Lee, Liu, Ma (2019), section 2.
     """
-    _require_values("fit_svm", gram, y, c)
+    _require_values("fit_svm", gram, y, c, sample_weight)
     gram, labels = check_labels(gram, y)
+    prices = _prices(c, check_weights(gram, sample_weight, labels))
     rounding = rounding_of(gram)
-    if c is not None:
-        require_positive("c", c)
-    settings = () if c is None else (c,)
-    found = per_trial(_svm, gram, labels, rounding, *settings, on_host=svm_on_host)
+    settings = () if c is None or prices is not None else (c,)
+    found = per_trial(_svm, gram, labels, rounding, *settings, weights=prices, on_host=svm_on_host)
     sound, gap, radius_margin, doubt = found.quality
     fit = SvmFit(found.beta, found.norm, in_dtype(gap, gram.dtype))
     require_semidefinite(gram, sound)
@@ -251,7 +167,14 @@ def fit_svm(
 
 
 def fit_kernel_logistic(
-    gram: Float[Array | np.ndarray, "*t n n"], y: Shaped[Array | np.ndarray, "*t n"], *, lam: float
+    gram: Float[Array | np.ndarray, "*t n n"],
+    y: Shaped[Array | np.ndarray, "*t n"],
+    *,
+    lam: float,
+    sample_weight: Float[Array | np.ndarray, "*t n"]
+    | Sequence[float]
+    | Literal["balanced"]
+    | None = None,
 ) -> LogisticFit:
     """Kernel logistic regression, for two classes and for several, without an intercept.
 
@@ -265,6 +188,8 @@ def fit_kernel_logistic(
             `fit_svm`.
         y: (n,) floats -1, +1, or integers in [0, k); with a leading t if gram has one.
         lam: strength of the penalty, > 0. (At 0 separable data has no minimiser.)
+        sample_weight: one number > 0 for each sample, which multiplies its loss (the 1/n stays);
+            None for 1; "balanced" for n / (k n_c), where n_c of the n samples are of its class.
 
     Returns:
         `LogisticFit(beta, norm, residual)`, with beta (n,), or (n, k) for integer labels, and a
@@ -274,9 +199,9 @@ def fit_kernel_logistic(
         ConvergenceError: lam is too small for float64 or for the rounding of gram; the `result` of
             the error is the `LogisticFit` that was reached.
         ValueError: gram is not square, symmetric, finite and positive semidefinite, labels are not
-            -1, +1 or the classes 0 to k - 1, lam <= 0, y does not match gram, or beta leaves the
-            range of the dtype.
-        TypeError: gram or y is of a wrong dtype or traced, or lam is not a number.
+            -1, +1 or the classes 0 to k - 1, lam or a weight is not > 0, y or sample_weight does
+            not match gram, or beta leaves the range of the dtype.
+        TypeError: gram, y or sample_weight is of a wrong dtype or traced, or lam is not a number.
 
     Example:
         >>> fit = fit_kernel_logistic(jnp.eye(2), jnp.array([1.0, -1.0]), lam=0.1)
@@ -286,10 +211,11 @@ def fit_kernel_logistic(
     Reference:
         Rasmussen, Williams (2006), sections 3.4 and 3.5; Wei, Lee, Liu, Ma (2019), eq. 2.2.
     """
-    _require_values("fit_kernel_logistic", gram, y, lam)
+    _require_values("fit_kernel_logistic", gram, y, lam, sample_weight)
     require_positive("lam", lam)
     gram, labels = check_labels(gram, y)
-    found = per_trial(_logistic, gram, labels, rounding_of(gram), lam)
+    weights = check_weights(gram, sample_weight, labels)
+    found = per_trial(_logistic, gram, labels, rounding_of(gram), lam, weights=weights)
     sound, residual, doubt = found.quality
     fit = LogisticFit(found.beta, found.norm, in_dtype(residual, gram.dtype))
     require_semidefinite(gram, sound)
@@ -350,33 +276,57 @@ def kernel_predict(
     return scores if columns else scores[..., 0]
 
 
-def _ridge_fit(gram: Any, y: Any, ridge: float | Array, remedy: str) -> KernelFit:
-    """Also traced: what cannot be inverted then gives NaN, and no error."""
-    if not is_concrete(gram, y, ridge) and gram.dtype == np.float64 != jnp.array(0.0).dtype:
-        raise TypeError(
-            "gram is float64, which JAX does not have inside jit, vmap and grad without "
-            "jax.enable_x64: enter that, or call fit_* outside"
-        )
-    found = per_trial(_solve_ridge, gram, y, ridge, on_host=ridge_on_host)
-    condition, resolved = found.quality, 1 / float(jnp.finfo(gram.dtype).eps)
-    fit = KernelFit(found.beta, found.norm, in_dtype(condition, gram.dtype))
-    if not is_concrete(fit):
-        return fit._replace(
-            beta=nan_where(~(fit.condition <= resolved), fit.beta),
-            norm=nan_where(~(fit.condition <= resolved), fit.norm),
-        )
-    worst = np.max(np.nan_to_num(condition, nan=np.inf))
-    state = "not positive definite" if np.isinf(worst) else f"of condition number {worst:.2g}"
-    fault = ~(condition <= resolved)
-    raise_where(
-        fault,
-        ValueError,
-        f"the matrix to invert is {state}, and {gram.dtype} resolves {resolved:.2g}: {remedy}; "
-        f"gram: {cause_of(gram, fault)}"
-        if np.any(fault)
-        else "",
-    )
-    return in_range(fit, found)
+def kernel_classify(
+    cross_gram: Float[Array | np.ndarray, "*t n2 n"],
+    beta: Float[Array | np.ndarray, "*shape"],
+    classes: Shaped[Array | np.ndarray, " k"] | Sequence[Any] | None = None,
+) -> Any:
+    """The labels that f predicts, also by the names that the classes have.
+
+    If the labels of the data are names or any numbers,
+    `classes, y = np.unique(names, return_inverse=True)` makes the y that the fits take, and
+    `kernel_classify(cross_gram, beta, classes)` gives names again.
+
+    Args:
+        cross_gram: (n', n) kernel of the test inputs with the training inputs, `kernel(z, x)`;
+            or (t, n', n).
+        beta: (n,) of labels -1, +1, or (n, k), with a leading t if cross_gram has one.
+        classes: the k names, numbers or text, in the order of the columns; the two names of -1 and
+            +1 for a beta of (n,). None for the labels that the fits take.
+
+    Returns:
+        (n',) labels, with a leading t if cross_gram has one: those of the largest scores, or of the
+        sign of the score, where 0 counts as negative. Without classes they are integers in [0, k),
+        or -1 and +1 in the dtype of beta.
+
+    Raises:
+        ValueError: shapes that do not match, also of classes, or scores that are not finite.
+        TypeError: cross_gram or beta is no array of numbers, or they are traced and classes are
+            text.
+
+    Example:
+        >>> scores = jnp.array([[0.2, 0.9, 0.1], [2.0, 0.0, 1.0]])
+        >>> kernel_classify(jnp.eye(2), scores, ["ant", "bee", "cat"]).tolist()
+        ['bee', 'ant']
+
+    Reference:
+        Wei, Lee, Liu, Ma (2019), section 4.1 (the class of the largest score).
+    """
+    scores = kernel_predict(cross_gram, beta)
+    require_finite("cross_gram @ beta", scores)
+    single = np.ndim(beta) == np.ndim(cross_gram) - 1
+    if classes is None and single:
+        return jnp.where(jnp.isnan(scores), scores, jnp.where(scores > 0, 1, -1))
+    index = jnp.where(scores > 0, 1, 0) if single else jnp.argmax(scores, axis=-1)
+    if classes is None:
+        return index
+    names, count = np.asarray(classes), 2 if single else scores.shape[-1]
+    if names.shape != (count,):
+        raise ValueError(f"classes must be {count} names or numbers, got shape {names.shape}")
+    if names.dtype.kind not in "OUS":
+        return jnp.asarray(as_array("classes", names))[index]
+    require_concrete("kernel_classify with classes of text", scores)
+    return names[np.asarray(index)]
 
 
 def _require_values(function: str, *arguments: Any) -> None:
@@ -387,14 +337,20 @@ def _require_values(function: str, *arguments: Any) -> None:
         )
 
 
-def _solve_ridge(gram: Array, y: Array, scale: Array, ridge: Array) -> tuple[Array, Array]:
-    """(K + ridge I)^-1 y with one step of refinement, and the condition number."""
-    matrix = gram + ridge / scale * jnp.eye(len(gram))
-    factor = (jnp.linalg.cholesky(matrix), True)
-    beta = cho_solve(factor, y)
-    beta = beta + cho_solve(factor, y - matrix @ beta)
-    fixed = jax.lax.stop_gradient((matrix, factor[0]))
-    return beta, condition_number(fixed[0], (fixed[1], True))
+def _prices(c: Any, weights: np.ndarray | None) -> np.ndarray | None:
+    """The price of each sample, if there are weights."""
+    if c is not None:
+        require_positive("c", c)
+    if weights is None:
+        return None
+    if c is None:
+        raise ValueError(
+            "sample_weight needs a price c: the hard margin holds for every sample, whatever its "
+            "weight"
+        )
+    prices = float(c) * weights
+    require_finite("c * sample_weight", prices)
+    return prices
 
 
 def _svm(
@@ -418,10 +374,16 @@ def _svm(
 
 
 def _logistic(
-    gram: Array, y: Array, scale: Array, rounding: Array, lam: Array
+    gram: Array,
+    y: Array,
+    scale: Array,
+    rounding: Array,
+    lam: Array,
+    weights: Array | None = None,
 ) -> tuple[Array, Any]:
     known = semidefinite(gram, rounding)
     solve = solve_logistic if y.ndim == 1 else solve_softmax
-    beta, residual, objective = solve(known.gram, y, lam / scale)
+    weights = jnp.ones(len(y)) if weights is None else weights
+    beta, residual, objective = solve(known.gram, y, lam / scale, weights)
     doubt = 2 * lam / scale * known.doubt(beta) / objective
     return beta, (known.sound, residual, doubt)

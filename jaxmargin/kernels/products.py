@@ -1,4 +1,4 @@
-"""Products with a Gram matrix that is never stored (f_kernel of section 2 at many points)."""
+"""Of a Gram matrix that is never stored: its products (f_kernel of section 2), and its diagonal."""
 
 import functools
 from typing import Any
@@ -13,6 +13,7 @@ from jaxmargin._checks import require_callable, require_count
 from jaxmargin.kernels.closed_form import Kernel
 
 _BLOCK_ENTRIES = 2**21  # of K, in a block whose size the caller leaves open
+_DIAGONAL_ROWS = 32  # at once: few enough for the gradients of a large network
 
 
 def kernel_matvec(
@@ -87,6 +88,47 @@ def kernel_matvec(
     *_, last = blocks
     whole = (len(starts) - 1) * size
     return jnp.concatenate([blocks[:-1].reshape(whole, *v.shape[1:]), last[whole - n :]])
+
+
+def kernel_diagonal(kernel: Kernel, x: Float[Array, "n ..."]) -> Float[Array, "n *kk"]:
+    """The diagonal K(x_i, x_i) without the Gram matrix.
+
+    It is the prior variance of a Gaussian process with this kernel, and what normalises a kernel:
+    K(x, z) / sqrt(K(x, x) K(z, z)). The kernel is called for one row at a time, or for a few.
+
+    Args:
+        kernel: `kernel(rows)`, giving an (n, n) matrix for n rows, or (n, n, k, k) for k outputs.
+        x: (n, d) or (n, ...) inputs, of the shape that the kernel takes; integers become floats.
+
+    Returns:
+        (n,), or (n, k, k) for a kernel of k outputs.
+
+    Raises:
+        ValueError: x has no rows, or the kernel does not return a square for one row.
+        TypeError: kernel is not a function, or x does not hold real numbers.
+
+    Example:
+        >>> from jaxmargin import relu_ntk
+        >>> kernel_diagonal(relu_ntk, jnp.array([[2.0, 0.0], [0.0, 1.0]])).tolist()
+        [8.0, 2.0]
+
+    Reference:
+        Rasmussen, Williams (2006), section 2.2.
+    """
+    require_callable("kernel", kernel, "kernel(x)")
+    x, _ = _require_inputs(x, None)
+
+    def entry(row: Array) -> Array:
+        gram = kernel(row[None])
+        shape = getattr(gram, "shape", None)
+        if shape is None or shape[:2] != (1, 1) or len(shape) not in (2, 4):
+            told = type(gram).__name__ if shape is None else shape
+            raise ValueError(
+                f"kernel must return (1, 1) or (1, 1, k, k) for one row, but it returned {told}"
+            )
+        return gram[0, 0]
+
+    return jax.lax.map(entry, x, batch_size=_DIAGONAL_ROWS)
 
 
 def _require_inputs(x: Any, z: Any) -> tuple[Array, Array]:

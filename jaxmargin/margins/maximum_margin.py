@@ -108,6 +108,10 @@ def max_margin(
     five, the search is an enumeration and the bound a tight proof. Two calls give the same result.
     The network is in float64 NumPy.
 
+    Many samples or classes, and labels that are nearly random, take long: a minute or more from
+    some hundred of such samples on. `on_record` shows how far a call has come, and `time_limit`
+    ends it with what it has.
+
     Args:
         x: (n, d) inputs, no row 0.
         y: (n,) labels -1 and +1, or integer classes 0, ..., k-1. All of them must be present.

@@ -37,6 +37,10 @@ from jaxmargin.mean_field.risks import (
 )
 from jaxmargin.networks.models import TwoLayer
 
+# Features from which products with the samples first are faster: at d = 784 by a factor of 1.2 to
+# 1.4 on two CPU cores; at d = 20 they take three times as long.
+_WIDE = 640
+
 _Strength = float | Float[Array, ""]  # an array where many are swept
 
 
@@ -91,18 +95,19 @@ class TwoLayerFeatures(NamedTuple):
         w, u = _split_unit(theta, self.x)
         return _outer(jax.nn.relu(self.x @ u), w)
 
-    def _lifted(self, theta: Array) -> Array:
-        """Samples (n, d + k) behind columns of 0, so that u . x_i is theta times one of them.
-
-        A product with all of theta (m, d + k) needs no copy of its part u.
-        """
-        return jnp.pad(self.x, ((0, 0), (theta.shape[1] - self.x.shape[1], 0)))
+    @property
+    def _wide(self) -> bool:
+        """Whether products have the samples first, (n, m), and not the particles."""
+        return self.x.shape[1] >= _WIDE
 
     def integrate(self, theta: Array, mass: Array) -> Array:
         """sum_j mass_j Phi(theta_j)."""
-        w, _ = _split_unit(theta, self.x)
-        hidden = jax.nn.relu(theta @ self._lifted(theta).T)
-        return (mass * w) @ hidden if w.ndim == 1 else hidden.T @ (mass[:, None] * w)
+        w, u = _split_unit(theta, self.x)
+        weights = mass * w if w.ndim == 1 else mass[:, None] * w
+        if self._wide:
+            return jax.nn.relu(self.x @ u.T) @ weights
+        hidden = jax.nn.relu(u @ self.x.T)
+        return weights @ hidden if w.ndim == 1 else hidden.T @ weights
 
     def pull_back(self, dual: Array, theta: Array) -> tuple[Array, Array]:
         """<dual, Phi(theta)> and its gradient in theta, of each particle.
@@ -110,18 +115,21 @@ class TwoLayerFeatures(NamedTuple):
         Let s = sum_i dual_i 1(u . x_i > 0) x_i. Since relu is 1-homogeneous, the value is
         w (u . s) and the gradient is (u . s, w s), which needs the activation pattern only.
         """
-        w, _ = _split_unit(theta, self.x)
-        lifted = self._lifted(theta)
-        pre = theta @ lifted.T
+        w, u = _split_unit(theta, self.x)
+        if self._wide:
+            pre = self.x @ u.T
+            pull = dual[:, None] if w.ndim == 1 else dual @ w.T
+            s = jnp.where(pre > 0, pull, 0).T @ self.x
+        else:
+            pre = u @ self.x.T
+            pull = dual[None, :] if w.ndim == 1 else w @ dual.T
+            s = jnp.where(pre > 0, pull, 0) @ self.x
         if w.ndim == 1:
-            s = jnp.where(pre > 0, dual[None, :], 0) @ lifted  # 0 in the column of w
-            height = jnp.sum(theta * s, axis=1)
-            own = jnp.arange(theta.shape[1]) == 0
-            return w * height, jnp.where(own[None, :], height[:, None], w[:, None] * s)
-        s = jnp.where(pre > 0, w @ dual.T, 0) @ lifted
-        heights = jax.nn.relu(pre) @ dual
-        slopes = s + jnp.pad(heights, ((0, 0), (0, self.x.shape[1])))
-        return jnp.sum(w * heights, axis=1), slopes
+            height = jnp.sum(u * s, axis=1)
+            return w * height, jnp.concatenate([height[:, None], w[:, None] * s], axis=1)
+        hidden = jax.nn.relu(pre)
+        heights = (hidden.T if self._wide else hidden) @ dual
+        return jnp.sum(w * heights, axis=1), jnp.concatenate([heights, s], axis=1)
 
     def bounds(self) -> tuple[float, float, float]:
         """The constants B_Phi, M_Phi and C_Phi of `Regularity`, in float64.

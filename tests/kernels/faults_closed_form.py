@@ -61,6 +61,10 @@ FAULTS: list[Fault] = [
                   r"one number or one a layer \(2\), got shape \(1,\)"),
             Fault(kernel.__name__, wrong(kernel, X, weight_variance=-1.0), ValueError,
                   "weight_variance must be a finite number >= 0, got -1"),
+            Fault(kernel.__name__, wrong(kernel, X, bias_variance=-1.0), ValueError,
+                  "bias_variance must be a finite number >= 0, got -1"),
+            Fault(kernel.__name__, wrong(kernel, X, bias_variance=[0.0]), ValueError,
+                  r"bias_variance must be one number or one a layer \(2\), got shape \(1,\)"),
         )
     ),
 ]  # fmt: skip

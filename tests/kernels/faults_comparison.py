@@ -8,6 +8,8 @@ from tests.fault import CLASSES, NAN, SIGNS, Fault, wrong
 
 GRAM = jnp.eye(6) + 0.5
 TWICE = GRAM.at[0, 1].set(1.5).at[1, 0].set(1.5)  # the first two inputs are equal, their labels not
+# Its margin is 8 units of the last digit, and its lowest eigenvalue -1 of them.
+BLURRED = jnp.ones((6, 6)) + 2.0**-23 * (8 * jnp.outer(SIGNS, SIGNS) - jnp.eye(6))
 PAIRS = (
     (jm.kernel_alignment, ("first", "second")),
     (jm.kernel_change, ("before", "after")),
@@ -23,6 +25,7 @@ FAULTS: list[Fault] = [
             (GRAM[:3], SIGNS, ValueError, r"gram must be \(n, n\)"),
             (GRAM - 2 * jnp.eye(6), SIGNS, ValueError, "gram is not positive semidefinite"),
             (TWICE, SIGNS, ValueError, "no f separates the labels by more than the rounding"),
+            (BLURRED, SIGNS, jm.ConvergenceError, "the rounding of gram in float32 may decide the"),
             ({"gram": GRAM}, SIGNS, TypeError, "gram must be an array of numbers, got dict"),
         )
     ),

@@ -8,21 +8,18 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 import jaxmargin as jm
-from tests.fault import CLASSES, NAN, SIGNS, Fault, X, wrong
+from tests.fault import CLASSES, NAN, SIGNS, Fault, wrong
 
 GRAM = jnp.eye(6) + 0.5
 TWICE = GRAM.at[0, 1].set(1.5).at[1, 0].set(1.5)  # the first two inputs are equal, their labels not
-BIASED = jm.relu_ntk(jnp.array([[1.0], [2.0], [3.0], [-1.0], [-2.5]]))  # relu on a line: rank 2
 ROUNDED = jnp.ones((6, 6)) - 1e-7 * jnp.eye(6)  # its lowest eigenvalue is -1e-7
-PAIR = (jnp.stack([GRAM, jnp.ones((6, 6))]), jnp.stack([SIGNS, SIGNS]))
 FITS = {
     "fit_interpolant": jm.fit_interpolant,
     "fit_ridge": partial(jm.fit_ridge, ridge=1.0),
+    "fit_ridge_path": partial(jm.fit_ridge_path, ridges=[1.0]),
     "fit_svm": jm.fit_svm,
     "fit_kernel_logistic": partial(jm.fit_kernel_logistic, lam=1.0),
 }
-interpolant = partial(wrong, jm.fit_interpolant)
-ridge_with = partial(wrong, jm.fit_ridge)
 svm = partial(wrong, jm.fit_svm)
 logistic = partial(wrong, jm.fit_kernel_logistic)
 
@@ -78,27 +75,6 @@ FAULTS: list[Fault] = [
             ("fit_kernel_logistic", partial(jm.fit_kernel_logistic, lam=1e39), 1.0, SIGNS),
         )
     ),
-    Fault("fit_ridge", wrong(jax.vmap(lambda r: jm.fit_ridge(np.eye(6), SIGNS, ridge=r)), X[:, 0]),
-          TypeError, "gram is float64, which JAX does not have inside jit, vmap and grad without"),
-    Fault("fit_interpolant", interpolant(BIASED, SIGNS[:5]), ValueError,
-          "gram: its rank is 2 for 5 different inputs: .* append a constant feature"),
-    Fault("fit_interpolant", interpolant(TWICE, SIGNS), ValueError,
-          "gram: its rows 0 and 1 are equal, as for equal inputs: drop one of them"),
-    Fault("fit_interpolant", interpolant(GRAM, CLASSES), TypeError,
-          "y must have the dtype of gram, float32, got int32"),
-    Fault("fit_interpolant", interpolant(jnp.ones((6, 6)), SIGNS), ValueError,
-          "the matrix to invert is .*: use fit_ridge with a positive ridge; gram: the inputs d"),
-    Fault("fit_interpolant", interpolant(*PAIR), ValueError, "trial 1: the matrix to invert is"),
-    Fault("fit_ridge", ridge_with(GRAM, CLASSES, ridge=1.0), TypeError,
-          "y must have the dtype of gram, float32, got int32"),
-    Fault("fit_ridge", ridge_with(-GRAM, SIGNS, ridge=0.1), ValueError,
-          "the matrix to invert is not positive definite, .* use a larger ridge"),
-    *(
-        Fault("fit_ridge", ridge_with(GRAM, SIGNS, ridge=ridge), ValueError,
-              f"ridge must be a finite number > 0, got {ridge}")
-        for ridge in (0.0, -1.0, NAN)
-    ),
-    Fault("fit_ridge", ridge_with(GRAM, SIGNS, ridge=None), TypeError, "ridge must be a number"),
     *(
         fault
         for name, fit in FITS.items() if name in ("fit_svm", "fit_kernel_logistic")
@@ -145,6 +121,26 @@ FAULTS: list[Fault] = [
           "the rounding of gram in float32 may decide .* give a smaller c, or mend gram: "),
     Fault("fit_kernel_logistic", logistic(ROUNDED, SIGNS, lam=1e-9), jm.ConvergenceError,
           "the rounding of gram in float32 may decide .* give a larger lam, or mend gram: "),
+    *(
+        fault
+        for name, fit in FITS.items() if name in ("fit_ridge", "fit_kernel_logistic")
+        for fault in (
+            Fault(name, wrong(fit, GRAM, SIGNS, sample_weight=SIGNS), ValueError,
+                  "sample_weight must be finite numbers > 0, got -1: leave samples without weight"),
+            Fault(name, wrong(fit, GRAM, SIGNS, sample_weight=SIGNS[:2]), ValueError,
+                  r"sample_weight must be \(6,\), one number a sample, got \(2,\)"),
+            Fault(name, wrong(fit, GRAM, SIGNS, sample_weight={0: 1.0}), TypeError,
+                  "sample_weight must be an array of numbers, got dict"),
+        )
+    ),
+    Fault("fit_svm", svm(GRAM, SIGNS, sample_weight=SIGNS**2), ValueError,
+          "sample_weight needs a price c: the hard margin holds for every sample"),
+    Fault("fit_svm", svm(GRAM, SIGNS, c=1.0, sample_weight=0 * SIGNS), ValueError,
+          "sample_weight must be finite numbers > 0, got 0: leave samples without weight out"),
+    Fault("fit_svm", svm(GRAM, SIGNS, c=1.0, sample_weight={0: 1.0}), TypeError,
+          "sample_weight must be an array of numbers, got dict"),
+    Fault("fit_kernel_logistic", logistic(GRAM, SIGNS, lam=0.1, sample_weight="even"), ValueError,
+          "sample_weight must be numbers or 'balanced', got 'even'"),
     Fault("fit_svm", inseparable_with_a_huge_price, jm.ConvergenceError,
           "the support vector machine did not converge: .* give c, or a smaller c"),
     *(
@@ -164,4 +160,15 @@ FAULTS: list[Fault] = [
           r"cross_gram \(n', n\) needs beta \(n,\) or \(n, k\), .* got \(6,\) and \(6,\)"),
     Fault("kernel_predict", wrong(jm.kernel_predict, GRAM[None], SIGNS), ValueError,
           r"got \(1, 6, 6\) and \(6,\)"),
+    Fault("kernel_classify", wrong(jm.kernel_classify, GRAM[:, :3], SIGNS), ValueError,
+          r"got \(6, 3\) and \(6,\): cross_gram is kernel\(test, train\)"),
+    Fault("kernel_classify", wrong(jm.kernel_classify, GRAM, SIGNS, ["a"]), ValueError,
+          r"classes must be 2 names or numbers, got shape \(1,\)"),
+    Fault("kernel_classify", wrong(jm.kernel_classify, NAN * GRAM, SIGNS), ValueError,
+          "cross_gram @ beta must be finite"),
+    Fault("kernel_classify", wrong(jm.kernel_classify, GRAM, None), TypeError,
+          "beta must be an array of numbers, got NoneType"),
+    Fault("kernel_classify",
+          wrong(jax.jit(lambda beta: jm.kernel_classify(GRAM, beta, ["a", "b"])), SIGNS),
+          TypeError, "kernel_classify with classes of text takes concrete numbers: call it out"),
 ]  # fmt: skip

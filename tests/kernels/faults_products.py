@@ -8,6 +8,7 @@ import jaxmargin as jm
 from tests.fault import Fault, X, wrong
 
 matvec = partial(wrong, jm.kernel_matvec)
+diagonal = partial(wrong, jm.kernel_diagonal)
 
 
 def of_two_outputs(x, z=None):
@@ -36,4 +37,9 @@ FAULTS: list[Fault] = [
           "block_size must be at least 1, got 0"),
     Fault("kernel_matvec", matvec(jm.k1, X, X, block_size=2.0), TypeError,
           "block_size must be an integer, got 2.0"),
+    Fault("kernel_diagonal", diagonal(3, X), TypeError, r"kernel must be a function kernel\(x\)"),
+    Fault("kernel_diagonal", diagonal(jm.k1, "abc"), TypeError, "x must be an array"),
+    Fault("kernel_diagonal", diagonal(jm.k1, X[:0]), ValueError, r"x must be \(n, d\), or"),
+    Fault("kernel_diagonal", diagonal(lambda x: x, X), ValueError,
+          r"return \(1, 1\) or \(1, 1, k, k\) for one row, but it returned \(1, 3\)"),
 ]  # fmt: skip

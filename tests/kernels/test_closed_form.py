@@ -107,6 +107,35 @@ def test_derivatives_and_batches_in_the_variances(kernel):
     assert bool(jnp.isnan(batch[1]).all())
 
 
+@by_case
+@by_precision
+def test_gradients_at_lengths_of_1e_30_and_1e30(case: Case, precise: bool):
+    """In float32 against float64: right also where the kernel itself leaves the range."""
+
+    def gradients(dtype, scale, other):
+        x, z = jnp.asarray(rows(3, 2) * scale, dtype), jnp.asarray(rows(2, 2, 1) * other, dtype)
+        found = jax.grad(lambda x, z: jnp.sum(case.kernel(x, z, precise=precise)), (0, 1))(x, z)
+        return [np.asarray(slope) for slope in found]
+
+    for scale, other in ((1e30, 1e30), (1e-30, 1e-30), (1e30, 1e-30), (1.0, 1e30)):
+        narrow = gradients("float32", scale, other)
+        with jax.enable_x64(True):
+            wide = gradients("float64", scale, other)
+        for actual, expected, size in zip(narrow, wide, (other, scale), strict=True):
+            np.testing.assert_allclose(actual / size, expected / size, rtol=1e-4, atol=1e-5)
+
+
+def test_gradient_at_zero_is_that_of_the_linear_part():
+    x, z = jnp.zeros((1, 3)), jnp.asarray(rows(1, 3))
+    linear = jax.grad(lambda x: jm.relu_ntk(x, z, depth=1)[0, 0])(x)
+    np.testing.assert_allclose(linear, 2 * z / 3, rtol=1e-6)
+    for kernel in (jm.k1, lambda x, z: jm.k1(x, z) + jm.k2(x, z)):
+        steps = 1e-3 * jnp.array([[1.0, 2, 3], [-1, -2, -3]])
+        odd = (kernel(steps, z)[0] - kernel(steps, z)[1]) / 2
+        slope = jax.grad(lambda x, kernel=kernel: kernel(x, z)[0, 0])(x)
+        np.testing.assert_allclose(odd, steps[0] @ slope[0], rtol=1e-4)
+
+
 def test_many_layers_with_small_and_large_variances():
     x = jnp.array([[1.0, 0.0]])  # K(x, x) = q s_1 prod (s_j / 2) |x|^2 / d
     for depth in (3, 200):

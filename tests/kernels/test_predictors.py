@@ -1,4 +1,4 @@
-"""Interpolation and ridge regression, and what all predictors in the span share."""
+"""What all predictors in the span share, and what they predict."""
 
 import pickle
 
@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.linalg
-from sklearn.kernel_ridge import KernelRidge
+from sklearn.utils.class_weight import compute_sample_weight
 
 from jaxmargin import (
     ConvergenceError,
@@ -15,30 +14,11 @@ from jaxmargin import (
     fit_kernel_logistic,
     fit_ridge,
     fit_svm,
+    kernel_classify,
     kernel_predict,
     two_layer_ntk,
 )
 from tests.kernels.problems import N, problem, trials
-
-
-def test_interpolant_goes_through_the_data_and_is_the_limit_of_ridge():
-    with jax.enable_x64(True):
-        gram, y = problem("float64")
-        beta = fit_interpolant(gram, y).beta
-        np.testing.assert_allclose(gram @ beta, y, rtol=1e-11)
-        np.testing.assert_allclose(beta, fit_ridge(gram, y, ridge=1e-12).beta, rtol=1e-8)
-
-
-@pytest.mark.parametrize("ridge", [1e-6, 0.3, 1e4])
-def test_ridge_is_scipy_and_scikit_learn(ridge):
-    with jax.enable_x64(True):
-        gram, y = problem("float64")
-        targets = jnp.stack([y, jnp.cos(jnp.arange(N, dtype=y.dtype))], axis=1)
-        beta = fit_ridge(gram, targets, ridge=ridge).beta
-        exact = scipy.linalg.solve(gram + ridge * np.eye(N), targets, assume_a="pos")
-        np.testing.assert_allclose(beta, exact, rtol=1e-9)
-        peer = KernelRidge(alpha=ridge, kernel="precomputed").fit(np.array(gram), targets)
-        np.testing.assert_allclose(beta, peer.dual_coef_, rtol=1e-9)
 
 
 def test_float32_is_solved_in_float64():
@@ -48,19 +28,6 @@ def test_float32_is_solved_in_float64():
     assert np.linalg.cond(np.asarray(gram, np.float64)) > 1e5
     np.testing.assert_allclose(fit_interpolant(gram, y).beta, exact, rtol=1e-6)
     assert jnp.ones(1).dtype == "float32"  # the switch is back where it was
-
-
-def test_norm_and_condition_are_what_they_say():
-    with jax.enable_x64(True):
-        gram, y = problem("float64")
-        fit = fit_interpolant(gram, jnp.stack([y, 2 * y], axis=1))
-        np.testing.assert_allclose(fit.norm[0], jnp.sqrt(y @ fit.beta[:, 0]), rtol=1e-9)
-        np.testing.assert_allclose(fit.norm[1], 2 * fit.norm[0], rtol=1e-9)
-        values = np.linalg.eigvalsh(gram)
-        rows = jnp.max(jnp.sum(jnp.abs(gram), axis=0))
-        assert values[-1] <= rows  # the norm that the condition number is of
-        np.testing.assert_allclose(fit.condition, rows / values[0], rtol=0.2)
-        assert fit_ridge(gram, y, ridge=0.3).norm < fit.norm[0]
 
 
 FITS = {
@@ -185,35 +152,6 @@ def test_a_float64_matrix_of_numpy_stays_in_float64(fit):
     assert fit(gram, jnp.asarray(y, jnp.float32)).beta.dtype == "float64"
 
 
-def test_ridge_differentiates_and_maps_in_gram_y_and_ridge():
-    gram, y = problem("float32", n=9)
-    wide, exact_y = np.asarray(gram, float), np.asarray(y, float)
-
-    def norm(gram, y, ridge):
-        beta = np.linalg.solve(gram + ridge * np.eye(9), y)
-        return np.sqrt(beta @ gram @ beta)
-
-    slopes = jax.grad(lambda *args: fit_ridge(*args[:2], ridge=args[2]).norm, (0, 1, 2))(
-        gram, y, 0.3
-    )
-    entry = np.zeros((9, 9))
-    entry[0, 1] = entry[1, 0] = 1e-6
-    by_gram = (norm(wide + entry, exact_y, 0.3) - norm(wide - entry, exact_y, 0.3)) / 2e-6
-    np.testing.assert_allclose(slopes[0][0, 1] + slopes[0][1, 0], by_gram, rtol=1e-4)
-    one = 1e-6 * np.eye(9)[0]
-    by_y = (norm(wide, exact_y + one, 0.3) - norm(wide, exact_y - one, 0.3)) / 2e-6
-    np.testing.assert_allclose(slopes[1][0], by_y, rtol=1e-4)
-    by_ridge = (norm(wide, exact_y, 0.3 + 1e-6) - norm(wide, exact_y, 0.3 - 1e-6)) / 2e-6
-    np.testing.assert_allclose(slopes[2], by_ridge, rtol=1e-4)
-    mapped = jax.vmap(lambda ridge: fit_ridge(gram, y, ridge=ridge).beta)(jnp.array([0.3, -1.0]))
-    np.testing.assert_allclose(mapped[0], fit_ridge(gram, y, ridge=0.3).beta, rtol=1e-6)
-    assert np.isnan(mapped[1]).all()
-    slope = jax.grad(lambda y: jnp.sum(fit_interpolant(gram, y).beta))(y)
-    np.testing.assert_allclose(slope, np.linalg.solve(wide, np.ones(9)), rtol=1e-4, atol=1e-4)
-    assert not np.isnan(jax.grad(lambda y: fit_interpolant(gram, y).norm)(0 * y)).any()
-    assert np.isnan(jax.jit(fit_interpolant)(jnp.ones((9, 9)), y).beta).all()
-
-
 def test_predictions():
     with jax.enable_x64(True):
         x, z = np.random.default_rng(0).normal(size=(2, 9, 3))
@@ -223,6 +161,44 @@ def test_predictions():
         np.testing.assert_allclose(kernel_predict(cross, jnp.asarray(beta)), by_sum, rtol=1e-12)
         both = kernel_predict(jnp.stack([cross, gram]), jnp.asarray(beta.T))
         np.testing.assert_allclose(both[1], np.asarray(gram) @ beta[:, 1], rtol=1e-12)
+
+
+def test_labels_by_the_names_of_the_classes():
+    names = np.array(["cat", "ant", "bee", "ant"])
+    classes, y = np.unique(names, return_inverse=True)
+    gram = jnp.eye(4) + 0.5
+    beta = fit_svm(gram, y).beta
+    assert kernel_classify(gram, beta, classes).tolist() == names.tolist()
+    np.testing.assert_array_equal(kernel_classify(gram, beta), y)
+    np.testing.assert_array_equal(kernel_classify(gram, beta, [7.0, 8.0, 9.0]), 7.0 + y)
+    both = kernel_classify(jnp.stack([gram, gram]), jnp.stack([beta, beta[::-1]]), classes)
+    assert both.tolist() == [names.tolist(), kernel_classify(gram, beta[::-1], classes).tolist()]
+
+
+def test_labels_by_the_sign_of_the_score():
+    gram, y = problem("float32")
+    beta = fit_svm(gram, y).beta
+    np.testing.assert_array_equal(kernel_classify(gram, beta), y)
+    names = kernel_classify(jnp.stack([gram, gram]), jnp.stack([beta, -beta]), ["no", "yes"])
+    np.testing.assert_array_equal(names == "yes", np.stack([y > 0, y < 0]))
+    assert kernel_classify(jnp.zeros((1, N)), beta).tolist() == [-1.0]
+
+
+def test_balanced_weights_are_those_of_scikit_learn():
+    y = np.array([0, 0, 0, 1, 2, 2])
+    expected = compute_sample_weight("balanced", y)
+    gram = jnp.eye(6) + 0.5
+    balanced = fit_kernel_logistic(gram, y, lam=0.1, sample_weight="balanced").beta
+    weighted = fit_kernel_logistic(gram, y, lam=0.1, sample_weight=expected).beta
+    np.testing.assert_allclose(balanced, weighted, rtol=1e-6)
+    signs = np.where(y == 0, -1.0, 1.0)
+    several = fit_kernel_logistic(
+        jnp.stack([gram, gram]), np.stack([signs, signs[::-1]]), lam=0.1, sample_weight="balanced"
+    ).beta
+    alone = fit_kernel_logistic(
+        gram, signs, lam=0.1, sample_weight=compute_sample_weight("balanced", signs)
+    ).beta
+    np.testing.assert_allclose(several, np.stack([alone, alone[::-1]]), rtol=1e-5)
 
 
 def test_a_fault_names_its_trial_and_the_condition_number():

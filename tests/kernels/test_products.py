@@ -93,3 +93,19 @@ def test_devices_with_a_share_of_the_rows_exchange_nothing():
     assert re.findall(r"all-\w+|collective-permute|reduce-scatter", text or "") == []
     expected = jm.kernel_matvec(jm.relu_ntk, x, v)
     np.testing.assert_allclose(product(x, x, v), expected, rtol=1e-4)
+
+
+def test_the_diagonal_of_every_kind_of_kernel():
+    x = rows(70, 3)  # more than one batch, and a rest
+    deep = partial(jm.relu_ntk, depth=3, bias_variance=0.5)
+    np.testing.assert_allclose(jm.kernel_diagonal(deep, x), jnp.diag(deep(x)), rtol=1e-6)
+    params = jm.init_two_layer(jax.random.key(0), 3, 4, k=2)
+    several = partial(jm.empirical_ntk, jm.two_layer, params)
+    expected = jnp.moveaxis(jnp.diagonal(several(x[:5])), -1, 0)
+    np.testing.assert_allclose(jm.kernel_diagonal(several, x[:5]), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_diagonal_takes_memory_for_no_matrix():
+    kernel = partial(jm.kernel_diagonal, jm.relu_ntk)
+    memory: Any = jax.jit(kernel).lower(jnp.ones((20_000, 3))).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 20_000 * 3 * 4 * 4

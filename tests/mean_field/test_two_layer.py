@@ -164,3 +164,18 @@ def test_one_feature_one_sample_one_unit():
     w, u = rho.theta[0]
     value = (w * max(u, 0) - 1) ** 2 + LAM * (w**2 + u**2)
     close(jm.energy(problem, rho), value)
+
+
+@pytest.mark.parametrize("wide", [1, 100])
+@pytest.mark.parametrize("k", [1, 2])
+def test_products_in_either_order_are_those_of_single_particles(k: int, wide: int, monkeypatch):
+    """The sums and gradients of all particles, against those that JAX derives one by one."""
+    monkeypatch.setattr("jaxmargin.mean_field.two_layer._WIDE", wide)
+    rng = np.random.default_rng(0)
+    features = TwoLayerFeatures(jnp.asarray(rng.normal(size=(5, 3))))
+    theta, mass = jnp.asarray(rng.normal(size=(4, 3 + k))), jnp.asarray(rng.uniform(size=4))
+    outputs = jax.vmap(features)(theta)
+    close(features.integrate(theta, mass), jnp.tensordot(mass, outputs, axes=1))
+    dual = jnp.asarray(rng.normal(size=outputs.shape[1:]))
+    single = jax.value_and_grad(lambda one: jnp.sum(dual * features(one)))
+    jax.tree.map(close, features.pull_back(dual, theta), jax.vmap(single)(theta))

@@ -6,8 +6,6 @@
 # and needs few products thanks to a preconditioner of some landmark rows.
 
 # %%
-import time
-
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
@@ -22,9 +20,8 @@ y = y / jnp.std(y)
 x, y, x_test, y_test = x[:50_000], y[:50_000], x[50_000:], y[50_000:]
 
 # %%
-began = time.perf_counter()
 fit = jm.fit_ridge_matrix_free(jm.two_layer_ntk, x, y, ridge=10.0, num_landmarks=500, tol=1e-2)
-print(f"converged: {fit.converged}, within two minutes: {time.perf_counter() - began < 120}")
+print(f"converged: {fit.converged}")
 print(f"products with the matrix: {fit.history.step[-1]}")
 
 # %% [markdown]

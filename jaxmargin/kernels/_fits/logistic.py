@@ -3,9 +3,10 @@
 The objective is (1/n) sum_i loss(f_i, y_i) + lam ||f||_K^2 for f = K beta. With s = 2 lam n,
 a = s beta and P = K / s, it is 1/n times
 
-    F(a) = sum_i loss(f_i, y_i) + a'f / 2,    f = P a,
+    F(a) = sum_i w_i loss(f_i, y_i) + a'f / 2,    f = P a,
 
-which is stationary where a equals the pull of the labels, -d loss / d f. No step inverts K, so K
+which is stationary where a equals the pull of the labels, -w d loss / d f. The weights w are 1 if
+there are none. No step inverts K, so K
 may be singular. Then many beta give the best f, and the solution is the one of this equation.
 """
 
@@ -38,18 +39,18 @@ class _Iterate(NamedTuple):
 
 
 def solve_logistic(
-    gram: Float[Array, "n n"], y: Float[Array, " n"], lam: Float[Array, ""]
+    gram: Float[Array, "n n"], y: Float[Array, " n"], lam: Float[Array, ""], w: Float[Array, " n"]
 ) -> Solution:
     """Minimise for labels y in {-1, +1} and the loss log(1 + e^{-y f})."""
 
     def pull(scores: Array) -> Array:
-        return y * jax.nn.sigmoid(-y * scores)
+        return w * y * jax.nn.sigmoid(-y * scores)
 
     def loss(scores: Array) -> Array:
-        return jnp.sum(jax.nn.softplus(-y * scores))
+        return jnp.sum(w * jax.nn.softplus(-y * scores))
 
     def newton(prior: Array, scores: Array) -> Array:
-        weight = jax.nn.sigmoid(scores) * jax.nn.sigmoid(-scores)
+        weight = w * jax.nn.sigmoid(scores) * jax.nn.sigmoid(-scores)
         aim = weight * scores + pull(scores)
         return aim - _damped_inverse(prior, weight, prior @ aim)
 
@@ -57,16 +58,18 @@ def solve_logistic(
 
 
 def solve_softmax(
-    gram: Float[Array, "n n"], own: Bool[Array, "n k"], lam: Float[Array, ""]
+    gram: Float[Array, "n n"], own: Bool[Array, "n k"], lam: Float[Array, ""], w: Float[Array, " n"]
 ) -> Solution:
     """Minimise for one-hot labels and the loss -log softmax(f)[label]."""
+    tall = w[:, None]
 
     def pull(scores: Array) -> Array:
         others = jnp.where(own, 0, jax.nn.softmax(scores))
-        return jnp.where(own, jnp.sum(others, axis=1, keepdims=True), -others)  # 1 - p, exactly
+        missing = jnp.sum(others, axis=1, keepdims=True)  # 1 - p, exactly
+        return tall * jnp.where(own, missing, -others)
 
     def loss(scores: Array) -> Array:
-        return jnp.sum(logsumexp(scores, axis=1)) - jnp.sum(jnp.where(own, scores, 0))
+        return jnp.sum(w * (logsumexp(scores, axis=1) - jnp.sum(jnp.where(own, scores, 0), axis=1)))
 
     def newton(prior: Array, scores: Array) -> Array:
         """Step of Rasmussen and Williams (2006), algorithm 3.3."""
@@ -75,8 +78,8 @@ def solve_softmax(
         # Only differences of scores matter. With the own class's score at 0, no p near 1 enters a
         # sum that cancels.
         ahead = scores - jnp.sum(jnp.where(own, scores, 0), axis=1, keepdims=True)
-        aim = p * (ahead - jnp.sum(p * ahead, axis=1, keepdims=True)) + pull(scores)
-        per_class = jax.vmap(lambda weight: _damped_inverse(prior, weight, identity))(p.T)
+        aim = tall * p * (ahead - jnp.sum(p * ahead, axis=1, keepdims=True)) + pull(scores)
+        per_class = jax.vmap(lambda weight: _damped_inverse(prior, weight, identity))((tall * p).T)
         damped = jnp.einsum("cij,jc->ic", per_class, prior @ aim)
         total = jnp.linalg.cholesky(jnp.sum(per_class, axis=0))
         shared = cho_solve((total, True), jnp.sum(damped, axis=1))

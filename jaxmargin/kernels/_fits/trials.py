@@ -32,43 +32,56 @@ class Fitted(NamedTuple):
 
 
 def per_trial(
-    solve: Callable, gram: Any, y: Any, *settings: Any, on_host: Callable | None = None
+    solve: Callable,
+    gram: Any,
+    y: Any,
+    *settings: Any,
+    weights: Any = None,
+    on_host: Callable | None = None,
 ) -> Fitted:
     """`solve(gram, y, scale, *settings) -> (beta, quality)` in float64, for each trial or the one.
 
     Nothing depends on units: the solver is given K / scale and y over its size, which are near 1.
     Where values are known and the default device is a CPU, `on_host(gram, y, *settings)` is tried
-    first, which gives None or `OnHost`.
+    first, which gives None or `OnHost`. Numbers for each sample, `weights`, are a last argument of
+    both, if there are any.
     """
-    concrete = is_concrete(gram, y, settings)
+    concrete = is_concrete(gram, y, settings, weights)
     if concrete and on_host is not None and jax.default_backend() == "cpu":
-        found: Any = _first_on_host(on_host, solve, gram, y, *settings)
+        found: Any = _first_on_host(on_host, solve, gram, y, weights, *settings)
     else:
-        found = (_in_float64 if concrete else _differentiable)(solve, gram, y, *settings)
+        numbers = (weights, *settings)
+        found = (_in_float64 if concrete else _differentiable)(solve, gram, y, *numbers)
     beta, norm, size, quality = found
     if concrete:
         size, quality = np.asarray(size), jax.tree.map(np.asarray, quality)
     return Fitted(in_dtype(beta, gram.dtype), in_dtype(norm, gram.dtype), size, quality)
 
 
-def _first_on_host(on_host: Callable, solve: Callable, gram: Any, y: Any, *settings: Any) -> tuple:
+def _first_on_host(
+    on_host: Callable, solve: Callable, gram: Any, y: Any, weights: Any, *settings: Any
+) -> tuple:
     """On the host, and compiled for those trials alone that are not solved there."""
 
-    def one(gram: Any, y: Any) -> tuple:
-        found = on_host(gram, y, *settings)
-        return _in_float64(solve, gram, y, *settings) if found is None else tuple(found)
+    def one(gram: Any, y: Any, weights: Any = None) -> tuple:
+        found = on_host(gram, y, *settings, *([] if weights is None else [weights]))
+        return _in_float64(solve, gram, y, weights, *settings) if found is None else tuple(found)
 
+    given = [gram, y] if weights is None else [gram, y, weights]
     if np.ndim(gram) == 2:
-        return one(gram, y)
+        return one(*given)
     with one_blas_thread():
-        each = [one(*trial) for trial in zip(np.asarray(gram), np.asarray(y), strict=True)]
+        each = [one(*trial) for trial in zip(*map(np.asarray, given), strict=True)]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *each)
 
 
-def _in_float64(solve: Callable, gram: Any, y: Any, *settings: Any) -> tuple:
+def _in_float64(solve: Callable, gram: Any, y: Any, *numbers: Any) -> tuple:
     with jax.enable_x64(True):
-        scalars = [jnp.asarray(setting).astype(jnp.float64) for setting in settings]
-        return _compiled(solve, gram, y, *scalars)
+        return _compiled(solve, gram, y, *jax.tree.map(_wide, numbers))
+
+
+def _wide(number: Any) -> Array:
+    return jnp.asarray(number).astype(jnp.float64)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -83,12 +96,10 @@ def _forward(solve: Callable, *args: Any) -> tuple:
 def _backward(solve: Callable, args: tuple, cotangents: tuple) -> tuple:
     """The derivative, also in float64: JAX would leave float64 on its way back."""
     with jax.enable_x64(True):
-        wide = [jnp.asarray(arg).astype(jnp.float64) for arg in args]
-        out, pull = jax.vjp(partial(_compiled, solve), *wide)
+        out, pull = jax.vjp(partial(_compiled, solve), *jax.tree.map(_wide, args))
         given = jax.tree.map(lambda ct, leaf: jnp.asarray(ct).astype(leaf.dtype), cotangents, out)
-        return tuple(
-            slope.astype(jnp.asarray(arg).dtype)
-            for slope, arg in zip(pull(given), args, strict=True)
+        return jax.tree.map(
+            lambda slope, arg: slope.astype(jnp.asarray(arg).dtype), pull(given), args
         )
 
 
@@ -104,8 +115,10 @@ def in_dtype(value: Any, dtype: Any) -> Any:
 
 
 @partial(jax.jit, static_argnums=0)
-def _compiled(solve: Callable, gram: Array, y: Array, *settings: Array) -> tuple:
-    def one(gram: Array, y: Array) -> tuple:
+def _compiled(
+    solve: Callable, gram: Array, y: Array, weights: Array | None, *settings: Array
+) -> tuple:
+    def one(gram: Array, y: Array, weights: Array | None) -> tuple:
         wide = gram.astype(jnp.float64)
         wide = wide / 2 + wide.T / 2
         scale, size = _unit(jnp.max(jnp.diagonal(wide))), jnp.ones((1,) * y.ndim)
@@ -114,20 +127,20 @@ def _compiled(solve: Callable, gram: Array, y: Array, *settings: Array) -> tuple
             size = _unit(jnp.max(jnp.abs(y), axis=0, keepdims=True))
             y = y / size
         wide = wide / scale
-        beta, quality = solve(wide, y, scale, *settings)
+        beta, quality = solve(wide, y, scale, *settings, *([] if weights is None else [weights]))
         norm = _norm(wide, beta) * size[0] / jnp.sqrt(scale)
         beta = beta * (size / scale)
         largest = jnp.max(jnp.abs(beta), axis=0)
         return beta.astype(gram.dtype), norm.astype(gram.dtype), largest, quality
 
-    return one(gram, y) if gram.ndim == 2 else for_each(one, gram, y)
+    return one(gram, y, weights) if gram.ndim == 2 else for_each(one, gram, y, weights)
 
 
 def _unit(value: Array) -> Array:
     return jax.lax.stop_gradient(power_of_two(value))
 
 
-def for_each(function: Callable, *args: Array):
+def for_each(function: Callable, *args: Array | None):
     """Apply the function over the leading axis of args: in turn on a CPU, else batched."""
     return jax.lax.platform_dependent(
         *args,

@@ -23,9 +23,10 @@ def test_solution_is_stationary_and_its_residual_small(labels: str):
         y = y if labels == "signs" else classes()
         loss = jm.regularized(lambda f, _: f, NAMED[labels], lam=0.0)
         if labels == "signs":
-            found = solve_logistic(gram, y, jnp.asarray(lam))
+            found = solve_logistic(gram, y, jnp.asarray(lam), jnp.ones(N))
         else:
-            found = solve_softmax(gram, jax.nn.one_hot(y, 3, dtype=bool), jnp.asarray(lam))
+            own = jax.nn.one_hot(y, 3, dtype=bool)
+            found = solve_softmax(gram, own, jnp.asarray(lam), jnp.ones(N))
         pull = -jax.grad(loss)(gram @ found.beta, gram, y)
         assert found.residual <= TOLERANCE
         np.testing.assert_allclose(
@@ -48,6 +49,21 @@ def test_logistic_is_scikit_learn_on_features(lam: float, singular: bool):
             beta = fit_kernel_logistic(gram, labels, lam=lam).beta
             scores = phi @ peer.fit(phi, labels).coef_.T
             np.testing.assert_allclose((gram @ beta).reshape(N, -1), scores, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("labels", NAMED)
+def test_weights_are_those_of_scikit_learn(labels: str):
+    weights = np.exp(np.random.default_rng(0).normal(size=N))
+    with jax.enable_x64(True):
+        gram, y = problem("float64")
+        y = y if labels == "signs" else classes()
+        beta = fit_kernel_logistic(gram, y, lam=0.01, sample_weight=weights).beta
+        phi = features(gram)
+        peer = LogisticRegression(
+            C=1 / (0.02 * N), fit_intercept=False, tol=1e-12, solver="newton-cholesky"
+        )
+        scores = phi @ peer.fit(phi, y, sample_weight=weights).coef_.T
+        np.testing.assert_allclose((gram @ beta).reshape(N, -1), scores, rtol=1e-6, atol=1e-7)
 
 
 def test_logistic_of_classes_in_trials():

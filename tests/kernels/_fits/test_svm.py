@@ -59,6 +59,29 @@ def test_soft_margin_is_liblinear_on_features(c: float):
         np.testing.assert_allclose(gram @ fit_svm(gram, y, c=c).beta, scores, atol=1e-6)
 
 
+@pytest.mark.parametrize("labels", ["signs", "classes"])
+def test_weights_are_those_of_liblinear(labels: str):
+    weights = np.exp(np.random.default_rng(0).normal(size=N))
+    with jax.enable_x64(True):
+        gram, y = problem("float64")
+        y = y if labels == "signs" else classes()
+        peer = LinearSVC(
+            C=0.5, loss="hinge", fit_intercept=False, tol=1e-10, max_iter=10**6, random_state=0
+        ).fit(features(gram), y, sample_weight=weights)
+        fit = fit_svm(gram, y, c=0.5, sample_weight=weights)
+        scores = features(gram) @ peer.coef_.T
+        np.testing.assert_allclose((gram @ fit.beta).reshape(N, -1), scores, atol=1e-6)
+        both = fit_svm(
+            jnp.stack([gram, gram]),
+            jnp.stack([y, y]),
+            c=0.5,
+            sample_weight=np.stack([weights, 1 + weights]),
+        )
+        np.testing.assert_allclose(both.beta[0], fit.beta, rtol=1e-9, atol=1e-12)
+        ones = fit_svm(gram, y, c=0.5, sample_weight=np.ones(N)).beta
+        np.testing.assert_allclose(ones, fit_svm(gram, y, c=0.5).beta, atol=1e-12)
+
+
 def test_hard_margin_conditions_of_optimum():
     """y f >= 1 everywhere, = 1 on the support; ||f||^2 = sum |beta|: the margin is 1 / ||f||."""
     with jax.enable_x64(True):

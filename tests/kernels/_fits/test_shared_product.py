@@ -7,7 +7,7 @@ import pytest
 
 from jaxmargin import two_layer_ntk
 from jaxmargin._devices import device_mesh
-from jaxmargin.kernels._shared_product import AXIS, SharedProduct
+from jaxmargin.kernels._fits.shared_product import AXIS, SharedProduct
 
 N = 21  # no multiple of the number of devices
 

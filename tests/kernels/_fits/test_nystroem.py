@@ -6,8 +6,8 @@ import numpy as np
 
 from jaxmargin import two_layer_ntk
 from jaxmargin._devices import device_mesh
-from jaxmargin.kernels._nystroem import nystroem
-from jaxmargin.kernels._shared_product import AXIS, SharedProduct
+from jaxmargin.kernels._fits.nystroem import nystroem
+from jaxmargin.kernels._fits.shared_product import AXIS, SharedProduct
 
 N, RIDGE = 40, 0.3
 

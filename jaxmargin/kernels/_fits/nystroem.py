@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxmargin._arithmetic import power_of_two
 from jaxmargin._checks import require_finite
-from jaxmargin.kernels._shared_product import SharedProduct
+from jaxmargin.kernels._fits.shared_product import SharedProduct
 
 
 class LowRank(NamedTuple):
