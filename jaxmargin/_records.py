@@ -19,7 +19,7 @@ from jaxtyping import Array
 
 from jaxmargin._checks import require_count
 
-SECONDS = 0.7  # of a segment, about
+SECONDS = 0.5  # of a segment, about
 _MOST = 10**7  # records of a run: a few hundred megabytes
 _GROWTH = 16  # at most, of a segment over the one before
 
