@@ -324,7 +324,7 @@ def _near(arcs: _Arcs, arc: np.ndarray, u: np.ndarray) -> np.ndarray:
     probes = rows[:: -(-len(rows) // _PROBES)].T
     seen, there = unit_rows(middle) @ probes, u @ probes
     apart = (seen * there < 0) & (np.minimum(np.abs(seen), np.abs(there)) > _SIGN_TOLERANCE)
-    return ~apart.any(axis=1)
+    return np.logical_not(np.any(apart, axis=1))
 
 
 def _face_moments(

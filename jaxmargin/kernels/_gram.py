@@ -18,7 +18,7 @@ from jaxmargin._arrays import as_floats
 from jaxmargin.kernels._arccosine import Cosine, cosine
 from jaxmargin.kernels._inputs import require_rows
 
-Profile = Callable[..., Array]  # profile(c, *scales), elementwise in the cosines c
+Profile = Callable[..., Array]  # profile(c, *scales), elementwise in c and linear in the scales
 PRECISE_DIMENSIONS = 4  # up to which angles are measured by differences of the rows
 
 
@@ -71,7 +71,7 @@ def _compiled_gram_jvp(profile: Profile, precise: bool, own: bool, primals, tang
 
     With f the profile, u = x / |x| and v = z / |z| it is
 
-        dK = (f - c f') (u.dx |z| + |x| v.dz) + f' (dx.v |z| + |x| u.dz).
+        dK = f a + f' (b - c a),    a = u.dx |z| + |x| v.dz,    b = dx.v |z| + |x| u.dz.
 
     No term has the product |x| |z|, so a derivative is right wherever the dtype holds it, also
     where K itself over- or underflows. At x = 0, where u is taken as 0, it is that of f'(0) <x, z>.
@@ -79,14 +79,15 @@ def _compiled_gram_jvp(profile: Profile, precise: bool, own: bool, primals, tang
     (x, z, *scales), (dx, dz, *d_scales) = primals, tangents
     c, u, lengths, v, other_lengths = polar_angles(precise, own, x, z)
     left, right = lengths[:, None], other_lengths[None, :]
-    f, slope = jax.jvp(
-        lambda value: profile(Cosine(value, c.gap), *scales), (c.value,), (jnp.ones_like(c.value),)
-    )
-    _, d_f = jax.jvp(lambda *scales: profile(c, *scales), tuple(scales), tuple(d_scales))
     along = jnp.sum(u * dx, axis=1)[:, None] * right + left * jnp.sum(v * dz, axis=1)[None, :]
     across = _dot(dx, v) * right + left * _dot(u, dz)
-    tangent = (f - c.value * slope) * along + slope * across + left * d_f * right
-    return f * (left * right), tangent
+    f, change = jax.jvp(
+        lambda value: profile(Cosine(value, c.gap), *scales),
+        (c.value,),
+        (across - c.value * along,),
+    )
+    by_scales = left * profile(c, *d_scales) * right  # profiles are linear in their scales
+    return f * (left * right), f * along + change + by_scales
 
 
 class Angles(NamedTuple):

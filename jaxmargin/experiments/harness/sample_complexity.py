@@ -189,7 +189,9 @@ def plot(
     """Test losses of the network (left) and of the kernel (right), on one axis of n."""
     left, right = axes
     right.sharex(left)
-    left.set_xscale("log")
+    left.set_xscale("log", base=2)
+    for one in axes:
+        one.xaxis.set_major_formatter("{x:g}")
     for d, marker, size in zip(settings.dims, "os^Dv", (3, 4, 5, 6, 7), strict=False):
         look = {"marker": marker, "markersize": size, "linewidth": size / 4}
         network = series[f"network/{d}"]
