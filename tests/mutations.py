@@ -23,6 +23,7 @@ import scipy
 import jaxmargin
 
 PACKAGE = str(Path(jaxmargin.__file__).parent)
+NOT_FINITE = "NaN or infinite without a word"
 SECONDS = 30  # after which a call counts as one that hangs
 
 Mutation = tuple[str, Any]  # what was done, and the spoilt value
@@ -46,6 +47,10 @@ def mutations(value: Any) -> Iterator[Mutation]:
         yield "other text", "no such thing"
     elif isinstance(value, int | float):
         yield from _of_number(value)
+        if isinstance(value, int):
+            yield "far too many", 10**12
+    elif isinstance(value, tuple) and value and all(map(callable, value)):
+        yield "number", 3  # an optimizer or a flow: its functions are not the caller's
     elif isinstance(value, tuple | list | dict) and jax.tree.leaves(value):
         yield from _of_tree(value)
     elif callable(value):
@@ -139,7 +144,7 @@ def outcome(function: Callable, arguments: dict[str, Any], name: str, spoilt: An
         return _of_error(error)
     if _numbers_are_finite(result) or not _numbers_are_finite(spoilt):
         return ""
-    return "NaN or infinite without a word"
+    return NOT_FINITE
 
 
 def _of_error(error: Exception) -> str:

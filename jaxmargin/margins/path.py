@@ -20,11 +20,13 @@ import optax
 from jaxtyping import Array, Bool, Float, PyTree, Shaped
 
 from jaxmargin._arithmetic import as_float64
+from jaxmargin._arrays import as_array, as_floats, result_shape
 from jaxmargin._checks import (
     require_callable,
     require_concrete,
     require_count,
     require_finite,
+    require_parameters,
     require_positive,
     require_separable_labels,
 )
@@ -143,6 +145,8 @@ def margin_path(
     require_positive("tol", tol)
     require_callable("on_record", on_record, "on_record(step, record)", optional=True)
     require_concrete("margin_path", params, x, y)
+    require_parameters("params", params)
+    x, y = as_array("x", x), as_array("y", y)
     with _float64():
         params, x, y = jax.tree.map(as_float64, (params, x, y))
         objective = _check_problem(apply, params, x, y, r, norm)
@@ -317,7 +321,8 @@ def _revived(optimum: PyTree, first: PyTree) -> PyTree:
 
 
 def _check_lams(lams: Sequence[float] | np.ndarray) -> np.ndarray:
-    strengths = np.asarray(lams, np.float64)
+    with _float64():
+        strengths = np.asarray(as_floats("lams", lams), np.float64)
     if strengths.ndim != 1 or not len(strengths):
         raise ValueError(f"lams must be a list of numbers, got shape {strengths.shape}")
     for lam in strengths:
@@ -339,7 +344,7 @@ def _check_problem(
     require_callable("apply", apply, "apply(params, x)")
     require_finite("params", params)
     require_finite("x", x)
-    scores = jax.eval_shape(apply, params, x)
+    scores = result_shape("apply(params, x)", apply, params, x)
     loss = "logistic" if scores.ndim == 1 else "cross_entropy"
     objective = regularized(apply, loss, lam=1.0, r=r, norm=norm)
     if y.shape != x.shape[:1] or scores.ndim not in (1, 2) or scores.shape[:1] != y.shape:

@@ -12,7 +12,12 @@ import numpy as np
 import scipy  # its parts load on first use
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import require_concrete, require_count, require_positive
+from jaxmargin._checks import (
+    require_concrete,
+    require_count,
+    require_number,
+    require_positive,
+)
 
 _LOG_LEAST = math.log(2.0**-1022)  # of the positive floats
 _BELOW_ONE = math.nextafter(1.0, 0.0)
@@ -63,7 +68,7 @@ def guaranteed_margin(
 
     Raises:
         ValueError: an argument outside its range.
-        TypeError: called under `jit`; n or k not an integer.
+        TypeError: called under `jit`; n or k not an integer, another argument no number.
 
     Example:
         >>> [round(guaranteed_margin(lam, 0.5, n=10, degree=2), 3) for lam in (0.01, 1e-4, 1e-40)]
@@ -108,7 +113,7 @@ def regularization_for_margin(
 
     Raises:
         ValueError: an argument outside its range, or a lam below the smallest float.
-        TypeError: called under `jit`; n or k not an integer.
+        TypeError: called under `jit`; n or k not an integer, another argument no number.
 
     Example:
         >>> lam = regularization_for_margin(0.5, n=10, degree=2, alpha=2.0)
@@ -119,6 +124,7 @@ def regularization_for_margin(
         Wei, Lee, Liu, Ma (2019), Theorem C.2.
     """
     _check_problem("regularization_for_margin", margin_star, n, degree, r, k, alpha)
+    require_number("fraction", fraction)
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must be in (0, 1), got {fraction}")
     power = float(r) / float(degree)
@@ -169,7 +175,7 @@ def log_theorem_regularization(
 
     Raises:
         ValueError: an argument outside its range.
-        TypeError: called under `jit`; n or k not an integer.
+        TypeError: called under `jit`; n or k not an integer, another argument no number.
 
     Example:
         >>> round(log_theorem_regularization(0.5, n=10, degree=2, c=3.0), 3)
@@ -245,7 +251,9 @@ def _check_problem(
     """Raise unless these arguments of the named function are in range; `more` are > 0 as well."""
     numbers = {"margin_star": margin_star, "degree": degree, "r": r, "alpha": alpha, **more}
     require_concrete(function, numbers, n, k)
-    if np.ndim(margin_star) == 0 and margin_star <= 0:
+    for name, value in numbers.items():
+        require_number(name, value)
+    if margin_star <= 0:
         raise ValueError(
             f"margin_star must be > 0, got {margin_star}: the samples must be separable"
         )

@@ -16,11 +16,11 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from jaxmargin._arrays import as_jax
 from jaxmargin._checks import require_callable, require_count
-from jaxmargin._files import load_arrays, require_writable, save_arrays
+from jaxmargin._files import as_path, load_arrays, require_writable, save_arrays
 from jaxmargin._records import recorded_steps
 from jaxmargin._schedules import Rates, check_schedules, sums_of_schedules
 from jaxmargin.errors import DivergenceError, Interrupted
-from jaxmargin.mean_field._particles import require_run
+from jaxmargin.mean_field._particles import checked_state
 from jaxmargin.mean_field.flow import Flow, FlowState
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.runs import FlowHistory, FlowRun, run_flow
@@ -105,12 +105,13 @@ def resumable_run(
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem E.21.
     """
-    path = Path(path)
+    path = as_path("path", path)
+    state = checked_state(key, flow, state)
     steps = recorded_steps(num_steps, record, int(state.step))
     require_count("save_every", save_every)
     require_callable("metrics", metrics, "metrics(measure)", optional=True)
     require_callable("on_record", on_record, "on_record(step, record)", optional=True)
-    require_run(key, flow, state)
+    require_callable("stop", stop, "stop(record)", optional=True)
     require_writable(path)
     check_schedules(flow, int(state.step), num_steps, trials=False)  # not only of the next piece
     saved = _Saved(path, _identity(flow, key, state, metrics), int(state.step), steps, flow)

@@ -8,6 +8,12 @@ from jaxmargin import lower_bound
 from tests.fault import Fault, wrong
 
 X, BETA, Z = jnp.ones((3, 6)).at[:, 1].set(0), jnp.ones(3), jnp.ones((2, 4))
+
+
+def large(x, z):
+    return 1e30 * (x @ z.T)
+
+
 SUMS = {
     "f_tilde": lower_bound.f_tilde,
     "paired_sum": partial(lower_bound.paired_sum, label=1),
@@ -37,6 +43,11 @@ FAULTS: list[Fault] = [
     ),
     Fault("paired_error_bound", wrong(lower_bound.paired_error_bound, X, BETA * jnp.nan, Z),
           ValueError, "beta must be finite"),
+    *(
+        Fault(f"lower_bound.{name}", wrong(SUMS[name], X, 1e30 * BETA, Z, kernel=large), ValueError,
+              "a sum over the samples is beyond float32, .*: scale x, beta or z down")
+        for name in ("f_tilde", "paired_sum", "deviation")
+    ),
     Fault("paired_sum", wrong(lower_bound.paired_sum, X, BETA, Z, label=0), ValueError,
           "label must be 1 or -1, got 0"),
 ]  # fmt: skip
