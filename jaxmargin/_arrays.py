@@ -1,5 +1,6 @@
 """Arguments as arrays: what can be taken as numbers is, and what cannot meets a clear error."""
 
+import contextlib
 from collections.abc import Callable
 from numbers import Real
 from typing import Any
@@ -110,8 +111,9 @@ def _converted(name: str, value: Any) -> np.ndarray | Array:
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:  # lists that are ragged, or of tracers
-        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value)):
-            return jnp.asarray(value)
+        with contextlib.suppress(ValueError, TypeError):
+            if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value)):
+                return jnp.asarray(value)
         raise TypeError(
             f"{name} must be an array of numbers, got {kind} with rows of several lengths"
         ) from error

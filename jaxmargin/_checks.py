@@ -200,18 +200,20 @@ def require_count(name: str, value: int | np.integer, *, least: int = 1) -> None
 def require_callable(name: str, value: Any, signature: str, *, optional: bool = False) -> Any:
     """The value; raise TypeError unless it can be called, or is None where it is optional.
 
-    `signature` tells how it will be called, as in "apply(params, x)": with so many arguments.
+    `signature` tells how it will be called: "apply(params, x)" with two arguments, and
+    "kernel(x, z=None)" with one and with two.
     """
     if optional and value is None:
         return value
     if not callable(value):
         raise TypeError(f"{name} must be a function {signature}, got {type(value).__name__}")
-    count = signature.partition("(")[2].count(",") + 1
-    if not _takes(value, count):
-        raise TypeError(
-            f"{name} must be a function {signature}, got one that cannot be called with {count} "
-            f"argument{'s' if count > 1 else ''}"
-        )
+    arguments = signature.partition("(")[2].split(",")
+    for count in (len(arguments), sum("=" not in argument for argument in arguments)):
+        if not _takes(value, count):
+            raise TypeError(
+                f"{name} must be a function {signature}, got one that cannot be called with "
+                f"{count} argument{'s' if count > 1 else ''}"
+            )
     return value
 
 

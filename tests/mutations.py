@@ -23,7 +23,7 @@ import scipy
 import jaxmargin
 
 PACKAGE = str(Path(jaxmargin.__file__).parent)
-NOT_FINITE = "NaN or infinite without a word"
+NAN, INFINITE = "NaN without a word", "infinite without a word"
 SECONDS = 30  # after which a call counts as one that hangs
 
 Mutation = tuple[str, Any]  # what was done, and the spoilt value
@@ -142,9 +142,9 @@ def outcome(function: Callable, arguments: dict[str, Any], name: str, spoilt: An
         return "hangs"
     except Exception as error:
         return _of_error(error)
-    if _numbers_are_finite(result) or not _numbers_are_finite(spoilt):
+    if _has(np.isnan, spoilt) or _has(np.isinf, spoilt):
         return ""
-    return NOT_FINITE
+    return NAN if _has(np.isnan, result) else INFINITE if _has(np.isinf, result) else ""
 
 
 def _of_error(error: Exception) -> str:
@@ -158,14 +158,14 @@ def _of_error(error: Exception) -> str:
     return f"{type(error).__name__} from {where}: {str(error)[:90]!r}"
 
 
-def _numbers_are_finite(tree: Any) -> bool:
-    """Whether no number in it is NaN or infinite; what is no number does not count."""
+def _has(kind: Callable, tree: Any) -> bool:
+    """Whether some number in it is of this kind; what is no number does not count."""
     for leaf in jax.tree.leaves(tree):
         if isinstance(leaf, float | np.ndarray | jax.Array) and not is_key(leaf):
             array = np.asarray(leaf)
-            if array.dtype.kind in "fcV" and not np.all(np.isfinite(array.astype(complex))):
-                return False
-    return True
+            if array.dtype.kind in "fcV" and np.any(kind(array.astype(complex))):
+                return True
+    return False
 
 
 class _TooSlowError(BaseException):

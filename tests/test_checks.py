@@ -83,6 +83,8 @@ REFUSED = {
     "missing": (checks.require_callable, ("f", None, "f(x)"), TypeError, "got NoneType"),
     "one argument": (checks.require_callable, ("f", lambda x: 0, "f(x, z=None)"), TypeError,
                      "f must be a function f(x, z=None), got one that cannot be called with 2 arg"),
+    "no default": (checks.require_callable, ("f", lambda x, z: 0, "f(x, z=None)"), TypeError,
+                   "f must be a function f(x, z=None), got one that cannot be called with 1 argu"),
     "two arguments": (checks.require_callable, ("f", lambda x, y: 0, "f(x)"), TypeError,
                       "f must be a function f(x), got one that cannot be called with 1 argument"),
     "no name": (checks.require_choice, ("loss", "c", {"a": 1, "b": 2}), ValueError,

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmargin._arrays import as_array, result_shape
 from jaxmargin._checks import (
+    finite_result,
     require_callable,
     require_choice,
     require_own_rows,
@@ -60,7 +61,8 @@ def empirical_ntk(
     Raises:
         ValueError: outputs is none of the three, x or z is empty, their rows have different shapes,
             apply does not return (n,) or (n, k), or its rows depend on one another, as with batch
-            normalisation or dropout in training mode (noticed where the values are known).
+            normalisation or dropout in training mode (noticed where the values are known), or the
+            kernel is beyond the dtype (under `jit` it is infinite).
         TypeError: a leaf of params does not hold floats, x or z is no array of numbers, or apply is
             no function or returns no floats.
 
@@ -89,7 +91,8 @@ def empirical_ntk(
         pairs = jax.vmap(product)(jnp.eye(scores.shape[1], dtype=scores.dtype))
         return _OUTPUTS[outputs](jnp.moveaxis(pairs, 0, 2))
 
-    return jnp.moveaxis(jax.lax.map(column, z), 0, 1)
+    kernel = jnp.moveaxis(jax.lax.map(column, z), 0, 1)
+    return finite_result("the tangent kernel", kernel, "params, x or z", params, x, z)
 
 
 def _require_inputs(apply: Apply, params: PyTree, x: Any, z: Any) -> tuple[Array, Array]:

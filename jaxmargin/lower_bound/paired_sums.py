@@ -168,7 +168,7 @@ def deviation(
         return _pair_sum(kernel, point, x) - 2 * tilde(kernel)(point[:, 2:], x[:, 2:])
 
     plus, minus = (kernel_matvec(gram, embed(z, *_AXES[label]), beta, x) for label in (1, -1))
-    taus = kernel(x[:1])[0, 0] / jnp.sum(x[0] ** 2)
+    taus = kernel(x[:1], x[:1])[0, 0] / jnp.sum(x[0] ** 2)
     unit = taus * jnp.sum(jnp.abs(beta)) / x.shape[1]
     constant = jnp.maximum(jnp.abs(plus), jnp.abs(minus)) / jnp.where(unit > 0, unit, 1)
     return _finite(Deviation(plus, minus, constant), x, beta, z)
@@ -228,7 +228,7 @@ def _pair_sum(kernel: Kernel, point: Array, x: Array) -> Array:
 
 
 def _check_inputs(x: Any, beta: Any, z: Any, kernel: Kernel) -> list[Array]:
-    require_callable("kernel", kernel, "kernel(x, z=None)")
+    require_callable("kernel", kernel, "kernel(x, z)")
     x, beta, z = arrays = float_arrays(x=x, beta=beta, z=z)
     if x.ndim != 2 or 0 in x.shape or x.shape[1] < 3 or beta.shape != x.shape[:1]:
         raise ValueError(

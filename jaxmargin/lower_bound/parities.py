@@ -179,16 +179,16 @@ def quadratic_form(
         _require_range(f"the largest c_{{{j},k}}", max(c), z.dtype)
         moments[j, : len(c)] = c
     weights = jnp.matmul(a, jnp.asarray(moments, a.dtype), precision="highest") ** 2
-    return _weighted_energies(z, beta, list(weights))
+    return _weighted_energies(z, beta, list(weights), a)
 
 
-def _weighted_energies(z: Array, beta: Array, weights: Sequence) -> Array:
+def _weighted_energies(z: Array, beta: Array, weights: Sequence, *causes: Array) -> Array:
     """The sum over k of weights_k sum_{|S| = k} (sum_i beta_i z_i^S)^2."""
     total = jnp.zeros((), z.dtype)
     for size, weight in enumerate(weights):
         gram = parity_gram(z, size=size)
         total += weight * jnp.vdot(beta, jnp.matmul(gram, beta, precision="highest"))
-    return finite_result("the moment", total, "beta or the coefficients", z, beta, *weights)
+    return finite_result("the moment", total, "beta or the coefficients", z, beta, causes)
 
 
 def _rows_and_weights(z: Any, beta: Any) -> tuple[Array, Array]:

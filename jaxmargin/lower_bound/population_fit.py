@@ -81,7 +81,7 @@ def best_in_span(
     """
     require_concrete("best_in_span", x)
     groups = groups_of_d(target)
-    require_callable("kernel", kernel, "kernel(x, z=None)")
+    require_callable("kernel", kernel, "kernel(x, z)")
     (x,) = float_arrays(x=x)
     inputs = _require_support(x)
     profile = _kernel_profile(kernel, inputs.shape[1])
@@ -143,7 +143,7 @@ def held_out_error(
         raise ValueError(f"x and beta must be (n, d) and (n,), got {x.shape} and {beta.shape}")
     if x.dtype != beta.dtype:
         raise TypeError(f"x and beta must have one dtype, got {x.dtype} and {beta.dtype}")
-    require_callable("kernel", kernel, "kernel(x, z=None)")
+    require_callable("kernel", kernel, "kernel(x, z)")
     require_count("num_test", num_test)
     require_entries("the fresh samples", num_test=num_test, d=x.shape[1])
     require_finite("x", x)

@@ -33,7 +33,7 @@ def tilde(kernel: Kernel) -> Kernel:
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.1, above Lemma B.2.
     """
-    require_callable("kernel", kernel, "kernel(x, z=None)")
+    require_callable("kernel", kernel, "kernel(x, z)")
 
     def kernel_tilde(z: Array, z2: Array | None = None) -> Float[Array, "n n2"]:
         gram = kernel(embed(z, 0, 1), embed(z if z2 is None else z2, 1, 0))

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxmargin._arithmetic import power_of_two
 from jaxmargin._arrays import as_array, require_key
-from jaxmargin._checks import require_count, require_entries, require_rows
+from jaxmargin._checks import require_count, require_entries, require_finite, require_rows
 from jaxmargin._sphere.great_circles import enumerable
 from jaxmargin.sphere import maximum
 
@@ -65,8 +65,8 @@ def rademacher_complexity(
         and 58 samples.
 
     Raises:
-        ValueError: x not (n, d) with n, d >= 1; num_draws < 2, or more signs than 32 bits count;
-            several keys.
+        ValueError: x not (n, d) with n, d >= 1, or not finite; num_draws < 2, or more signs than
+            32 bits count; several keys.
         TypeError: key is no key, x not of floats, or num_draws not an integer.
 
     Example:
@@ -82,6 +82,7 @@ def rademacher_complexity(
     require_count("num_draws", num_draws, least=2)
     x = jnp.asarray(as_array("x", x))
     require_rows("x", x)
+    require_finite("x", x)
     require_entries("the signs", num_draws=num_draws, n=len(x))
     suprema = _suprema(key, x, num_draws)
     size = power_of_two(jax.lax.stop_gradient(jnp.max(suprema)))  # squares of 1e30 would overflow

@@ -220,14 +220,15 @@ def _unit_margins(
     def outputs(octaves: Array | float) -> Array:
         return widened(as_result("apply(params, x)", apply(scaled(unit, octaves), x)))
 
-    dtype = jax.eval_shape(outputs, 0.0).dtype
+    shape = jax.eval_shape(outputs, 0.0)
+    if not shape.size:
+        raise ValueError("x must have at least one sample: the margin is the smallest of them")
+    dtype = shape.dtype
     least = float(jnp.finfo(dtype).tiny) ** 0.5
     octaves = held_octaves(outputs, dtype, least=least)
     degree = _degree_at(apply, scaled(jax.lax.stop_gradient(unit), octaves), x, octaves)
     octaves = jnp.where(jnp.isnan(degree), 0, octaves)  # elsewhere such a network is another one
     margins = sample_margins(outputs(octaves), y)
-    if not margins.size:
-        raise ValueError("x must have at least one sample: the margin is the smallest of them")
     return margins, -octaves * jnp.where(jnp.isnan(degree), 0, degree)
 
 

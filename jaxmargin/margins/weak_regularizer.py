@@ -19,7 +19,9 @@ from jaxmargin._checks import (
     require_positive,
 )
 
+_LOG_LARGEST = 709.0  # of the floats, rounded down
 _LOG_LEAST = math.log(2.0**-1022)  # of the positive floats
+_LEAST_POWER = 1e-6  # r / a, so that the root of this order can be computed
 _BELOW_ONE = math.nextafter(1.0, 0.0)
 _EXACT = {
     "xtol": 1e-300,
@@ -174,7 +176,7 @@ def log_theorem_regularization(
         alpha = 2 and r = a, Theta' = 0 is an approximate minimiser.
 
     Raises:
-        ValueError: an argument outside its range.
+        ValueError: an argument outside its range, or a logarithm that is no float.
         TypeError: called under `jit`; n or k not an integer, another argument no number.
 
     Example:
@@ -187,7 +189,11 @@ def log_theorem_regularization(
     _check_problem("log_theorem_regularization", margin_star, n, degree, r, k, 1.0, c=c)
     p = float(r) / float(degree)
     log_root = -math.log(2) - math.log1p(-(2**-p)) / p  # of (2^p - 1)^(-1/p)
-    first = math.exp(log_root) if log_root < 700 else math.inf
+    if log_root > _LOG_LARGEST:
+        raise ValueError(
+            f"r / degree = {p:.2g} needs a lam whose logarithm is below all floats: raise r"
+        )
+    first = math.exp(log_root)
     return p * math.log(margin_star) - c * math.log(n * (k - 1)) - first
 
 
@@ -261,5 +267,9 @@ def _check_problem(
         require_positive(name, value)
     require_count("n", n)
     require_count("k", k, least=2)
+    if not _LEAST_POWER <= float(r) / float(degree) <= 1 / _LEAST_POWER:
+        raise ValueError(
+            f"r / degree must be from {_LEAST_POWER:g} to {1 / _LEAST_POWER:g}, got {r} / {degree}"
+        )
     if alpha < 1:
         raise ValueError(f"alpha must be >= 1, got {alpha}: no point is below the infimum")

@@ -131,16 +131,15 @@ def require_problem(problem: Problem) -> None:
         raise TypeError(f"problem must be a MeanField, got {type(problem).__name__}")
 
 
-def checked_state(key: PRNGKeyArray, flow: Any, state: Any, *, trials: bool = False) -> Any:
+def checked_run(key: PRNGKeyArray, flow: Any, state: Any) -> Any:
     """The state as arrays, once these are the key, the flow and the state of a run.
 
     The types are known by their fields, as they are defined on top of this module.
 
     Raises:
         TypeError: one of them is something else, or holds 64 bits where they are not enabled.
-        ValueError: the particles do not have the shapes of a measure.
     """
-    require_key(key, several=trials)
+    require_key(key, several=True)  # how many is for the caller to check, as the trial axis is
     if not (hasattr(flow, "init") and hasattr(flow, "step")):
         raise TypeError(f"flow must be a Flow, got {type(flow).__name__}")
     if not all(hasattr(state, name) for name in ("measure", "step", "step_size")):
@@ -148,17 +147,23 @@ def checked_state(key: PRNGKeyArray, flow: Any, state: Any, *, trials: bool = Fa
             f"state must be a FlowState, such as flow.init(measure), got {type(state).__name__}"
         )
     require_enabled(flow=flow, state=state)
-    if not trials:
-        measure = Measure.checked(state.measure)
-    else:  # the trial axis is for the caller to check
-        measure = Measure(
-            as_jax("state.measure.theta", state.measure.theta),
-            as_jax("state.measure.mass", state.measure.mass),
-        )
-    step = as_jax("state.step", state.step)
+    if not isinstance(state.measure, Measure):
+        raise TypeError(f"state.measure must be a Measure, got {type(state.measure).__name__}")
+    theta, mass = state.measure
     return state._replace(
-        measure=measure, step=step, step_size=as_jax("state.step_size", state.step_size)
+        measure=Measure(as_jax("state.measure.theta", theta), as_jax("state.measure.mass", mass)),
+        step=as_jax("state.step", state.step),
+        step_size=as_jax("state.step_size", state.step_size),
     )
+
+
+def step_of_one_run(key: PRNGKeyArray, state: Any) -> int:
+    """The state's step; raise unless the key is one, and the state that of one run, not trials."""
+    require_key(key)
+    if shape := state.step.shape:
+        raise ValueError(f"state.step must be one step, got shape {shape}: take trials=True")
+    state.measure.checked()
+    return int(state.step)
 
 
 def check_measure(problem: Problem, measure: Measure) -> Measure:

@@ -273,7 +273,7 @@ def theoretical_rate(
         Wei, Lee, Liu, Ma (2019), Theorem E.4 and its proof.
     """
     require_concrete("theoretical_rate", problem, measure, epsilon, noise)
-    check_measure(problem, measure)
+    measure = check_measure(problem, measure)
     require_positive("epsilon", epsilon)
     with jax.enable_x64(True):  # float32 would overflow at particles of 1e20
         start = float(energy(*jax.tree.map(as_float64, (problem, measure))))

@@ -14,6 +14,7 @@ from jaxmargin._arrays import as_array, as_result
 from jaxmargin._checks import (
     checked_classes,
     checked_labels,
+    finite_result,
     is_concrete,
     require_callable,
     require_choice,
@@ -90,7 +91,8 @@ class Regularized:
         if not losses.size:
             raise ValueError(f"x must have at least one sample, got losses of shape {losses.shape}")
         penalty = self.penalty(params)
-        return jnp.mean(losses) + jnp.asarray(lam, penalty.dtype) * penalty
+        value = jnp.mean(losses) + jnp.asarray(lam, penalty.dtype) * penalty
+        return finite_result("the objective", value, "params, x or r", params, x, y)
 
     def scores(self, params: PyTree, x: Array) -> Array:
         """What the network gives; raise TypeError if that is no array of floats."""
@@ -148,8 +150,9 @@ def regularized(
         penalty at Theta = 0 is 0.
 
     Raises:
-        ValueError: unknown loss, lam negative or r not positive; shapes that do not fit, no
-            samples, or a lam for each trial, at the call.
+        ValueError: unknown loss, lam negative or r not positive; at the call shapes that do not
+            fit, no samples, a lam for each trial, or a value beyond the dtype (under `jit` it is
+            infinite).
         TypeError: apply, norm or loss is not a function of as many arguments, lam or r no number;
             at the call, class labels that are not integers, a function that returns no floats, or
             an apply that returns more than scores.

@@ -7,7 +7,7 @@ from tests.fault import Fault, wrong
 
 FAULTS: list[Fault] = [
     Fault("tilde", wrong(lower_bound.tilde, jnp.ones(3)), TypeError,
-          r"kernel must be a function kernel\(x, z=None\), got ArrayImpl"),
+          r"kernel must be a function kernel\(x, z\), got ArrayImpl"),
     Fault("tilde", wrong(lower_bound.tilde(lambda x, z: (x, z)), jnp.ones((2, 3))), TypeError,
           r"kernel\(x, z\) must return an array of floats, got tuple"),
 ]  # fmt: skip

@@ -147,15 +147,21 @@ def test_balance_of_a_zero_layer_is_zero():
 def test_balance_of_the_weights_of_other_libraries():
     """A whole module of equinox has functions among its leaves, which the error says to part."""
     (x,) = network(16, (6, 3))
-    module = eqx.nn.MLP(3, "scalar", 5, 2, use_bias=False, key=jax.random.key(0))
+    module = eqx.nn.Sequential(
+        [
+            eqx.nn.Linear(3, 5, use_bias=False, key=jax.random.key(0)),
+            eqx.nn.Lambda(jax.nn.relu),
+            eqx.nn.Linear(5, 1, use_bias=False, key=jax.random.key(1)),
+        ]
+    )
     params, static = eqx.partition(module, eqx.is_array)
     model = nn.Sequential([nn.Dense(5, use_bias=False), nn.relu, nn.Dense(1, use_bias=False)])
     for apply, weights in (
         (lambda p, x: jax.vmap(eqx.combine(p, static))(x), params),
-        (lambda p, x: model.apply(p, x), model.init(jax.random.key(1), x)),
+        (model.apply, model.init(jax.random.key(2), x)),
     ):
-        scales = iter([10.0, 0.1, 3.0])
-        uneven = jax.tree.map(lambda leaf, s=scales: next(s) * leaf, weights)
+        leaves, structure = jax.tree.flatten(weights)
+        uneven = jax.tree.unflatten(structure, [10 * leaves[0], leaves[1] / 3])
         balanced = jm.balance(uneven)
         sizes = [norms.l2(leaf) for leaf in jax.tree.leaves(balanced)]
         np.testing.assert_allclose(sizes, sizes[0], rtol=1e-5)
