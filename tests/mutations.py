@@ -24,7 +24,7 @@ import jaxmargin
 
 PACKAGE = str(Path(jaxmargin.__file__).parent)
 NAN, INFINITE = "NaN without a word", "infinite without a word"
-SECONDS = 30  # after which a call counts as one that hangs
+SECONDS = 120  # after which a call counts as one that hangs
 
 Mutation = tuple[str, Any]  # what was done, and the spoilt value
 

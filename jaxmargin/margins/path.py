@@ -24,13 +24,12 @@ from jaxmargin._arrays import as_array, as_floats, result_shape
 from jaxmargin._checks import (
     require_callable,
     require_concrete,
-    require_count,
     require_finite,
     require_parameters,
     require_positive,
     require_separable_labels,
 )
-from jaxmargin._records import Segment, run_in_segments
+from jaxmargin._records import Segment, recorded_steps, run_in_segments
 from jaxmargin.errors import DivergenceError, Interrupted
 from jaxmargin.margins.normalized import normalized_margin
 from jaxmargin.networks import norms
@@ -141,7 +140,7 @@ def margin_path(
     """
     require_concrete("margin_path", params, x, y)
     strengths = _check_lams(lams)
-    require_count("num_steps", num_steps)
+    recorded_steps(num_steps, num_steps)  # a number of steps that can be counted
     require_positive("learning_rate", learning_rate)
     require_positive("tol", tol)
     require_callable("on_record", on_record, "on_record(step, record)", optional=True)

@@ -105,8 +105,7 @@ def resumable_run(
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem E.21.
     """
-    path = as_path("path", path)
-    state = checked_run(key, flow, state)
+    path, state = as_path("path", path), checked_run(key, flow, state)
     first = step_of_one_run(key, state)
     steps = recorded_steps(num_steps, record, first)
     require_count("save_every", save_every)
