@@ -34,7 +34,7 @@ PASS = {
     "signs": partial(checks.require_signs, np.array([-1.0, 1.0])),
     "classes": partial(checks.require_classes, jnp.array([1, 0, 1]), 2),
     "a choice": partial(checks.require_choice, "loss", "a", ("a", "b")),
-    "a number": partial(checks.require_number, "x", np.float32(-2.0)),
+    "a number": partial(checks.require_number, "x", np.float64(-2.0)),
     "entries": partial(checks.require_entries, "x", n=2**31 - 1, d=1),
     "callable of any arguments": partial(checks.require_callable, "f", lambda *_: 0, "f(x, y)"),
     "callable that does not tell": partial(checks.require_callable, "f", dict.fromkeys, "f(x, y)"),

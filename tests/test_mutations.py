@@ -17,7 +17,7 @@ DOCUMENTED = {
     "mean_field.regularity": INFINITE,  # constants that hold everywhere, or of relu nowhere
     "mean_field.theoretical_rate": INFINITE,  # those constants are in it
 }
-EACH = 12  # of how many spoilt values the ordinary run takes one
+EACH = 20  # of how many spoilt values the ordinary run takes one
 
 
 def faults(name: str, step: int) -> list[str]:

@@ -145,9 +145,9 @@ def margin_path(
     require_positive("tol", tol)
     require_callable("on_record", on_record, "on_record(step, record)", optional=True)
     require_parameters("params", params)
-    x, y = as_array("x", x), as_array("y", y)
+    samples = as_array("x", x), as_array("y", y)
     with _float64():
-        params, x, y = jax.tree.map(as_float64, (params, x, y))
+        params, x, y = jax.tree.map(as_float64, (params, *samples))
         parts = _check_problem(apply, params, x, y, r, norm)
     found: list[MarginPath] = []
     for step, lam in enumerate(strengths):

@@ -5,7 +5,7 @@ network without biases is, and its degree a is its depth.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -101,8 +101,7 @@ def widen(params: Network, widths: int | Sequence[int]) -> Network:
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem 4.3.
     """
-    two = isinstance(params, TwoLayer)
-    layers = list(unit_weights(params)) if two else matrices_of(params)
+    layers = [*unit_weights(params)] if isinstance(params, TwoLayer) else matrices_of(params)
     present = [layer.shape[0] for layer in layers[:-1]]
     target = list(widths) if isinstance(widths, Sequence) else [widths] * len(present)
     for width in target:
@@ -113,7 +112,7 @@ def widen(params: Network, widths: int | Sequence[int]) -> Network:
             f"widths must be {len(present)} hidden widths of at least {tuple(present)}, "
             f"got {shown(widths)}"
         )
-    if two:
+    if isinstance(params, TwoLayer):
         u, w = layers
         require_entries("u", m=target[0], d=u.shape[1])
         tail = [(0, 0)] * (w.ndim - 1)
@@ -121,9 +120,10 @@ def widen(params: Network, widths: int | Sequence[int]) -> Network:
     extra = [0, *grown, 0]
     for i, (fan_out, fan_in) in enumerate(matrix.shape for matrix in layers):
         require_entries(f"params[{i}]", fan_out=fan_out + extra[i + 1], fan_in=fan_in + extra[i])
-    return tuple(
+    wide: Any = tuple(
         jnp.pad(matrix, [(0, extra[i + 1]), (0, extra[i])]) for i, matrix in enumerate(layers)
     )
+    return wide
 
 
 class Homogeneity(NamedTuple):

@@ -104,9 +104,9 @@ def init_two_layer(
     require_entries("w", m=m, k=k or 1)
     key_u, key_w = jax.random.split(key)
     w_shape = (m,) if k is None else (m, k)
-    std = jnp.asarray(std, float)
+    scale = jnp.asarray(std, float)
     return TwoLayer(
-        u=std * jax.random.normal(key_u, (m, d)), w=std * jax.random.normal(key_w, w_shape)
+        u=scale * jax.random.normal(key_u, (m, d)), w=scale * jax.random.normal(key_w, w_shape)
     )
 
 

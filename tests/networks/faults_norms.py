@@ -15,6 +15,7 @@ def per_unit(unit_axis: Any, params: Any = SCALAR_NET):
     return wrong(norms.per_unit(norms.l2, norms.l1, unit_axis=unit_axis), params)
 
 
+NOTHING: Any = lambda params: None  # noqa: E731
 FAULTS: list[Fault] = [
     *(
         Fault(f"norms.{name}", wrong(norm, params), error, match)
@@ -49,7 +50,7 @@ FAULTS: list[Fault] = [
           "the sum of squares is beyond float32, .*: scale params down, or use float64"),
     Fault("norms.per_layer", wrong(norms.per_layer, norms.l2, 3), TypeError,
           r"outer must be a function outer\(params\), got int"),
-    Fault("norms.per_layer", wrong(norms.per_layer(lambda leaf: None, norms.l2), [jnp.ones(2)]),
+    Fault("norms.per_layer", wrong(norms.per_layer(NOTHING, norms.l2), [jnp.ones(2)]),
           TypeError, r"inner\(params\) must return an array of floats, got NoneType"),
     Fault("norms.lp", wrong(norms.lp, 0.5), ValueError, r"p must be in \[1, inf\] .* got 0.5"),
     Fault("norms.lp", wrong(norms.lp, "2"), TypeError, "p must be a number, got str"),

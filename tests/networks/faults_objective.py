@@ -25,6 +25,7 @@ def with_updates(params, x) -> Any:
     return x @ params, {"mean": x.mean(0)}
 
 
+NOTHING: Any = lambda params, x: None  # noqa: E731
 regularized_by = partial(wrong, jm.regularized)
 
 
@@ -38,7 +39,7 @@ FAULTS: list[Fault] = [
     Fault("regularized", regularized_by(jm.two_layer, "logistic", lam=jnp.array([0.1, -1.0])),
           ValueError, "each of lam must be a finite number >= 0, got -1.0"),
     Fault("regularized", regularized_by(jm.two_layer, "logistic", lam=jnp.ones((2, 2))), TypeError,
-          "lam must be a number, got Array"),
+          "lam must be a number, got an array of shape"),
     Fault("regularized", wrong(jm.regularized(jm.two_layer, "logistic", lam=jnp.ones(3)),
           SCALAR_NET, X, SIGNS), ValueError, r"lam has shape \(3,\), one strength for each trial"),
     Fault("regularized", wrong(jm.regularized(with_updates, "squared", lam=0.1), jnp.ones(3), X,
@@ -55,7 +56,7 @@ FAULTS: list[Fault] = [
           r"loss must be one of .* or a function \(scores, y\), got \['logistic'\]"),
     Fault("regularized", regularized_by(jm.two_layer, lambda scores: scores, lam=0.1), TypeError,
           r"loss must be a function loss\(scores, y\), got one that cannot be called with 2 argu"),
-    Fault("regularized", wrong(jm.regularized(lambda params, x: None, "squared", lam=0.1),
+    Fault("regularized", wrong(jm.regularized(NOTHING, "squared", lam=0.1),
                                SCALAR_NET, X, SIGNS), TypeError,
           r"apply\(params, x\) must return an array of floats, got NoneType"),
     Fault("regularized", wrong(jm.regularized(jm.two_layer, "squared", lam=0.1, norm=lambda p: p.w),

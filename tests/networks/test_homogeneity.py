@@ -158,7 +158,7 @@ def test_balance_of_the_weights_of_other_libraries():
     model = nn.Sequential([nn.Dense(5, use_bias=False), nn.relu, nn.Dense(1, use_bias=False)])
     for apply, weights in (
         (lambda p, x: jax.vmap(eqx.combine(p, static))(x), params),
-        (model.apply, model.init(jax.random.key(2), x)),
+        (lambda p, x: jnp.asarray(model.apply(p, x)), model.init(jax.random.key(2), x)),
     ):
         leaves, structure = jax.tree.flatten(weights)
         uneven = jax.tree.unflatten(structure, [10 * leaves[0], leaves[1] / 3])

@@ -12,7 +12,8 @@ from jaxmargin.networks._layers import matrices_of, unit_weights
 
 
 def test_lists_and_integers_become_arrays():
-    u, w = unit_weights(jm.TwoLayer(u=[[1, 2]], w=np.array([3.0])))
+    lists: Any = [[1, 2]], np.array([3.0])
+    u, w = unit_weights(jm.TwoLayer(*lists))
     assert all(isinstance(layer, jax.Array) for layer in (u, w))
     assert [layer.shape for layer in matrices_of([[[1, 2]], np.ones((2, 1))])] == [(1, 2), (2, 1)]
 
