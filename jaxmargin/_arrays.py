@@ -1,5 +1,8 @@
 """Arguments as arrays: what can be taken as numbers is, and what cannot meets a clear error."""
 
+import contextlib
+from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import jax
@@ -36,7 +39,9 @@ def as_floats(name: str, value: Any) -> Array | np.ndarray:
     array = as_array(name, value)
     if jnp.issubdtype(array.dtype, jnp.floating):
         return array
-    return jnp.asarray(array).astype(float)
+    if isinstance(array, np.ndarray):  # before JAX may cut its integers to 32 bits
+        array = array.astype(float)
+    return jnp.asarray(array, float)
 
 
 def as_jax(name: str, value: Any) -> Array:
@@ -44,13 +49,48 @@ def as_jax(name: str, value: Any) -> Array:
     return jnp.asarray(as_array(name, value))
 
 
-def require_key(key: Any) -> None:
-    """Raise TypeError unless it is a random key, or an array of keys."""
-    dtype = getattr(key, "dtype", None)
-    old = dtype == np.uint32 and np.ndim(key) > 0
-    if dtype is None or not (old or jnp.issubdtype(dtype, jax.dtypes.prng_key)):
+def as_result(name: str, value: Any) -> Any:
+    """What a function of the caller's returned, as an array of floats, or as the shape of one.
+
+    Raises:
+        TypeError: it is no array of floats.
+    """
+    if isinstance(value, Real):
+        value = np.asarray(value)
+    dtype = getattr(value, "dtype", None)
+    if dtype is None or not hasattr(value, "shape") or hasattr(value, "todense"):
+        raise TypeError(f"{name} must return an array of floats, got {type(value).__name__}")
+    if not (_holds_numbers(dtype) and jnp.issubdtype(dtype, jnp.floating)):
+        raise TypeError(f"{name} must return an array of floats, got {dtype}")
+    return value if isinstance(value, jax.ShapeDtypeStruct) else jnp.asarray(value)
+
+
+def result_shape(name: str, function: Callable, *arguments: Any) -> jax.ShapeDtypeStruct:
+    """The shape and dtype of the floats that a function of the caller's returns.
+
+    Raises:
+        TypeError: it returns something else.
+    """
+    return jax.eval_shape(lambda *given: as_result(name, function(*given)), *arguments)
+
+
+def is_key(value: Any) -> bool:
+    """Whether it is an array of random keys."""
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+
+
+def require_key(key: Any, *, several: bool = False) -> None:
+    """Raise unless it is one random key, or with `several` an array of keys as well."""
+    old = getattr(key, "dtype", None) == np.uint32 and np.ndim(key) > 0
+    if not (old or is_key(key)):
         raise TypeError(
             f"key must be a random key, such as jax.random.key(0), got {type(key).__name__}"
+        )
+    batch = np.shape(key)[: -1 if old else None]
+    if batch and not several:
+        raise ValueError(
+            f"key must be one random key, got keys of shape {batch}: take one of them, key[0]"
         )
 
 
@@ -71,8 +111,9 @@ def _converted(name: str, value: Any) -> np.ndarray | Array:
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:  # lists that are ragged, or of tracers
-        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value)):
-            return jnp.asarray(value)
+        with contextlib.suppress(ValueError, TypeError):
+            if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value)):
+                return jnp.asarray(value)
         raise TypeError(
             f"{name} must be an array of numbers, got {kind} with rows of several lengths"
         ) from error
@@ -82,7 +123,7 @@ def _converted(name: str, value: Any) -> np.ndarray | Array:
 
 def _kind(array: Array | np.ndarray) -> str:
     """What an array holds that is not of numbers."""
-    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+    if is_key(array):
         return "random keys"
     if array.dtype.kind in "US":
         return "text: encode it as numbers, as np.unique(labels, return_inverse=True)[1] does"

@@ -4,7 +4,9 @@ Shapes and dtypes are checked always. Values are checked where they are concrete
 `vmap` and `grad` an array is a tracer, which has none, and the guards of values let it pass.
 """
 
-from collections.abc import Callable
+import inspect
+import math
+from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import Any
 
@@ -14,7 +16,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
-from jaxmargin._arrays import as_array
+from jaxmargin._arrays import as_array, is_key
+
+_MOST_ENTRIES = 2**31 - 1  # of an array, so that 32 bits count them
 
 
 def is_concrete(*trees: Any) -> bool:
@@ -82,25 +86,82 @@ def require_enabled(**trees: Any) -> None:
                 )
 
 
+def finite_result(what: str, result: Any, causes: str, *inputs: Any) -> Any:
+    """The result; raise ValueError if a concrete one is not finite though all its inputs are.
+
+    `causes` are what to scale down.
+    """
+    for leaf in jax.tree.leaves(result):
+        if not _is_finite(leaf) and _is_finite(inputs):
+            limits = jnp.finfo(leaf.dtype)
+            raise ValueError(
+                f"{what} is beyond {limits.dtype}, whose largest number is "
+                f"{float(limits.max):.2g}: scale {causes} down, or use float64"
+            )
+    return result
+
+
+def _is_finite(tree: Any) -> bool:
+    """Whether no number in it is NaN or infinite; traced ones are taken to be finite."""
+
+    def is_number(leaf: Any) -> bool:
+        dtype = np.dtype(float) if isinstance(leaf, float) else getattr(leaf, "dtype", None)
+        return dtype is not None and jnp.issubdtype(dtype, jnp.inexact) and is_concrete(leaf)
+
+    numbers = filter(is_number, jax.tree.leaves(tree))
+    return all(bool(np.all(np.isfinite(np.asarray(number)))) for number in numbers)
+
+
+def require_number(name: str, value: float | Array) -> None:
+    """Raise TypeError unless a concrete value is one real number, in Python or as an array ()."""
+    if not is_concrete(value):
+        return
+    if not isinstance(value, Real | Array) or np.ndim(value) or not _is_real(value):
+        raise TypeError(f"{name} must be a number, got {shown(value)}")
+
+
 def require_positive(name: str, value: float | Array, *, zero: bool = False) -> None:
     """Raise unless a concrete number is finite and > 0 (>= 0 with `zero`)."""
     if not is_concrete(value):
         return
-    if not isinstance(value, Real | Array) or np.ndim(value) or not _is_real(value):
-        raise TypeError(f"{name} must be a number, got {_shown(value)}")
+    require_number(name, value)
     if not np.isfinite(value) or value < 0 or (value == 0 and not zero):
         bound = ">= 0" if zero else "> 0"
         raise ValueError(f"{name} must be a finite number {bound}, got {value}")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """The value in one short line."""
+    if is_key(value):
+        return f"random keys of shape {value.shape}" if value.ndim else "a random key"
+    if isinstance(value, Array | np.ndarray) and value.ndim:
+        return f"an array of shape {value.shape}"
     return repr(value).partition("\n")[0][:80]
 
 
 def _is_real(value: Any) -> bool:
+    if is_key(value):
+        return False
     dtype = jnp.result_type(value)
     return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
+
+
+def require_choice(name: str, value: Any, known: Iterable[str], *, otherwise: str = "") -> None:
+    """Raise ValueError unless the value is one of the known names."""
+    known = list(known)
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}{otherwise}, got {shown(value)}")
+
+
+def require_entries(what: str, **shape: int) -> None:
+    """Raise ValueError if an array of this shape has more entries than 32 bits count."""
+    entries = math.prod(map(int, shape.values()))
+    if entries > _MOST_ENTRIES:
+        sizes = " * ".join(f"{size:,}" for size in shape.values())
+        raise ValueError(
+            f"{' * '.join(shape)} must be at most {_MOST_ENTRIES:,}, the most entries of {what}, "
+            f"got {sizes}, which would take {4 * entries / 1e9:,.0f} GB: take fewer"
+        )
 
 
 def require_range(name: str, sizes: np.ndarray, dtype: Any, causes: str) -> None:
@@ -131,7 +192,7 @@ def require_held(dtype: Any, **values: Any) -> None:
 def require_count(name: str, value: int | np.integer, *, least: int = 1) -> None:
     """Raise unless `value` is an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an integer, got {_shown(value)}")
+        raise TypeError(f"{name} must be an integer, got {shown(value)}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
@@ -139,11 +200,34 @@ def require_count(name: str, value: int | np.integer, *, least: int = 1) -> None
 def require_callable(name: str, value: Any, signature: str, *, optional: bool = False) -> Any:
     """The value; raise TypeError unless it can be called, or is None where it is optional.
 
-    `signature` tells how it will be called.
+    `signature` tells how it will be called: "apply(params, x)" with two arguments, and
+    "kernel(x, z=None)" with one and with two.
     """
-    if callable(value) or (optional and value is None):
+    if optional and value is None:
         return value
-    raise TypeError(f"{name} must be a function {signature}, got {type(value).__name__}")
+    if not callable(value):
+        raise TypeError(f"{name} must be a function {signature}, got {type(value).__name__}")
+    arguments = signature.partition("(")[2].split(",")
+    for count in (len(arguments), sum("=" not in argument for argument in arguments)):
+        if not _takes(value, count):
+            raise TypeError(
+                f"{name} must be a function {signature}, got one that cannot be called with "
+                f"{count} argument{'s' if count > 1 else ''}"
+            )
+    return value
+
+
+def _takes(function: Callable, count: int) -> bool:
+    """Whether it can be called with so many positional arguments, as far as it tells."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # functions in C need not have one
+        return True
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
 
 
 def require_floats(name: str, array: Array | np.ndarray) -> None:

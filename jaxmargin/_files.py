@@ -8,11 +8,23 @@ import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 _SUFFIX = ".tmp"
 _OLD = 600  # seconds after which a temporary that nothing has written to was left behind
+
+
+def as_path(name: str, value: Any) -> Path:
+    """The path, with the user's folder in place of "~".
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be a path, got {type(value).__name__}")
+    return Path(value).expanduser()
 
 
 def require_writable(path: Path) -> None:

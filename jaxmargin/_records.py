@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxmargin._checks import require_count
+from jaxmargin._arrays import as_array
+from jaxmargin._checks import require_count, shown
 
 SECONDS = 0.5  # of a segment, about
 _MOST = 10**7  # records of a run: a few hundred megabytes
@@ -39,6 +40,8 @@ def recorded_steps(num_steps: int, record: int | Sequence[int], first: int = 0) 
     """
     require_count("num_steps", num_steps)
     _require_countable(num_steps, first)
+    if isinstance(record, jax.Array | np.ndarray):
+        record = np.asarray(as_array("record", record)).tolist()
     if isinstance(record, int | np.integer):
         require_count("record", record)
         if num_steps // record >= _MOST:
@@ -48,8 +51,8 @@ def recorded_steps(num_steps: int, record: int | Sequence[int], first: int = 0) 
             )
         return np.append(np.arange(0, num_steps, record), num_steps)
     if isinstance(record, str) or not isinstance(record, Iterable):
-        raise TypeError(f"record must be an integer or a list of steps, got {record!r}")
-    listed = list(np.asarray(record)) if isinstance(record, jax.Array) else list(record)
+        raise TypeError(f"record must be an integer or a list of steps, got {shown(record)}")
+    listed = list(record)
     for step in listed:
         require_count("each step of record", step, least=0)
     steps = np.unique(np.array([0, *listed, num_steps]))

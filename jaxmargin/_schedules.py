@@ -16,7 +16,8 @@ from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxtyping import Array
 
-from jaxmargin._checks import is_concrete, require_positive
+from jaxmargin._arrays import as_jax
+from jaxmargin._checks import is_concrete, require_callable, require_positive
 
 BLOCK = 2**14  # steps whose values are checked together: one shape, so that one compilation does
 
@@ -46,6 +47,7 @@ class Rates(NamedTuple):
         """
         for name, rate, zero in (("step_size", step_size, False), ("noise", noise, True)):
             if callable(rate):
+                require_callable(name, rate, f"{name}(count)")
                 _require_scalar(name, rate)
             else:
                 require_positive(name, rate, zero=zero)
@@ -78,15 +80,18 @@ def rate_at(rate: Any, step: Array) -> Array:
 
 
 def _require_scalar(name: str, schedule: Callable) -> None:
-    value = jax.eval_shape(schedule, jnp.zeros((), int))
-    if getattr(value, "shape", None) != ():
+    def at(step: Array) -> Array:
+        return as_jax(f"{name}(count)", schedule(step))
+
+    value = jax.eval_shape(at, jnp.zeros((), int))
+    if value.shape:
         raise ValueError(f"{name} must be a schedule of numbers, but at step 0 it is {value}")
 
 
 def _as_pytree(rate: Any) -> Any:
     if not callable(rate):
         return jnp.asarray(rate, float)
-    if not jax.tree_util.treedef_is_leaf(jax.tree.structure(rate)):
+    if not jax.tree_util.all_leaves([rate]):
         return rate
     traced = jax.make_jaxpr(rate)(jnp.zeros((), int))
     if is_concrete(*traced.consts):

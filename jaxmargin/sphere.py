@@ -13,7 +13,12 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxmargin._arrays import as_floats, require_key
-from jaxmargin._checks import require_count, require_finite, require_positive
+from jaxmargin._checks import (
+    require_count,
+    require_entries,
+    require_finite,
+    require_positive,
+)
 from jaxmargin._sphere.relu_sum import scaled
 from jaxmargin._sphere.unit_maximum import highest
 from jaxmargin._sphere_search import SphereMaximum, relu_sum, uniform_directions
@@ -100,6 +105,7 @@ def maxima(
     """
     x, dual, starts = _check(x, dual, starts)
     require_count("count", count)
+    require_entries("the directions", count=count, d=x.shape[1])
     require_positive("separation", separation, zero=True)
     inputs = jax.lax.stop_gradient((x, dual, starts))
 
@@ -162,7 +168,7 @@ def sample_sphere(key: PRNGKeyArray, m: int, dim: int) -> Float[Array, "m dim"]:
         (m, dim) unit rows, in JAX's default float type.
 
     Raises:
-        ValueError: a count below 1.
+        ValueError: a count below 1, more entries than 32 bits count, or several keys.
         TypeError: key is no random key, or a count is not an integer.
 
     Example:
@@ -176,4 +182,5 @@ def sample_sphere(key: PRNGKeyArray, m: int, dim: int) -> Float[Array, "m dim"]:
     require_key(key)
     require_count("m", m)
     require_count("dim", dim)
+    require_entries("the points", m=m, dim=dim)
     return uniform_directions(key, (m, dim), jnp.result_type(float))

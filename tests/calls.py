@@ -4,7 +4,9 @@
 are among them. `tests/test_mutations.py` fails where a public function has no row.
 """
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -53,6 +55,45 @@ PATH = margins.MarginPath(
 MARGIN = {"margin_star": 0.25, "n": 20, "degree": 2.0}
 BOUND = {"n": 100, "depth": 2, "radius": 1.0, "delta": 0.1}
 
+
+def regularized(*, params: Any, x: Any, y: Any, **parts: Any) -> Any:
+    """A regularized objective, and what it gives."""
+    return jm.regularized(**parts)(params, x, y)
+
+
+def lp(*, params: Any, p: Any) -> Any:
+    """An l_p norm, and what it gives."""
+    return norms.lp(p)(params)
+
+
+def per_layer(*, params: Any, inner: Any, outer: Any) -> Any:
+    """A norm in two steps, and what it gives."""
+    return norms.per_layer(inner, outer)(params)
+
+
+def tilde(*, kernel: Any) -> Any:
+    """A kernel without the label's coordinates, and what it gives."""
+    return lower_bound.tilde(kernel)(PARITIES)
+
+
+def perturb_units(*, params: Any, updates: Any, **settings: Any) -> Any:
+    """A perturbation of units, and one of its updates."""
+    transform = networks.perturb_units(**settings)
+    return transform.update(updates, transform.init(params), params)
+
+
+def idx(*, folder: Any, split: Any) -> Any:
+    """Images from a folder; None would download them."""
+    return None if folder is None else data.idx(folder, split=split)
+
+
+def resumable_run(*, path: Any, **settings: Any) -> Any:
+    """A resumable run in a folder of its own."""
+    with tempfile.TemporaryDirectory() as home:
+        inside = Path(home, path) if isinstance(path, str) else path
+        return mean_field.resumable_run(inside, **settings)
+
+
 _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
     "networks": {
         networks.two_layer: {"params": NET, "x": X},
@@ -72,8 +113,13 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
         networks.cross_entropy_loss: {"logits": LOGITS, "labels": CLASSES},
         networks.squared_loss: {"predictions": BETA, "y": Y},
         networks.truncated_squared_loss: {"predictions": BETA, "y": Y},
-        networks.regularized: {"apply": jm.two_layer, "loss": "logistic", "lam": 0.1, "r": 2.0},
-        networks.perturb_units: {"key": KEY, "noise": 0.1, "unit_axis": 0, "radius": 1.0},
+        regularized: {
+            "apply": jm.two_layer, "loss": "logistic", "lam": 0.1, "r": 2.0, "norm": norms.l1,
+            "params": NET, "x": X, "y": Y,
+        },
+        perturb_units: {
+            "key": KEY, "noise": 0.1, "unit_axis": 0, "radius": 1.0, "params": NET, "updates": NET,
+        },
         networks.train: {
             "objective": OBJECTIVE, "optimizer": optax.sgd(0.1), "params": NET, "x": X, "y": Y,
             "num_steps": 2, "record": 1,
@@ -83,8 +129,8 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
         norms.l1: {"params": NET},
         norms.l2: {"params": NET},
         norms.linf: {"params": NET},
-        norms.lp: {"p": 3.0},
-        norms.per_layer: {"inner": norms.l2, "outer": norms.l1},
+        lp: {"p": 3.0, "params": NET},
+        per_layer: {"inner": norms.l2, "outer": norms.l1, "params": NET},
         norms.per_unit: {"inner": norms.l2, "outer": norms.l1, "unit_axis": 0},
         norms.sum_of_squares: {"params": NET},
     },
@@ -92,7 +138,7 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
         data.digits: {},
         data.embed: {"z": PARITIES, "first": 1.0, "second": 0.0},
         data.groups_of_d: {"target": "label"},
-        data.idx: {"folder": "no such folder", "split": "train"},
+        idx: {"folder": "no such folder", "split": "train"},
         data.read_idx: {"path": "no such file"},
         data.sinusoid: {"n": 5, "cycles": 1.5, "low": -1.0, "high": 1.0},
         data.support_of_d: {"d": 3},
@@ -186,12 +232,13 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
         mean_field.run_flow: {
             "key": KEY, "flow": FLOW, "state": STATE, "num_steps": 2, "record": 1,
         },
-        mean_field.resumable_run: {
-            "path": "no such folder/run", "key": KEY, "flow": FLOW, "state": STATE, "num_steps": 2,
+        resumable_run: {
+            "path": "run.npz", "key": KEY, "flow": FLOW, "state": STATE, "num_steps": 2,
+            "save_every": 2,
         },
     },
     "lower_bound": {
-        lower_bound.tilde: {"kernel": jm.two_layer_ntk},
+        tilde: {"kernel": jm.two_layer_ntk},
         lower_bound.taylor_kernel: {"z": PARITIES, "z2": PARITIES[:3], "r_w": 1.0, "r_u": 1.0},
         lower_bound.taylor_error: {"z": PARITIES, "z2": PARITIES[:3], "r_w": 1.0, "r_u": 1.0},
         lower_bound.taylor_coefficients: {"d": 4, "r_w": 1.0, "r_u": 1.0},

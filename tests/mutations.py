@@ -23,7 +23,8 @@ import scipy
 import jaxmargin
 
 PACKAGE = str(Path(jaxmargin.__file__).parent)
-SECONDS = 30  # after which a call counts as one that hangs
+NAN, INFINITE = "NaN without a word", "infinite without a word"
+SECONDS = 120  # after which a call counts as one that hangs
 
 Mutation = tuple[str, Any]  # what was done, and the spoilt value
 
@@ -46,6 +47,10 @@ def mutations(value: Any) -> Iterator[Mutation]:
         yield "other text", "no such thing"
     elif isinstance(value, int | float):
         yield from _of_number(value)
+        if isinstance(value, int):
+            yield "far too many", 10**12
+    elif isinstance(value, tuple) and value and all(map(callable, value)):
+        yield "number", 3  # an optimizer or a flow: its functions are not the caller's
     elif isinstance(value, tuple | list | dict) and jax.tree.leaves(value):
         yield from _of_tree(value)
     elif callable(value):
@@ -137,9 +142,9 @@ def outcome(function: Callable, arguments: dict[str, Any], name: str, spoilt: An
         return "hangs"
     except Exception as error:
         return _of_error(error)
-    if _numbers_are_finite(result) or not _numbers_are_finite(spoilt):
+    if _has(np.isnan, spoilt) or _has(np.isinf, spoilt):
         return ""
-    return "NaN or infinite without a word"
+    return NAN if _has(np.isnan, result) else INFINITE if _has(np.isinf, result) else ""
 
 
 def _of_error(error: Exception) -> str:
@@ -153,14 +158,14 @@ def _of_error(error: Exception) -> str:
     return f"{type(error).__name__} from {where}: {str(error)[:90]!r}"
 
 
-def _numbers_are_finite(tree: Any) -> bool:
-    """Whether no number in it is NaN or infinite; what is no number does not count."""
+def _has(kind: Callable, tree: Any) -> bool:
+    """Whether some number in it is of this kind; what is no number does not count."""
     for leaf in jax.tree.leaves(tree):
         if isinstance(leaf, float | np.ndarray | jax.Array) and not is_key(leaf):
             array = np.asarray(leaf)
-            if array.dtype.kind in "fcV" and not np.all(np.isfinite(array.astype(complex))):
-                return False
-    return True
+            if array.dtype.kind in "fcV" and np.any(kind(array.astype(complex))):
+                return True
+    return False
 
 
 class _TooSlowError(BaseException):

@@ -10,7 +10,7 @@ import pytest
 import scipy
 from jax.experimental import sparse
 
-from jaxmargin._arrays import as_array, as_floats, as_jax, require_key
+from jaxmargin._arrays import as_array, as_floats, as_jax, as_result, require_key, result_shape
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,11 @@ def test_what_is_an_array_of_numbers_is_taken(value: Any):
     array = as_array("x", value)
     np.testing.assert_array_equal(np.asarray(array, float), [[1, 2], [3, 4]])
     assert as_floats("x", value).dtype in (jnp.float32, jnp.bfloat16)
+
+
+def test_a_ragged_list_of_tracers_is_refused():
+    with pytest.raises(TypeError, match="got list with rows of several lengths"):
+        jax.jit(lambda t: as_array("x", [[t, t], [t]]))(1.0)
 
 
 def test_arrays_are_returned_as_they_are():
@@ -88,15 +93,56 @@ def test_what_is_none_meets_one_line(value: Any, error: type, message: str):
 
 
 def test_keys_of_both_kinds_are_keys():
-    for key in (jax.random.key(0), jax.random.PRNGKey(0), jax.random.split(jax.random.key(0))):
+    for key in (jax.random.key(0), jax.random.PRNGKey(0)):
         require_key(key)
-    jax.jit(require_key)(key)
+        jax.jit(require_key)(key)
+        jax.vmap(require_key)(jax.random.split(key))
+
+
+@pytest.mark.parametrize("make", [jax.random.key, jax.random.PRNGKey])
+def test_several_keys_are_one_too_many(make: Any):
+    keys = jax.random.split(make(0), 3)
+    require_key(keys, several=True)
+    with pytest.raises(ValueError, match=r"one random key, got keys of shape \(3,\): take one of"):
+        require_key(keys)
 
 
 @pytest.mark.parametrize("key", [0, None, "0", jnp.ones(2), object()])
 def test_what_is_no_key_is_named(key: Any):
     with pytest.raises(TypeError, match=r"key must be a random key, such as jax.random.key\(0\), "):
         require_key(key)
+
+
+@pytest.mark.parametrize("value", [1.5, np.ones(2), jnp.ones(2, "bfloat16"), np.float32(2.0)])
+def test_a_function_may_return_floats(value: Any):
+    found = as_result("f(x)", value)
+    assert isinstance(found, jax.Array)
+    assert found.shape == np.shape(value)
+    shape = result_shape("f(x)", lambda _: value, 1.0)
+    assert as_result("f(x)", shape) is shape
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (None, "NoneType"),
+        ((jnp.ones(2), jnp.ones(2)), "tuple"),
+        ("abc", "str"),
+        (jnp.arange(2), "int32"),
+        (jax.random.key(0), "key<fry>"),
+        (np.ones(2, complex), "complex128"),
+        (sparse.BCOO.fromdense(jnp.eye(2)), "BCOO"),
+    ],
+)
+def test_a_function_that_returns_no_floats_is_named(value: Any, told: str):
+    with pytest.raises(TypeError, match=f"f.x. must return an array of floats, got {told}"):
+        as_result("f(x)", value)
+    with pytest.raises(TypeError, match=f"f.x. must return an array of floats, got {told}"):
+        result_shape("f(x)", lambda _: value, 1.0)
+
+
+def test_large_integers_become_floats_before_they_are_cut():
+    assert float(as_floats("x", [2**40, 1])[0]) == 2.0**40
 
 
 def test_lists_of_floats_have_the_precision_of_jax_and_large_integers_stay():

@@ -33,6 +33,12 @@ PASS = {
     "class labels": partial(checks.require_class_labels, LOGITS, jnp.array([0, 1, 7])),
     "signs": partial(checks.require_signs, np.array([-1.0, 1.0])),
     "classes": partial(checks.require_classes, jnp.array([1, 0, 1]), 2),
+    "a choice": partial(checks.require_choice, "loss", "a", ("a", "b")),
+    "a number": partial(checks.require_number, "x", np.float64(-2.0)),
+    "entries": partial(checks.require_entries, "x", n=2**31 - 1, d=1),
+    "callable of any arguments": partial(checks.require_callable, "f", lambda *_: 0, "f(x, y)"),
+    "callable that does not tell": partial(checks.require_callable, "f", dict.fromkeys, "f(x, y)"),
+    "callable with a default": partial(checks.require_callable, "f", lambda x, y=1: 0, "f(x)"),
     "enabled dtypes": partial(checks.require_enabled, a=jnp.ones(2), b=np.ones(2), c=[None, 3]),
     "concrete": partial(checks.require_concrete, "f", jnp.ones(3), {"a": 1.0}, None),
 }
@@ -75,6 +81,26 @@ REFUSED = {
     "not callable": (checks.require_callable, ("f", 3, "f(x)"), TypeError,
                      "f must be a function f(x), got int"),
     "missing": (checks.require_callable, ("f", None, "f(x)"), TypeError, "got NoneType"),
+    "one argument": (checks.require_callable, ("f", lambda x: 0, "f(x, z=None)"), TypeError,
+                     "f must be a function f(x, z=None), got one that cannot be called with 2 arg"),
+    "no default": (checks.require_callable, ("f", lambda x, z: 0, "f(x, z=None)"), TypeError,
+                   "f must be a function f(x, z=None), got one that cannot be called with 1 argu"),
+    "two arguments": (checks.require_callable, ("f", lambda x, y: 0, "f(x)"), TypeError,
+                      "f must be a function f(x), got one that cannot be called with 1 argument"),
+    "no name": (checks.require_choice, ("loss", "c", {"a": 1, "b": 2}), ValueError,
+                "loss must be one of a, b, got 'c'"),
+    "unhashable name": (checks.require_choice, ("loss", ["a"], {"a": 1}), ValueError,
+                        "loss must be one of a, got ['a']"),
+    "many entries": (partial(checks.require_entries, n=10**12, d=3), ("x",), ValueError,
+                     "n * d must be at most 2,147,483,647, the most entries of x, got "
+                     "1,000,000,000,000 * 3, which would take 12,000 GB: take fewer"),
+    "an array's shape": (checks.require_number, ("x", jnp.ones(2)), TypeError,
+                         "x must be a number, got an array of shape (2,)"),
+    "several keys": (checks.require_number, ("x", jax.random.split(jax.random.key(0))), TypeError,
+                     "x must be a number, got random keys of shape (2,)"),
+    "infinite result": (checks.finite_result, ("the sum", jnp.array([1.0, INF]), "x", [1.0]),
+                        ValueError, "the sum is beyond float32, whose largest number is 3.4e+38: "
+                        "scale x down, or use float64"),
     "integers": (checks.require_floats, ("x", jnp.arange(3)), TypeError,
                  "x must hold floats, got int32: cast it, say to float32"),
     "a vector": (checks.require_rows, ("x", jnp.ones(3)), ValueError,
@@ -130,6 +156,16 @@ def test_a_driver_is_refused_under_any_transform(transform):
 
     with pytest.raises(TypeError, match="driver takes concrete numbers: call it outside jit, vmap"):
         transform(driver)(jnp.ones(3))
+
+
+def test_a_result_is_not_finite_where_its_inputs_are_not():
+    """Nor is it looked at under jit."""
+    bad = jnp.array([NAN, INF])
+    for of in (bad, {"a": (1.0, bad)}, jnp.array(NAN, "bfloat16")):
+        assert checks.finite_result("y", bad, "x", 1.0, of) is bad
+    for of in (3, "text", jnp.ones(2), {"a": jnp.ones(2)}, None):
+        assert checks.finite_result("y", of, "x", bad) is of
+    jax.jit(lambda x: checks.finite_result("y", x / 0, "x", x))(jnp.ones(2))
 
 
 def test_a_callable_is_given_back():

@@ -1,5 +1,6 @@
 """Rates that are numbers or schedules: their values, their range, and what they close over."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -67,6 +68,25 @@ def test_a_schedule_that_is_a_pytree_keeps_its_leaves():
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), rates, Rates.checked(halved, 1.5))
     values = jax.vmap(lambda one: one.at(jnp.asarray(1)))(stacked)
     np.testing.assert_array_equal(jnp.stack(values), [[0.25, 0.25], [1.0, 1.5]])
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Halving:
+    """A schedule that is a pytree without leaves."""
+
+    start: float
+
+    def __call__(self, count: Any) -> Any:
+        return self.start * power(0.5, count)
+
+
+def test_a_schedule_that_is_a_pytree_without_leaves_can_be_unflattened():
+    rates = Rates.checked(Halving(0.5), 1.0)
+    again = jax.tree.unflatten(jax.tree.structure(rates), jax.tree.leaves(rates))
+    assert jax.tree.structure(again) == jax.tree.structure(rates)
+    assert at(again, 2) == [0.125, 1.0]
+    assert isinstance(rates.step_size, Halving)
 
 
 WRONG = {

@@ -12,6 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxmargin._checks import require_choice, shown
+from jaxmargin._files import as_path
+
 _NAME = re.compile(r"(?:(?P<name>.*)-)?(?P<split>\w+)-(?P<kind>images|labels)-idx\d-(?:ubyte|int)")
 _SPLITS = {"train": ("train",), "test": ("t10k", "test")}
 _DEPTHS = ("*", "*/*", "*/*/*")  # below the folder; torchvision has MNIST/raw
@@ -57,6 +60,7 @@ def idx(
         FileNotFoundError: the folder lacks a file, or nothing could be downloaded.
         ValueError: unknown split; several sets, or none, of this name; a file that is not IDX or is
             cut off; labels that do not count from 0, or are not among the classes.
+        TypeError: folder is no path, or name no text.
 
     Example:
         >>> idx("no/such/folder")
@@ -68,9 +72,10 @@ def idx(
         Fashion-MNIST. Clanuwat et al. (2018), KMNIST. Yadav, Bottou (2019), QMNIST. Cohen et al.
         (2017), EMNIST.
     """
-    if split not in list(_SPLITS):
-        raise ValueError(f'split must be "train" or "test", got {split!r}')
-    files = _downloaded(split) if folder is None else _found(Path(folder).expanduser(), split, name)
+    require_choice("split", split, _SPLITS)
+    if not isinstance(name, str):
+        raise TypeError(f"name must be text, got {shown(name)}")
+    files = _downloaded(split) if folder is None else _found(as_path("folder", folder), split, name)
     images, labels = (_first_readable(files[kind]) for kind in ("images", "labels"))
     if labels.ndim == 2:  # QMNIST tells more of each image than its class
         labels = labels[:, 0]
@@ -195,7 +200,9 @@ def read_idx(path: str | Path) -> np.ndarray:
         Array of the shape and the type that the header gives, in the byte order of this machine.
 
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: not an IDX file, or shorter or longer than its header says.
+        TypeError: path is no path.
 
     Example:
         >>> import tempfile
@@ -207,7 +214,9 @@ def read_idx(path: str | Path) -> np.ndarray:
     Reference:
         LeCun, Cortes, Burges (1998), the IDX file format.
     """
-    path = Path(path).expanduser()
+    path = as_path("path", path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
     content = path.read_bytes()
     if content[:2] == b"\x1f\x8b":
         try:

@@ -2,7 +2,6 @@
 
 import itertools
 from functools import partial
-from numbers import Real
 from typing import Literal, NamedTuple
 
 import jax
@@ -11,14 +10,21 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxmargin._arrays import as_jax, require_key
-from jaxmargin._checks import is_concrete, require_concrete, require_count, require_positive
+from jaxmargin._checks import (
+    is_concrete,
+    require_choice,
+    require_concrete,
+    require_count,
+    require_entries,
+    require_number,
+    require_positive,
+)
 from jaxmargin.networks.models import TwoLayer, init_two_layer, two_layer
 
 _AXES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 _TARGETS = {"label": (1.0, 1.0, -1.0, -1.0), "half_space": (1.0, -1.0, -1.0, -1.0)}
 _MAX_TEACHERS = 1000  # teachers drawn before a bound on the majority class is called too tight
 _MAX_BATCHES = 1000  # batches of inputs drawn before a margin is called too large
-_MAX_ENTRIES = 2**31 - 1  # of an array, so that 32 bits count them
 _MAX_SUPPORT = 20  # features, so that a million points of D are listed
 _LEAST_BATCH = 256  # inputs a batch, so that ten batches without a hit mean something
 
@@ -53,20 +59,13 @@ def two_axis(key: PRNGKeyArray, n: int, d: int) -> tuple[Float[Array, "n d"], Fl
     require_key(key)
     require_count("n", n)
     require_count("d", d, least=2)
-    _require_entries(n, d)
+    require_entries("x", n=n, d=d)
     key_label, key_sign = jax.random.split(key)
     y = jax.random.rademacher(key_label, (n,), float)
     signs = jax.random.rademacher(key_sign, (n, d), float)
     positive = (y > 0)[:, None]
     on_axis = jnp.concatenate([positive, ~positive], axis=1)
     return signs.at[:, :2].multiply(on_axis.astype(signs.dtype)), y
-
-
-def _require_entries(n: int, d: int) -> None:
-    if n * d > _MAX_ENTRIES:
-        raise ValueError(
-            f"n * d must be at most {_MAX_ENTRIES:,} entries, got {n} * {d}: draw in parts"
-        )
 
 
 class TeacherSample(NamedTuple):
@@ -131,10 +130,9 @@ def teacher(
     require_count("n", n)
     require_count("d", d)
     require_count("hidden", hidden)
-    _require_entries(n, d)
+    require_entries("x", n=n, d=d)
     require_positive("margin", margin, zero=True)
-    if inputs not in ("gaussian", "sphere"):
-        raise ValueError(f'inputs must be "gaussian" or "sphere", got {inputs!r}')
+    require_choice("inputs", inputs, ("gaussian", "sphere"))
     require_positive("max_majority", max_majority)
     if not 0.5 <= max_majority <= 1:
         raise ValueError(f"max_majority must be in [0.5, 1], got {max_majority}")
@@ -212,6 +210,7 @@ def sinusoid(
         text does not give them.
     """
     require_count("n", n, least=2)
+    require_entries("x", n=n)
     require_positive("cycles", cycles)
     if is_concrete(low, high):
         _check_ends(low, high)
@@ -222,8 +221,7 @@ def sinusoid(
 
 def _check_ends(low: float, high: float) -> None:
     for name, end in (("low", low), ("high", high)):
-        if not isinstance(end, Real | Array) or np.ndim(end):
-            raise TypeError(f"{name} must be a number, got {end!r}")
+        require_number(name, end)
     dtype = jnp.result_type(float)
     if not (low < high and high - low <= float(jnp.finfo(dtype).max)):
         raise ValueError(
@@ -259,10 +257,11 @@ def embed(z: Float[Array, "n d_minus_2"], first: float, second: float) -> Float[
         raise ValueError(f"z must be (n, d - 2), got shape {z.shape}")
     if not jnp.issubdtype(z.dtype, jnp.floating):
         z = z.astype(float)
-    pair = jnp.stack([as_jax(*of).astype(z.dtype) for of in (("first", first), ("second", second))])
-    if pair.shape != (2,):
-        raise ValueError(f"first and second must be numbers, got shapes {pair.shape[1:]}")
-    return jnp.concatenate([jnp.broadcast_to(pair, (len(z), 2)), z], axis=1)
+    pair = [as_jax(*named).astype(z.dtype) for named in (("first", first), ("second", second))]
+    for name, number in zip(("first", "second"), pair, strict=True):
+        if number.shape:
+            raise ValueError(f"{name} must be a number, got shape {number.shape}")
+    return jnp.concatenate([jnp.broadcast_to(jnp.stack(pair), (len(z), 2)), z], axis=1)
 
 
 class Groups(NamedTuple):
@@ -300,8 +299,7 @@ def groups_of_d(target: str = "label") -> Groups:
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 2.1.
     """
-    if target not in list(_TARGETS):
-        raise ValueError(f"target must be one of {', '.join(_TARGETS)}, got {target!r}")
+    require_choice("target", target, _TARGETS)
     return Groups(np.array(_AXES), np.array(_TARGETS[target]))
 
 

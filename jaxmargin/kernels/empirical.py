@@ -6,8 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from jaxmargin._arrays import as_array
-from jaxmargin._checks import require_callable, require_own_rows, require_parameters
+from jaxmargin._arrays import as_array, result_shape
+from jaxmargin._checks import (
+    finite_result,
+    require_callable,
+    require_choice,
+    require_own_rows,
+    require_parameters,
+)
 from jaxmargin.networks.models import Apply
 
 # From (n, k of x, k of z), for one row of z.
@@ -55,7 +61,8 @@ def empirical_ntk(
     Raises:
         ValueError: outputs is none of the three, x or z is empty, their rows have different shapes,
             apply does not return (n,) or (n, k), or its rows depend on one another, as with batch
-            normalisation or dropout in training mode (noticed where the values are known).
+            normalisation or dropout in training mode (noticed where the values are known), or the
+            kernel is beyond the dtype (under `jit` it is infinite).
         TypeError: a leaf of params does not hold floats, x or z is no array of numbers, or apply is
             no function or returns no floats.
 
@@ -67,10 +74,9 @@ def empirical_ntk(
     Reference:
         Wei, Lee, Liu, Ma (2019), section 2; Novak, Sohl-Dickstein, Schoenholz (2022), section 3.3.
     """
-    if not isinstance(outputs, str) or outputs not in _OUTPUTS:
-        raise ValueError(f"outputs must be one of {', '.join(_OUTPUTS)}, got {outputs!r:.80}")
+    require_choice("outputs", outputs, _OUTPUTS)
     x, z = _require_inputs(apply, params, x, z)
-    _require_scores(jax.eval_shape(apply, params, x), len(x))
+    _require_scores(result_shape("apply(params, x)", apply, params, x), len(x))
     scores, push_forward = jax.linearize(lambda p: apply(p, x), params)
     require_own_rows(apply, params, x, scores)
 
@@ -85,7 +91,8 @@ def empirical_ntk(
         pairs = jax.vmap(product)(jnp.eye(scores.shape[1], dtype=scores.dtype))
         return _OUTPUTS[outputs](jnp.moveaxis(pairs, 0, 2))
 
-    return jnp.moveaxis(jax.lax.map(column, z), 0, 1)
+    kernel = jnp.moveaxis(jax.lax.map(column, z), 0, 1)
+    return finite_result("the tangent kernel", kernel, "params, x or z", params, x, z)
 
 
 def _require_inputs(apply: Apply, params: PyTree, x: Any, z: Any) -> tuple[Array, Array]:
@@ -101,12 +108,8 @@ def _require_inputs(apply: Apply, params: PyTree, x: Any, z: Any) -> tuple[Array
     return x, z
 
 
-def _require_scores(scores: Any, n: int) -> None:
-    """Raise unless these are floats (n,) or (n, k)."""
-    if not isinstance(scores, jax.ShapeDtypeStruct):
-        raise TypeError(f"apply(params, x) must return an array, got {type(scores).__name__}")
-    if not jnp.issubdtype(scores.dtype, jnp.floating):
-        raise TypeError(f"apply(params, x) must hold floats, got {scores.dtype}")
+def _require_scores(scores: jax.ShapeDtypeStruct, n: int) -> None:
+    """Raise unless these are (n,) or (n, k)."""
     if scores.ndim not in (1, 2) or scores.shape[0] != n or 0 in scores.shape:
         raise ValueError(
             f"apply(params, x) must be (n,) or (n, k) with n = {n}, got {scores.shape}"

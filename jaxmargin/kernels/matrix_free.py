@@ -130,6 +130,8 @@ def fit_ridge_matrix_free(
     n = len(x)
     num_landmarks = min(n, _DEFAULT_LANDMARKS) if num_landmarks is None else num_landmarks
     tol = float(np.sqrt(jnp.finfo(x.dtype).eps)) if tol is None else tol
+    if block_size is not None:
+        require_count("block_size", block_size)
     _check_settings(kernel, n, ridge, num_landmarks, tol, max_iterations, on_record)
     product = SharedProduct(kernel, device_mesh(AXIS, devices), n, block_size)
     rows = product.share(x, mode="edge")

@@ -55,7 +55,7 @@ def kernel_matvec(
     Reference:
         Wei, Lee, Liu, Ma (2019), section 2 (f_kernel = sum_i beta_i K(x_i, x)).
     """
-    require_callable("kernel", kernel, "kernel(x, z=None)")
+    require_callable("kernel", kernel, "kernel(x, z=None)" if z is None else "kernel(x, z)")
     x, other = _require_inputs(x, z)
     v = jnp.asarray(as_floats("v", v))
     if v.ndim not in (1, 2) or v.shape[0] != other.shape[0]:

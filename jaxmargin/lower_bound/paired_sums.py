@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import require_callable, require_finite
+from jaxmargin._arrays import as_result
+from jaxmargin._checks import finite_result, require_callable, require_finite, shown
 from jaxmargin.data.synthetic import embed
 from jaxmargin.kernels.closed_form import Kernel, two_layer_ntk
 from jaxmargin.kernels.products import kernel_matvec
@@ -49,7 +50,8 @@ def f_tilde(
         (n',) values.
 
     Raises:
-        ValueError: shapes do not match.
+        ValueError: shapes do not match, or a sum is beyond the dtype (under `jit` it is not
+            finite).
         TypeError: kernel is not a function, an array does not hold real numbers, or dtypes differ.
 
     Example:
@@ -61,7 +63,7 @@ def f_tilde(
         Wei, Lee, Liu, Ma (2019), appendix B.1, above Lemma B.2.
     """
     x, beta, z = _check_inputs(x, beta, z, kernel)
-    return kernel_matvec(tilde(kernel), z, beta, x[:, 2:])
+    return _finite(kernel_matvec(tilde(kernel), z, beta, x[:, 2:]), x, beta, z)
 
 
 def paired_sum(
@@ -88,7 +90,8 @@ def paired_sum(
         (n',) values.
 
     Raises:
-        ValueError: shapes do not match, or label is neither 1 nor -1.
+        ValueError: shapes do not match, label is neither 1 nor -1, or a sum is beyond the dtype
+            (under `jit` it is not finite).
         TypeError: kernel is not a function, an array does not hold real numbers, or dtypes differ.
 
     Example:
@@ -101,8 +104,9 @@ def paired_sum(
     """
     x, beta, z = _check_inputs(x, beta, z, kernel)
     if not isinstance(label, Real) or label not in _AXES:
-        raise ValueError(f"label must be 1 or -1, got {label!r}")
-    return kernel_matvec(functools.partial(_pair_sum, kernel), embed(z, *_AXES[label]), beta, x)
+        raise ValueError(f"label must be 1 or -1, got {shown(label)}")
+    gram = functools.partial(_pair_sum, kernel)
+    return _finite(kernel_matvec(gram, embed(z, *_AXES[label]), beta, x), x, beta, z)
 
 
 class Deviation(NamedTuple):
@@ -143,7 +147,8 @@ def deviation(
         `Deviation(plus, minus, constant)`.
 
     Raises:
-        ValueError: shapes do not match.
+        ValueError: shapes do not match, or a sum is beyond the dtype (under `jit` it is not
+            finite).
         TypeError: kernel is not a function, an array does not hold real numbers, or dtypes differ.
 
     Example:
@@ -163,10 +168,10 @@ def deviation(
         return _pair_sum(kernel, point, x) - 2 * tilde(kernel)(point[:, 2:], x[:, 2:])
 
     plus, minus = (kernel_matvec(gram, embed(z, *_AXES[label]), beta, x) for label in (1, -1))
-    taus = kernel(x[:1])[0, 0] / jnp.sum(x[0] ** 2)
+    taus = kernel(x[:1], x[:1])[0, 0] / jnp.sum(x[0] ** 2)
     unit = taus * jnp.sum(jnp.abs(beta)) / x.shape[1]
     constant = jnp.maximum(jnp.abs(plus), jnp.abs(minus)) / jnp.where(unit > 0, unit, 1)
-    return Deviation(plus, minus, constant)
+    return _finite(Deviation(plus, minus, constant), x, beta, z)
 
 
 def paired_error_bound(
@@ -211,13 +216,19 @@ def paired_error_bound(
     return (jnp.mean(wrong_plus, dtype=x.dtype) + jnp.mean(wrong_minus, dtype=x.dtype)) / 4
 
 
+def _finite(sums: Any, *inputs: Array) -> Any:
+    return finite_result("a sum over the samples", sums, "x, beta or z", *inputs)
+
+
 def _pair_sum(kernel: Kernel, point: Array, x: Array) -> Array:
     """K(p, x) + K(p', x) for rows p, where p' is p with its first two coordinates negated."""
-    return kernel(point, x) + kernel(point.at[:, :2].multiply(-1), x)
+    other = point.at[:, :2].multiply(-1)
+    of, of_other = (as_result("kernel(x, z)", kernel(rows, x)) for rows in (point, other))
+    return of + of_other
 
 
 def _check_inputs(x: Any, beta: Any, z: Any, kernel: Kernel) -> list[Array]:
-    require_callable("kernel", kernel, "kernel(x, z=None)")
+    require_callable("kernel", kernel, "kernel(x, z)")
     x, beta, z = arrays = float_arrays(x=x, beta=beta, z=z)
     if x.ndim != 2 or 0 in x.shape or x.shape[1] < 3 or beta.shape != x.shape[:1]:
         raise ValueError(

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import require_count
+from jaxmargin._checks import finite_result, require_count
 from jaxmargin.lower_bound._inputs import float_arrays, overlaps
 
 _MAX_POWER = 1000  # its coefficients take a second, and those of twice the power eight times that
@@ -117,8 +117,8 @@ def cross_moment(
         Scalar.
 
     Raises:
-        ValueError: a power is out of range, shapes do not match, or the moment's coefficients are
-            beyond the dtype.
+        ValueError: a power is out of range, shapes do not match, or the moment or its coefficients
+            are beyond the dtype.
         TypeError: z or beta does not hold real numbers, or a power is not an integer.
 
     Example:
@@ -154,7 +154,7 @@ def quadratic_form(
 
     Raises:
         ValueError: shapes do not match, there are too many coefficients, or the moments of their
-            powers are beyond the dtype.
+            powers or the result are beyond the dtype.
         TypeError: an argument does not hold real numbers.
 
     Example:
@@ -179,16 +179,16 @@ def quadratic_form(
         _require_range(f"the largest c_{{{j},k}}", max(c), z.dtype)
         moments[j, : len(c)] = c
     weights = jnp.matmul(a, jnp.asarray(moments, a.dtype), precision="highest") ** 2
-    return _weighted_energies(z, beta, list(weights))
+    return _weighted_energies(z, beta, list(weights), a)
 
 
-def _weighted_energies(z: Array, beta: Array, weights: Sequence) -> Array:
+def _weighted_energies(z: Array, beta: Array, weights: Sequence, *causes: Array) -> Array:
     """The sum over k of weights_k sum_{|S| = k} (sum_i beta_i z_i^S)^2."""
     total = jnp.zeros((), z.dtype)
     for size, weight in enumerate(weights):
         gram = parity_gram(z, size=size)
         total += weight * jnp.vdot(beta, jnp.matmul(gram, beta, precision="highest"))
-    return total
+    return finite_result("the moment", total, "beta or the coefficients", z, beta, causes)
 
 
 def _rows_and_weights(z: Any, beta: Any) -> tuple[Array, Array]:

@@ -14,12 +14,13 @@ import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxmargin._arrays import require_key
+from jaxmargin._arrays import as_result, require_key
 from jaxmargin._checks import (
     is_concrete,
     require_callable,
     require_concrete,
     require_count,
+    require_entries,
     require_finite,
 )
 from jaxmargin.data.synthetic import Groups, embed, groups_of_d, two_axis
@@ -80,7 +81,7 @@ def best_in_span(
     """
     require_concrete("best_in_span", x)
     groups = groups_of_d(target)
-    require_callable("kernel", kernel, "kernel(x, z=None)")
+    require_callable("kernel", kernel, "kernel(x, z)")
     (x,) = float_arrays(x=x)
     inputs = _require_support(x)
     profile = _kernel_profile(kernel, inputs.shape[1])
@@ -122,7 +123,8 @@ def held_out_error(
         `HeldOut(error, standard_error)`.
 
     Raises:
-        ValueError: shapes do not match, x or beta has NaN, or num_test < 1.
+        ValueError: shapes do not match, x or beta has NaN, num_test is < 1 or asks for more
+            entries than 32 bits count, or several keys.
         TypeError: key is no random key, x or beta does not hold real numbers, kernel is not a
             function, num_test is not an integer, or dtypes differ.
 
@@ -141,8 +143,9 @@ def held_out_error(
         raise ValueError(f"x and beta must be (n, d) and (n,), got {x.shape} and {beta.shape}")
     if x.dtype != beta.dtype:
         raise TypeError(f"x and beta must have one dtype, got {x.dtype} and {beta.dtype}")
-    require_callable("kernel", kernel, "kernel(x, z=None)")
+    require_callable("kernel", kernel, "kernel(x, z)")
     require_count("num_test", num_test)
+    require_entries("the fresh samples", num_test=num_test, d=x.shape[1])
     require_finite("x", x)
     require_finite("beta", beta)
     fresh, y = two_axis(key, num_test, x.shape[1])
@@ -163,7 +166,7 @@ def least_squares_limit(ratio: Float[Array, "*shape"]) -> Float[Array, "*shape"]
         ratio: n / d^2, >= 0; any shape.
 
     Returns:
-        Errors in [0, 1/2], of the same shape; NaN where ratio < 0.
+        Errors in [0, 1/2], of the same shape; NaN where ratio < 0. The derivative at 0 is -inf.
 
     Raises:
         ValueError: a concrete ratio is negative or not finite.
@@ -182,7 +185,8 @@ def least_squares_limit(ratio: Float[Array, "*shape"]) -> Float[Array, "*shape"]
         raise ValueError(f"ratio must be n / d^2 >= 0, got {np.min(ratio)}")
     below = ratio < 0.5
     safe = jnp.where(below, ratio, 0.25)
-    return jnp.where(below, norm.cdf(-jnp.sqrt(safe / (8 * (1 - 2 * safe)))), 0.0)
+    # The root of the ratio alone: 1 / (1 - 2 ratio) under it would make NaN of the slope at 0.
+    return jnp.where(below, norm.cdf(-jnp.sqrt(safe) / jnp.sqrt(8 * (1 - 2 * safe))), 0.0)
 
 
 def _kernel_profile(kernel: Kernel, d: int) -> np.ndarray:
@@ -194,8 +198,15 @@ def _kernel_profile(kernel: Kernel, d: int) -> np.ndarray:
     with jax.enable_x64(True):  # float32 would lose the label, of size 1/d beside kappa ~ d
         z = jnp.asarray(2 * agree - 1)
         anchor = embed(jnp.ones((1, d - 2), z.dtype), 1, 0)
-        rows = [kernel(anchor, embed(z, *axis))[0] for axis in ((-1, 0), (0, 1), (1, 0))]
-        return np.stack([np.asarray(row) for row in rows])
+        grams = [
+            as_result("kernel(x, z)", kernel(anchor, embed(z, *axis)))
+            for axis in ((-1, 0), (0, 1), (1, 0))
+        ]
+        if {gram.shape for gram in grams} != {(1, d - 1)}:
+            raise ValueError(
+                f"kernel(x, z) of 1 and {d - 1} rows must be {(1, d - 1)}, got {grams[0].shape}"
+            )
+        return np.concatenate([np.asarray(gram) for gram in grams])
 
 
 def _pair_moments(profile: np.ndarray) -> np.ndarray:

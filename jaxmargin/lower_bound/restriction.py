@@ -2,6 +2,7 @@
 
 from jaxtyping import Array, Float
 
+from jaxmargin._arrays import as_result
 from jaxmargin._checks import require_callable
 from jaxmargin.data.synthetic import embed
 from jaxmargin.kernels.closed_form import Kernel
@@ -20,7 +21,7 @@ def tilde(kernel: Kernel) -> Kernel:
         `kernel(z, z2=None)` of rows in d - 2 dimensions, where z2=None stands for z.
 
     Raises:
-        TypeError: kernel is not a function.
+        TypeError: kernel is not a function of two arguments, or returns no floats.
 
     Example:
         >>> from jaxmargin import k1
@@ -32,9 +33,10 @@ def tilde(kernel: Kernel) -> Kernel:
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.1, above Lemma B.2.
     """
-    require_callable("kernel", kernel, "kernel(x, z=None)")
+    require_callable("kernel", kernel, "kernel(x, z)")
 
     def kernel_tilde(z: Array, z2: Array | None = None) -> Float[Array, "n n2"]:
-        return kernel(embed(z, 0, 1), embed(z if z2 is None else z2, 1, 0))
+        gram = kernel(embed(z, 0, 1), embed(z if z2 is None else z2, 1, 0))
+        return as_result("kernel(x, z)", gram)
 
     return kernel_tilde

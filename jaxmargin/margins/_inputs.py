@@ -15,6 +15,7 @@ from jaxmargin._checks import (
     require_concrete,
     require_finite,
     require_floats,
+    require_number,
     require_parameters,
     require_signs,
 )
@@ -143,8 +144,7 @@ def rounding_of(x: Array | np.ndarray) -> float:
 
 def checked_delta(delta: Any, dtype: Any) -> Array:
     """A probability of failure in (0, 1)."""
-    if is_concrete(delta) and as_array("delta", delta).ndim:
-        raise TypeError("delta must be a number, got an array")
+    require_number("delta", delta)
     if is_concrete(delta) and not 0 < delta < 1:
         raise ValueError(f"delta must be in (0, 1), got {delta}: a probability of failure")
     return jnp.asarray(delta, dtype)

@@ -16,7 +16,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxmargin._arrays import as_array, as_floats
-from jaxmargin._checks import is_concrete, require_count, require_finite, require_positive
+from jaxmargin._checks import (
+    finite_result,
+    is_concrete,
+    require_count,
+    require_finite,
+    require_number,
+    require_positive,
+)
 from jaxmargin.margins._inputs import checked_delta
 from jaxmargin.margins.complexity import RademacherEstimate
 
@@ -69,7 +76,7 @@ def rademacher_bound(
 
     Raises:
         ValueError: n or depth below 1, radius not positive, layer_norms not of shape (depth,), a
-            depth whose q^(-q/2) is below the least float.
+            depth whose q^(-q/2) is below the least float, or a bound beyond the largest one.
         TypeError: n or depth not an integer.
 
     Example:
@@ -90,7 +97,8 @@ def rademacher_bound(
                 "each weight matrix"
             )
         product = jnp.prod(layer_norms)
-    return radius * (math.sqrt(2 * depth * math.log(2)) + 1) * product / jnp.sqrt(n)
+    bound = radius * (math.sqrt(2 * depth * math.log(2)) + 1) * product / jnp.sqrt(n)
+    return finite_result("the bound", bound, "radius or layer_norms", n, radius, layer_norms)
 
 
 def margin_bound(
@@ -287,8 +295,8 @@ def margin_loss_bound(
 
 def _checked_margin(margin: float | Array) -> Array:
     if is_concrete(margin):
-        as_array("margin", margin)  # raises where it is none
-        if np.ndim(margin) == 0 and margin <= 0:
+        require_number("margin", margin)
+        if margin <= 0:
             raise ValueError(
                 f"margin must be > 0, got {margin}: these parameters do not separate the samples; "
                 "margin_loss_bound allows for errors"
@@ -318,7 +326,7 @@ def _checked(n: Any, depth: int, radius: Any, dtype: Any) -> tuple[Array, int, A
     """Sample size, depth and radius, once they are in range; all but the depth as floats."""
     if not isinstance(n, jax.Array):
         require_count("n", n)
-    elif is_concrete(n) and n.ndim == 0 and n < 1:
+    elif is_concrete(as_array("n", n)) and n.ndim == 0 and n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
     require_count("depth", depth)
     require_positive("radius", radius)

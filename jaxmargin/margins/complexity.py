@@ -13,7 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxmargin._checks import require_count, require_rows
+from jaxmargin._arithmetic import power_of_two
+from jaxmargin._arrays import as_array, require_key
+from jaxmargin._checks import require_count, require_entries, require_finite, require_rows
 from jaxmargin._sphere.great_circles import enumerable
 from jaxmargin.sphere import maximum
 
@@ -63,8 +65,9 @@ def rademacher_complexity(
         and 58 samples.
 
     Raises:
-        ValueError: x not (n, d) with n, d >= 1, or num_draws < 2.
-        TypeError: x that is not of floats, or num_draws not an integer.
+        ValueError: x not (n, d) with n, d >= 1, or not finite; num_draws < 2, or more signs than
+            32 bits count; several keys.
+        TypeError: key is no key, x not of floats, or num_draws not an integer.
 
     Example:
         >>> x = jax.random.normal(jax.random.key(0), (50, 2))
@@ -75,10 +78,15 @@ def rademacher_complexity(
     Reference:
         Bartlett, Mendelson (2002); Wei, Lee, Liu, Ma (2019), appendix D.1.
     """
+    require_key(key)
     require_count("num_draws", num_draws, least=2)
+    x = jnp.asarray(as_array("x", x))
     require_rows("x", x)
+    require_finite("x", x)
+    require_entries("the signs", num_draws=num_draws, n=len(x))
     suprema = _suprema(key, x, num_draws)
-    error = jnp.std(suprema, ddof=1) / math.sqrt(num_draws)
+    size = power_of_two(jax.lax.stop_gradient(jnp.max(suprema)))  # squares of 1e30 would overflow
+    error = size * jnp.std(suprema / size, ddof=1) / math.sqrt(num_draws)
     exact = enumerable(len(x), x.shape[1], 1)
     return RademacherEstimate(jnp.mean(suprema), error, exact, len(x), num_draws)
 

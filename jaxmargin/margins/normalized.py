@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree, Shaped
 
 from jaxmargin._arithmetic import held_octaves, own_and_others, scaled, widened
-from jaxmargin._arrays import as_floats
+from jaxmargin._arrays import as_array, as_floats, as_result
 from jaxmargin._checks import checked_labels, is_concrete, require_callable, require_parameters
 from jaxmargin.margins._inputs import measured_degree
 from jaxmargin.networks import norms
@@ -74,8 +74,8 @@ def margin_distribution(
 
     Raises:
         ValueError: shapes that do not match, no samples, or labels out of range.
-        TypeError: a leaf of params that does not hold floats, or labels of logits that are not
-            integers.
+        TypeError: a leaf of params that does not hold floats, x of no numbers, labels of logits
+            that are not integers, or an apply or norm that is no such function.
 
     Example:
         >>> from jaxmargin import TwoLayer, two_layer
@@ -117,8 +117,8 @@ def normalized_margin(
 
     Raises:
         ValueError: shapes that do not match, no samples, or labels out of range.
-        TypeError: a leaf of params that does not hold floats, or labels of logits that are not
-            integers.
+        TypeError: a leaf of params that does not hold floats, x of no numbers, labels of logits
+            that are not integers, or an apply or norm that is no such function.
 
     Example:
         The four units that attain the largest margin on the support of D (appendix B.2):
@@ -176,8 +176,8 @@ def log_normalized_margin(
 
     Raises:
         ValueError: shapes that do not match, no samples, or labels out of range.
-        TypeError: a leaf of params that does not hold floats, or labels of logits that are not
-            integers.
+        TypeError: a leaf of params that does not hold floats, x of no numbers, labels of logits
+            that are not integers, or an apply or norm that is no such function.
 
     Example:
         Of f(x) = theta^q x, whose normalised margin is x, and with a second weight beside theta:
@@ -210,22 +210,25 @@ def _unit_margins(
     require_callable("apply", apply, "apply(params, x)")
     require_callable("norm", norm, "norm(params)")
     require_parameters("params", params)
-    params, x = jax.tree.map(widened, (params, x))
-    size = norm(params)
+    params, x = jax.tree.map(widened, (params, as_array("x", x)))
+    size = as_result("norm(params)", norm(params))
+    if size.shape:
+        raise ValueError(f"norm(params) must be a scalar, got shape {size.shape}")
     scale = jnp.where(size > 0, size, jnp.ones_like(size))
     unit = jax.tree.map(lambda leaf: leaf / scale.astype(leaf.dtype), params)
 
     def outputs(octaves: Array | float) -> Array:
-        return widened(apply(scaled(unit, octaves), x))
+        return widened(as_result("apply(params, x)", apply(scaled(unit, octaves), x)))
 
-    dtype = jax.eval_shape(outputs, 0.0).dtype
+    shape = jax.eval_shape(outputs, 0.0)
+    if not shape.size:
+        raise ValueError("x must have at least one sample: the margin is the smallest of them")
+    dtype = shape.dtype
     least = float(jnp.finfo(dtype).tiny) ** 0.5
     octaves = held_octaves(outputs, dtype, least=least)
     degree = _degree_at(apply, scaled(jax.lax.stop_gradient(unit), octaves), x, octaves)
     octaves = jnp.where(jnp.isnan(degree), 0, octaves)  # elsewhere such a network is another one
     margins = sample_margins(outputs(octaves), y)
-    if not margins.size:
-        raise ValueError("x must have at least one sample: the margin is the smallest of them")
     return margins, -octaves * jnp.where(jnp.isnan(degree), 0, degree)
 
 

@@ -20,15 +20,16 @@ import optax
 from jaxtyping import Array, Bool, Float, PyTree, Shaped
 
 from jaxmargin._arithmetic import as_float64
+from jaxmargin._arrays import as_array, as_floats, result_shape
 from jaxmargin._checks import (
     require_callable,
     require_concrete,
-    require_count,
     require_finite,
+    require_parameters,
     require_positive,
     require_separable_labels,
 )
-from jaxmargin._records import Segment, run_in_segments
+from jaxmargin._records import Segment, recorded_steps, run_in_segments
 from jaxmargin.errors import DivergenceError, Interrupted
 from jaxmargin.margins.normalized import normalized_margin
 from jaxmargin.networks import norms
@@ -137,21 +138,23 @@ def margin_path(
         element of the subdifferential of Goldstein (1977), "Optimization of Lipschitz continuous
         functions".
     """
+    require_concrete("margin_path", params, x, y)
     strengths = _check_lams(lams)
-    require_count("num_steps", num_steps)
+    recorded_steps(num_steps, num_steps)  # a number of steps that can be counted
     require_positive("learning_rate", learning_rate)
     require_positive("tol", tol)
     require_callable("on_record", on_record, "on_record(step, record)", optional=True)
-    require_concrete("margin_path", params, x, y)
+    require_parameters("params", params)
+    samples = as_array("x", x), as_array("y", y)
     with _float64():
-        params, x, y = jax.tree.map(as_float64, (params, x, y))
-        objective = _check_problem(apply, params, x, y, r, norm)
+        params, x, y = jax.tree.map(as_float64, (params, *samples))
+        parts = _check_problem(apply, params, x, y, r, norm)
     found: list[MarginPath] = []
     for step, lam in enumerate(strengths):
         with _float64():
             warm = params if not found else _revived(found[-1].params, params)
             problem = (learning_rate, x, y, math.log(lam))
-            end, interrupted = _descended(objective, num_steps, warm, params, problem)
+            end, interrupted = _descended(parts, num_steps, warm, params, problem)
         if interrupted:
             raise _interrupted(step, strengths, found)
         if not np.isfinite(end.log_objective):
@@ -172,6 +175,15 @@ def _float64() -> Iterator[None]:
     """Compute in float64, with the promotion of dtypes that optax needs."""
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
         yield
+
+
+class _Parts(NamedTuple):
+    """The objective without lam. It can be hashed, so that equal calls share a compilation."""
+
+    apply: Apply
+    loss: str
+    r: float
+    norm: Norm
 
 
 class _End(NamedTuple):
@@ -232,14 +244,14 @@ _ADAM = optax.scale_by_adam(b2=0.99)
 
 
 def _descended(
-    objective: Regularized, num_steps: int, warm: PyTree, fresh: PyTree, problem: tuple
+    parts: "_Parts", num_steps: int, warm: PyTree, fresh: PyTree, problem: tuple
 ) -> tuple[_End, bool]:
     """The better of two descents, from the optimum of the lam before and from the start.
 
     Also whether Ctrl-C was pressed on the way.
     """
     ended = run_in_segments(
-        lambda segment, _, now: _descend(objective, num_steps, segment, now[0], *problem),
+        lambda segment, _, now: _descend(parts, num_steps, segment, now[0], *problem),
         (_start(warm, fresh), None),
         np.array([0, num_steps]),
         lambda *_: False,
@@ -257,7 +269,7 @@ def _start(warm: PyTree, fresh: PyTree) -> _Descent:
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _descend(
-    objective: Regularized,
+    parts: "_Parts",
     num_steps: int,
     segment: Segment,
     both: _Descent,
@@ -267,6 +279,7 @@ def _descend(
     log_lam: Array,
 ) -> tuple[_Descent, _End]:
     """A segment of both descents, and the better one of their ends."""
+    objective = regularized(parts.apply, parts.loss, lam=1.0, r=parts.r, norm=parts.norm)
     log_value = partial(_log_objective, objective, x, y, log_lam)
 
     def step(i: Array, now: _Descent) -> _Descent:
@@ -317,7 +330,8 @@ def _revived(optimum: PyTree, first: PyTree) -> PyTree:
 
 
 def _check_lams(lams: Sequence[float] | np.ndarray) -> np.ndarray:
-    strengths = np.asarray(lams, np.float64)
+    with _float64():
+        strengths = np.asarray(as_floats("lams", lams), np.float64)
     if strengths.ndim != 1 or not len(strengths):
         raise ValueError(f"lams must be a list of numbers, got shape {strengths.shape}")
     for lam in strengths:
@@ -334,12 +348,12 @@ def _check_lams(lams: Sequence[float] | np.ndarray) -> np.ndarray:
 
 def _check_problem(
     apply: Apply, params: PyTree, x: Array, y: Array, r: float, norm: Norm
-) -> Regularized:
-    """The objective without lam, once everything fits it."""
+) -> "_Parts":
+    """The parts of the objective, once everything fits them."""
     require_callable("apply", apply, "apply(params, x)")
     require_finite("params", params)
     require_finite("x", x)
-    scores = jax.eval_shape(apply, params, x)
+    scores = result_shape("apply(params, x)", apply, params, x)
     loss = "logistic" if scores.ndim == 1 else "cross_entropy"
     objective = regularized(apply, loss, lam=1.0, r=r, norm=norm)
     if y.shape != x.shape[:1] or scores.ndim not in (1, 2) or scores.shape[:1] != y.shape:
@@ -356,4 +370,4 @@ def _check_problem(
             f"Theta), but its best degree is {float(degree):.3g} with an error of "
             f"{float(residual):.2g}: remove biases (append_one(x) gives one) and normalisation"
         )
-    return objective
+    return _Parts(apply, loss, float(r), norm)

@@ -12,9 +12,16 @@ import numpy as np
 import scipy  # its parts load on first use
 from jaxtyping import Array, Float
 
-from jaxmargin._checks import require_concrete, require_count, require_positive
+from jaxmargin._checks import (
+    require_concrete,
+    require_count,
+    require_number,
+    require_positive,
+)
 
+_LOG_LARGEST = 709.0  # of the floats, rounded down
 _LOG_LEAST = math.log(2.0**-1022)  # of the positive floats
+_LEAST_POWER = 1e-6  # r / a, so that the root of this order can be computed
 _BELOW_ONE = math.nextafter(1.0, 0.0)
 _EXACT = {
     "xtol": 1e-300,
@@ -63,7 +70,7 @@ def guaranteed_margin(
 
     Raises:
         ValueError: an argument outside its range.
-        TypeError: called under `jit`; n or k not an integer.
+        TypeError: called under `jit`; n or k not an integer, another argument no number.
 
     Example:
         >>> [round(guaranteed_margin(lam, 0.5, n=10, degree=2), 3) for lam in (0.01, 1e-4, 1e-40)]
@@ -108,7 +115,7 @@ def regularization_for_margin(
 
     Raises:
         ValueError: an argument outside its range, or a lam below the smallest float.
-        TypeError: called under `jit`; n or k not an integer.
+        TypeError: called under `jit`; n or k not an integer, another argument no number.
 
     Example:
         >>> lam = regularization_for_margin(0.5, n=10, degree=2, alpha=2.0)
@@ -119,6 +126,7 @@ def regularization_for_margin(
         Wei, Lee, Liu, Ma (2019), Theorem C.2.
     """
     _check_problem("regularization_for_margin", margin_star, n, degree, r, k, alpha)
+    require_number("fraction", fraction)
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must be in (0, 1), got {fraction}")
     power = float(r) / float(degree)
@@ -168,8 +176,8 @@ def log_theorem_regularization(
         alpha = 2 and r = a, Theta' = 0 is an approximate minimiser.
 
     Raises:
-        ValueError: an argument outside its range.
-        TypeError: called under `jit`; n or k not an integer.
+        ValueError: an argument outside its range, or a logarithm that is no float.
+        TypeError: called under `jit`; n or k not an integer, another argument no number.
 
     Example:
         >>> round(log_theorem_regularization(0.5, n=10, degree=2, c=3.0), 3)
@@ -181,7 +189,11 @@ def log_theorem_regularization(
     _check_problem("log_theorem_regularization", margin_star, n, degree, r, k, 1.0, c=c)
     p = float(r) / float(degree)
     log_root = -math.log(2) - math.log1p(-(2**-p)) / p  # of (2^p - 1)^(-1/p)
-    first = math.exp(log_root) if log_root < 700 else math.inf
+    if log_root > _LOG_LARGEST:
+        raise ValueError(
+            f"r / degree = {p:.2g} needs a lam whose logarithm is below all floats: raise r"
+        )
+    first = math.exp(log_root)
     return p * math.log(margin_star) - c * math.log(n * (k - 1)) - first
 
 
@@ -245,7 +257,9 @@ def _check_problem(
     """Raise unless these arguments of the named function are in range; `more` are > 0 as well."""
     numbers = {"margin_star": margin_star, "degree": degree, "r": r, "alpha": alpha, **more}
     require_concrete(function, numbers, n, k)
-    if np.ndim(margin_star) == 0 and margin_star <= 0:
+    for name, value in numbers.items():
+        require_number(name, value)
+    if margin_star <= 0:
         raise ValueError(
             f"margin_star must be > 0, got {margin_star}: the samples must be separable"
         )
@@ -253,5 +267,9 @@ def _check_problem(
         require_positive(name, value)
     require_count("n", n)
     require_count("k", k, least=2)
+    if not _LEAST_POWER <= float(r) / float(degree) <= 1 / _LEAST_POWER:
+        raise ValueError(
+            f"r / degree must be from {_LEAST_POWER:g} to {1 / _LEAST_POWER:g}, got {r} / {degree}"
+        )
     if alpha < 1:
         raise ValueError(f"alpha must be >= 1, got {alpha}: no point is below the infimum")

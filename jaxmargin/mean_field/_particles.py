@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxmargin._arrays import require_key
+from jaxmargin._arrays import as_jax, require_key
 from jaxmargin._blocks import overlapping_blocks, rows, with_rows
 from jaxmargin._checks import require_enabled, require_finite
 from jaxmargin._sphere_search import uniform_directions
@@ -131,12 +131,15 @@ def require_problem(problem: Problem) -> None:
         raise TypeError(f"problem must be a MeanField, got {type(problem).__name__}")
 
 
-def require_run(key: PRNGKeyArray, flow: Any, state: Any) -> None:
-    """Raise TypeError unless these are the key, the flow and the state of a run, in dtypes of here.
+def checked_run(key: PRNGKeyArray, flow: Any, state: Any) -> Any:
+    """The state as arrays, once these are the key, the flow and the state of a run.
 
     The types are known by their fields, as they are defined on top of this module.
+
+    Raises:
+        TypeError: one of them is something else, or holds 64 bits where they are not enabled.
     """
-    require_key(key)
+    require_key(key, several=True)  # how many is for the caller to check, as the trial axis is
     if not (hasattr(flow, "init") and hasattr(flow, "step")):
         raise TypeError(f"flow must be a Flow, got {type(flow).__name__}")
     if not all(hasattr(state, name) for name in ("measure", "step", "step_size")):
@@ -144,6 +147,23 @@ def require_run(key: PRNGKeyArray, flow: Any, state: Any) -> None:
             f"state must be a FlowState, such as flow.init(measure), got {type(state).__name__}"
         )
     require_enabled(flow=flow, state=state)
+    if not isinstance(state.measure, Measure):
+        raise TypeError(f"state.measure must be a Measure, got {type(state.measure).__name__}")
+    theta, mass = state.measure
+    return state._replace(
+        measure=Measure(as_jax("state.measure.theta", theta), as_jax("state.measure.mass", mass)),
+        step=as_jax("state.step", state.step),
+        step_size=as_jax("state.step_size", state.step_size),
+    )
+
+
+def step_of_one_run(key: PRNGKeyArray, state: Any) -> int:
+    """The state's step; raise unless the key is one, and the state that of one run, not trials."""
+    require_key(key)
+    if shape := state.step.shape:
+        raise ValueError(f"state.step must be one step, got shape {shape}: take trials=True")
+    state.measure.checked()
+    return int(state.step)
 
 
 def check_measure(problem: Problem, measure: Measure) -> Measure:

@@ -23,7 +23,7 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from jaxmargin._checks import require_count, require_held
+from jaxmargin._checks import require_choice, require_count, require_held
 from jaxmargin._devices import device_mesh
 from jaxmargin._schedules import Rates, Schedule, rate_at
 from jaxmargin.mean_field._particles import (
@@ -210,8 +210,7 @@ def perturbed_flow(
         Wei, Lee, Liu, Ma (2019), eq. 3.2 and Theorem 3.3; Theorem E.21 for the discrete steps.
     """
     rates = _checked(step_size, noise)
-    if scheme not in list(SCHEMES):
-        raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
+    require_choice("scheme", scheme, SCHEMES)
     if reserve is not None:
         require_count("reserve", reserve, least=0)
         if scheme != "weighted":

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmargin._arrays import as_jax
+from jaxmargin._checks import finite_result
 
 
 class Measure(NamedTuple):
@@ -86,7 +87,8 @@ def second_moment(measure: Measure) -> Float[Array, ""]:
         Scalar.
 
     Raises:
-        ValueError: the shapes do not fit, or there is no particle.
+        ValueError: the shapes do not fit, there is no particle, or the moment is beyond the dtype
+            (under `jit` it is inf).
         TypeError: no `Measure`, or its particles and masses are not floats of one dtype.
 
     Example:
@@ -96,4 +98,6 @@ def second_moment(measure: Measure) -> Float[Array, ""]:
     Reference:
         Wei, Lee, Liu, Ma (2019), section E.2, where W_t is its square root.
     """
-    return jnp.sum(Measure.checked(measure).weights)
+    measure = Measure.checked(measure)
+    moment = jnp.sum(measure.weights)
+    return finite_result("the second moment", moment, "the particles or their masses", measure)

@@ -17,8 +17,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxmargin._arrays import as_jax, require_key
-from jaxmargin._checks import require_callable, require_concrete, require_count
+from jaxmargin._arrays import as_jax, as_result, require_key
+from jaxmargin._checks import (
+    finite_result,
+    require_callable,
+    require_concrete,
+    require_count,
+    require_entries,
+)
 from jaxmargin._sphere_search import uniform_directions
 from jaxmargin.mean_field._particles import (
     integrate,
@@ -27,6 +33,8 @@ from jaxmargin.mean_field._particles import (
     variation_of_dual,
 )
 from jaxmargin.mean_field.measure import Features, Measure
+
+_DIRECTIONS = 16  # at which homogeneity is tried
 
 
 @jax.tree_util.register_dataclass
@@ -114,7 +122,8 @@ def energy(problem: MeanField, measure: Measure) -> Float[Array, ""]:
         Scalar.
 
     Raises:
-        ValueError: the shapes do not fit, or there is no particle.
+        ValueError: the shapes do not fit, there is no particle, or the result is beyond the dtype
+            (under `jit` it is not finite).
         TypeError: no `MeanField` or no `Measure`; particles and masses are not floats of one dtype.
 
     Example:
@@ -128,7 +137,9 @@ def energy(problem: MeanField, measure: Measure) -> Float[Array, ""]:
     """
     require_problem(problem)
     measure = Measure.checked(measure)
-    return problem.loss(integrate(problem.phi, measure)) + regularizer(problem, measure)
+    risk = as_result("problem.loss(a)", problem.loss(integrate(problem.phi, measure)))
+    value = risk + regularizer(problem, measure)
+    return finite_result("the energy", value, "the particles or the data", problem, measure)
 
 
 def first_variation(
@@ -148,7 +159,8 @@ def first_variation(
         (p,).
 
     Raises:
-        ValueError: the shapes do not fit, or there is no particle.
+        ValueError: the shapes do not fit, there is no particle, or the result is beyond the dtype
+            (under `jit` it is not finite).
         TypeError: no `MeanField` or no `Measure`; particles, masses and theta are not floats of one
             dtype.
 
@@ -162,7 +174,9 @@ def first_variation(
     Reference:
         Wei, Lee, Liu, Ma (2019), section 3.
     """
-    return _variation(problem, measure, theta)[0]
+    value = _variation(problem, measure, theta)[0]
+    causes = "the particles, theta or the data"
+    return finite_result("the first variation", value, causes, problem, measure, theta)
 
 
 def velocity(
@@ -179,7 +193,8 @@ def velocity(
         (p, D).
 
     Raises:
-        ValueError: the shapes do not fit, or there is no particle.
+        ValueError: the shapes do not fit, there is no particle, or the result is beyond the dtype
+            (under `jit` it is not finite).
         TypeError: no `MeanField` or no `Measure`; particles, masses and theta are not floats of one
             dtype.
 
@@ -193,7 +208,8 @@ def velocity(
     Reference:
         Wei, Lee, Liu, Ma (2019), section 3, eq. 3.1.
     """
-    return -_variation(problem, measure, theta)[1]
+    value = -_variation(problem, measure, theta)[1]
+    return finite_result("the velocity", value, "theta or the data", problem, measure, theta)
 
 
 def _variation(problem: MeanField, measure: Measure, theta: Array) -> tuple[Array, Array]:
@@ -228,7 +244,7 @@ def check_two_homogeneous(key: PRNGKeyArray, problem: MeanField, dim: int) -> No
 
     Raises:
         ValueError: a function is not 2-homogeneous (the message tells by how much it grew), the
-            potential is not positive, or dim is below 1.
+            potential is not positive, dim is below 1 or asks for too many entries, or several keys.
         TypeError: dim is not an integer, key no key, problem no `MeanField`; called under `jit`.
 
     Example:
@@ -245,18 +261,17 @@ def check_two_homogeneous(key: PRNGKeyArray, problem: MeanField, dim: int) -> No
     require_key(key)
     require_problem(problem)
     require_count("dim", dim)
+    require_entries("the particles", directions=_DIRECTIONS, dim=dim)
     dtype = jnp.result_type(float)
     for leaf in jax.tree.leaves(problem):  # float32 data stays float32 where float64 is enabled
         if jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
             dtype = jnp.result_type(leaf)
-    theta = uniform_directions(key, (16, dim), dtype)
-    scales = jnp.linspace(0.5, 3.0, 16, dtype=dtype)[:, None]
+    theta = uniform_directions(key, (_DIRECTIONS, dim), dtype)
+    scales = jnp.linspace(0.5, 3.0, _DIRECTIONS, dtype=dtype)[:, None]
     tolerance = 1000 * float(jnp.finfo(theta.dtype).eps)
     for name in ("phi", "potential"):
         function = require_callable(f"problem.{name}", getattr(problem, name), "(theta)")
-        unit, scaled = (
-            jax.vmap(function)(rows).reshape(16, -1) for rows in (theta, scales * theta)
-        )
+        unit, scaled = (_at_each(name, function, rows) for rows in (theta, scales * theta))
         worst = float(jnp.max(jnp.abs(scaled / scales**2 - unit)))
         if not worst <= tolerance * float(jnp.max(jnp.abs(unit))):
             ratio = jnp.linalg.norm(scaled[-1]) / jnp.linalg.norm(unit[-1])
@@ -271,3 +286,12 @@ def check_two_homogeneous(key: PRNGKeyArray, problem: MeanField, dim: int) -> No
             f"problem.potential must be > 0 away from theta = 0, got {lowest:.3g} on the sphere: "
             "without it the optimum may lie at infinity"
         )
+
+
+def _at_each(name: str, function: Callable, rows: Array) -> Array:
+    """What phi or the potential gives for each row, flat."""
+
+    def at(row: Array) -> Array:
+        return jnp.ravel(as_result(f"problem.{name}(theta)", function(row)))
+
+    return jax.vmap(at)(rows)

@@ -16,11 +16,11 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from jaxmargin._arrays import as_jax
 from jaxmargin._checks import require_callable, require_count
-from jaxmargin._files import load_arrays, require_writable, save_arrays
+from jaxmargin._files import as_path, load_arrays, require_writable, save_arrays
 from jaxmargin._records import recorded_steps
 from jaxmargin._schedules import Rates, check_schedules, sums_of_schedules
 from jaxmargin.errors import DivergenceError, Interrupted
-from jaxmargin.mean_field._particles import require_run
+from jaxmargin.mean_field._particles import checked_run, step_of_one_run
 from jaxmargin.mean_field.flow import Flow, FlowState
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.runs import FlowHistory, FlowRun, run_flow
@@ -105,15 +105,15 @@ def resumable_run(
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem E.21.
     """
-    path = Path(path)
-    steps = recorded_steps(num_steps, record, int(state.step))
+    path, state = as_path("path", path), checked_run(key, flow, state)
+    first = step_of_one_run(key, state)
+    steps = recorded_steps(num_steps, record, first)
     require_count("save_every", save_every)
     require_callable("metrics", metrics, "metrics(measure)", optional=True)
     require_callable("on_record", on_record, "on_record(step, record)", optional=True)
-    require_run(key, flow, state)
     require_writable(path)
-    check_schedules(flow, int(state.step), num_steps, trials=False)  # not only of the next piece
-    saved = _Saved(path, _identity(flow, key, state, metrics), int(state.step), steps, flow)
+    check_schedules(flow, first, num_steps, trials=False)  # not only of the next piece
+    saved = _Saved(path, _identity(flow, key, state, metrics), first, steps, flow)
     run = saved.load(state, metrics) if path.exists() else None
     told = None if on_record is None else _Told(on_record)
     if told is not None and run is not None:

@@ -11,13 +11,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from jaxmargin._arrays import as_jax
-from jaxmargin._checks import require_callable
+from jaxmargin._arrays import as_array, as_jax
+from jaxmargin._checks import require_callable, shown
 from jaxmargin._devices import sharing_mesh
 from jaxmargin._records import Segment, kept_records, recorded_steps, run_in_segments
 from jaxmargin._schedules import check_schedules
 from jaxmargin.errors import DivergenceError, Interrupted
-from jaxmargin.mean_field._particles import require_run
+from jaxmargin.mean_field._particles import checked_run, step_of_one_run
 from jaxmargin.mean_field.flow import Flow, FlowState
 from jaxmargin.mean_field.measure import Measure
 
@@ -141,7 +141,7 @@ def run_flow(
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem E.21.
     """
-    require_run(key, flow, state)
+    state = checked_run(key, flow, state)
     steps = recorded_steps(num_steps, record, int(np.max(state.step)))
     for name, function, signature in (
         ("metrics", metrics, "metrics(measure)"),
@@ -150,7 +150,7 @@ def run_flow(
     ):
         require_callable(name, function, signature, optional=True)
     first = int(np.max(state.step))
-    _check_trial_axis(flow, state, trials)
+    _check_trial_axis(key, flow, state, trials)
     before = _lowest_before(lowest, state)
     check_schedules(flow, first, num_steps, trials=trials)
     plan = _Plan(metrics, stop, trials, _mesh(state, trials))
@@ -343,12 +343,11 @@ def _tell(
     return bool(np.all(np.asarray(progress.carry.over)))
 
 
-def _check_trial_axis(flow: Flow, state: FlowState, trials: bool) -> None:
-    shape = jnp.shape(state.step)
+def _check_trial_axis(key: PRNGKeyArray, flow: Flow, state: FlowState, trials: bool) -> None:
     if not trials:
-        if shape:
-            raise ValueError(f"state.step must be one step, got shape {shape}: take trials=True")
+        step_of_one_run(key, state)
         return
+    shape = state.step.shape
     if len(shape) != 1 or not shape[0]:
         raise ValueError(f"state.step must be (t,) for t >= 1 trials, got shape {shape}")
     for path, leaf in jax.tree_util.tree_leaves_with_path((flow, state)):
@@ -358,6 +357,7 @@ def _check_trial_axis(flow: Flow, state: FlowState, trials: bool) -> None:
                 f"{name} must have the leading trial axis t = {shape[0]}, "
                 f"got shape {jnp.shape(leaf)}"
             )
+    jax.eval_shape(jax.vmap(Measure.checked), state.measure)
     different = np.unique(np.asarray(state.step))
     if len(different) > 1:
         raise ValueError(
@@ -367,10 +367,10 @@ def _check_trial_axis(flow: Flow, state: FlowState, trials: bool) -> None:
 
 
 def _lowest_before(lowest: float | Array, state: FlowState) -> Array:
-    before, shape = np.asarray(lowest), jnp.shape(state.step)
-    if before.shape not in ((), shape) or not jnp.issubdtype(before.dtype, np.number):
+    before, shape = np.asarray(as_array("lowest", lowest)), jnp.shape(state.step)
+    if before.shape not in ((), shape) or before.dtype == bool:
         each = f"one number or t = {shape[0]} of them" if shape else "a number"
-        raise ValueError(f"lowest must be {each}, got {lowest!r}")
+        raise ValueError(f"lowest must be {each}, got {shown(lowest)}")
     return jnp.asarray(np.broadcast_to(before, shape), state.step_size.dtype)
 
 

@@ -36,6 +36,7 @@ from jaxmargin._checks import (
     require_concrete,
     require_count,
     require_finite,
+    require_number,
     require_positive,
 )
 from jaxmargin.mean_field._particles import check_measure, require_problem
@@ -180,7 +181,8 @@ def regularity(problem: MeanField, dim: int, *, level: float | None = None) -> R
     Raises:
         ValueError: dim does not fit the problem; NaN in its samples; squared loss without level;
             level not positive.
-        TypeError: another problem, whose constants you must give yourself; dim is no integer.
+        TypeError: another problem, whose constants you must give yourself; dim is no integer, level
+            no number.
 
     Example:
         >>> import jax.numpy as jnp
@@ -195,6 +197,8 @@ def regularity(problem: MeanField, dim: int, *, level: float | None = None) -> R
     """
     require_problem(problem)
     require_count("dim", dim)
+    if level is not None:
+        require_number("level", level)
     phi, risk, potential = problem.phi, problem.loss, problem.potential
     if not (
         isinstance(phi, _BoundedFeatures)
@@ -269,7 +273,7 @@ def theoretical_rate(
         Wei, Lee, Liu, Ma (2019), Theorem E.4 and its proof.
     """
     require_concrete("theoretical_rate", problem, measure, epsilon, noise)
-    check_measure(problem, measure)
+    measure = check_measure(problem, measure)
     require_positive("epsilon", epsilon)
     with jax.enable_x64(True):  # float32 would overflow at particles of 1e20
         start = float(energy(*jax.tree.map(as_float64, (problem, measure))))

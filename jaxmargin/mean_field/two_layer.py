@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Shaped
 from jaxmargin._arithmetic import safe_power
 from jaxmargin._arrays import as_jax
 from jaxmargin._checks import (
+    require_choice,
     require_class_labels,
     require_classes,
     require_count,
@@ -24,6 +25,7 @@ from jaxmargin._checks import (
     require_held,
     require_positive,
     require_signs,
+    shown,
 )
 from jaxmargin.mean_field._particles import check_measure, require_problem
 from jaxmargin.mean_field.measure import Measure
@@ -240,11 +242,12 @@ def two_layer_problem(
     Reference:
         Wei, Lee, Liu, Ma (2019), example 3.2; appendices B.3 and C.1 for the other losses.
     """
-    for name, value, known in (("loss", loss, _RISKS), ("reduction", reduction, _REDUCTIONS)):
-        if value not in list(known):
-            raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    require_choice("loss", loss, _RISKS)
+    require_choice("reduction", reduction, _REDUCTIONS)
     if (loss == "cross_entropy") != (k is not None):
-        raise ValueError(f'k is the number of classes of "cross_entropy", got k={k} with {loss!r}')
+        raise ValueError(
+            f'k is the number of classes of "cross_entropy", got k={shown(k)} with {loss!r}'
+        )
     x, y = as_jax("x", x), as_jax("y", y)
     risk = _REDUCTIONS[reduction](_RISKS[loss](x, y, k))
     require_positive("lam", lam)

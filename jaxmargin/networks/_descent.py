@@ -10,6 +10,7 @@ import optax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Int, PyTree
 
+from jaxmargin._arrays import as_jax, as_result
 from jaxmargin._records import Segment
 from jaxmargin.networks._optimizers import (
     descended,
@@ -103,7 +104,8 @@ class Data(NamedTuple):
 
     def objective(self, plan: Plan) -> Callable[..., Array]:
         """The function of (params, x, y) that is minimised."""
-        return partial(plan.objective, *() if self.lam is None else (self.lam,))
+        minimised = partial(plan.objective, *() if self.lam is None else (self.lam,))
+        return partial(_scalar_of, minimised)
 
 
 class Progress(NamedTuple):
@@ -181,7 +183,7 @@ def _observe(plan: Plan, data: Data, carry: Carry) -> tuple[Array, PyTree]:
     value = data.objective(plan)(params, data.x, data.y)
     metrics = plan.metrics
     found = None if metrics is None else metrics(params, data.x, data.y, *data.metric_args)
-    return _strong((value, found))
+    return _strong((value, jax.tree.map(partial(as_jax, "each of metrics"), found)))
 
 
 def _strong(tree: PyTree) -> PyTree:
@@ -193,6 +195,13 @@ def _strong(tree: PyTree) -> PyTree:
         return jax.lax.convert_element_type(array, array.dtype) if weak else array
 
     return jax.tree.map(strong, tree)
+
+
+def _scalar_of(objective: Callable[..., Array], params: PyTree, x: Array, y: Array) -> Array:
+    value = as_result("objective(params, x, y)", objective(params, x, y))
+    if value.shape:
+        raise ValueError(f"objective(params, x, y) must be a scalar, got shape {value.shape}")
+    return value
 
 
 def _order(plan: Plan, x: Array, key: Array, step: Array) -> Array:

@@ -8,6 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from jaxmargin._arrays import as_array
+from jaxmargin._checks import shown
+
 _NO_UNITS = object()  # in place of None, which is an empty pytree to JAX
 
 
@@ -26,12 +29,12 @@ def unit_axes(unit_axis: PyTree, params: PyTree) -> tuple[list[int | None], int]
             continue
         name = "params" + jax.tree_util.keystr(path)
         if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
-            raise TypeError(f"unit_axis of {name} must be an integer or None, got {axis!r}")
-        shape = jnp.shape(leaf)
+            raise TypeError(f"unit_axis of {name} must be an integer or None, got {shown(axis)}")
+        dtype, shape = as_array(name, leaf).dtype, jnp.shape(leaf)
         if not -len(shape) <= axis < len(shape):
             raise ValueError(f"unit_axis of {name} must be an axis of {shape}, got {axis}")
-        if not jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.floating):
-            raise TypeError(f"{name} has units and must hold floats, got {leaf.dtype}")
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise TypeError(f"{name} has units and must hold floats, got {dtype}")
         counts[name] = shape[axis]
     if not counts:
         raise ValueError("unit_axis must give at least one leaf of params an axis, got only None")

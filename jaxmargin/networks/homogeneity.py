@@ -5,7 +5,7 @@ network without biases is, and its degree a is its depth.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +13,24 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxmargin._arithmetic import held_octaves, held_range, scaled, widened
-from jaxmargin._checks import is_concrete, require_callable, require_count, require_parameters
+from jaxmargin._arrays import as_array, as_result
+from jaxmargin._checks import (
+    is_concrete,
+    require_callable,
+    require_count,
+    require_entries,
+    require_parameters,
+    shown,
+)
 from jaxmargin.networks import norms
+from jaxmargin.networks._layers import matrices_of, unit_weights
 from jaxmargin.networks.models import Apply, Network, TwoLayer
 
+_Params = TypeVar("_Params", bound=PyTree)
 _SHIFTS = np.array([-2.0, -1.0, 1.0, 2.0])  # log2 of the scales c
 
 
-def balance(params: Network) -> Network:
+def balance(params: _Params) -> _Params:
     """Rescale the layers to equal Frobenius norms without changing the function.
 
     The matrix W_j becomes (prod_i ||W_i||)^(1/q) W_j / ||W_j||. The norm of all parameters does
@@ -28,10 +38,16 @@ def balance(params: Network) -> Network:
     function is zero, and all layers become zero.
 
     Args:
-        params: `TwoLayer` or the matrices of an `mlp` with a 1-homogeneous activation.
+        params: `TwoLayer`, the matrices of an `mlp` with a 1-homogeneous activation, or any other
+            pytree whose leaves are the weights of one layer each: f must be 1-homogeneous in each
+            of them, so that there are no biases.
 
     Returns:
-        Parameters of the same type and shapes.
+        Parameters of the same structure, shapes and dtypes.
+
+    Raises:
+        ValueError: the pytree has no array.
+        TypeError: a leaf does not hold floats.
 
     Example:
         >>> params = TwoLayer(u=jnp.array([[8.0]]), w=jnp.array([2.0]))
@@ -41,14 +57,20 @@ def balance(params: Network) -> Network:
     Reference:
         Wei, Lee, Liu, Ma (2019), proof of Proposition D.1 (its exponent read as 1/q).
     """
-    layer_norms = jnp.stack([norms.l2(layer) for layer in params])
+    require_parameters("params", params)
+    leaves, structure = jax.tree.flatten(params)
+    layers = [jnp.asarray(leaf) for leaf in leaves]
+    if not layers:
+        raise ValueError("params must hold at least one layer, got none")
+    layer_norms = jnp.stack([norms.l2(layer) for layer in layers])
     alive = jnp.all(layer_norms > 0)
     safe_norms = jnp.where(layer_norms > 0, layer_norms, 1.0)
     common = jnp.where(alive, jnp.exp(jnp.mean(jnp.log(safe_norms))), 0.0)
-    layers = [layer / norm * common for layer, norm in zip(params, safe_norms, strict=True)]
-    if isinstance(params, TwoLayer):
-        return TwoLayer(*layers)
-    return tuple(layers)
+    balanced = [
+        (widened(layer) / norm * common).astype(layer.dtype)
+        for layer, norm in zip(layers, safe_norms, strict=True)
+    ]
+    return jax.tree.unflatten(structure, balanced)
 
 
 def widen(params: Network, widths: int | Sequence[int]) -> Network:
@@ -66,8 +88,9 @@ def widen(params: Network, widths: int | Sequence[int]) -> Network:
         Parameters of the same type.
 
     Raises:
-        ValueError: wrong number of widths, or one below the present width.
-        TypeError: a width that is not an integer.
+        ValueError: wrong number of widths, one below the present width, layers that do not fit, or
+            a layer of more entries than 32 bits count.
+        TypeError: a width that is not an integer, or params is no network of this package.
 
     Example:
         >>> from jaxmargin import init_two_layer
@@ -78,7 +101,8 @@ def widen(params: Network, widths: int | Sequence[int]) -> Network:
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem 4.3.
     """
-    present = [layer.shape[0] for layer in params[:-1]]
+    layers = [*unit_weights(params)] if isinstance(params, TwoLayer) else matrices_of(params)
+    present = [layer.shape[0] for layer in layers[:-1]]
     target = list(widths) if isinstance(widths, Sequence) else [widths] * len(present)
     for width in target:
         require_count("each of widths", width)
@@ -86,17 +110,20 @@ def widen(params: Network, widths: int | Sequence[int]) -> Network:
     if len(target) != len(present) or min(grown, default=0) < 0:
         raise ValueError(
             f"widths must be {len(present)} hidden widths of at least {tuple(present)}, "
-            f"got {widths}"
+            f"got {shown(widths)}"
         )
     if isinstance(params, TwoLayer):
-        tail = [(0, 0)] * (params.w.ndim - 1)
-        return TwoLayer(
-            u=jnp.pad(params.u, [(0, *grown), (0, 0)]), w=jnp.pad(params.w, [(0, *grown), *tail])
-        )
+        u, w = layers
+        require_entries("u", m=target[0], d=u.shape[1])
+        tail = [(0, 0)] * (w.ndim - 1)
+        return TwoLayer(u=jnp.pad(u, [(0, *grown), (0, 0)]), w=jnp.pad(w, [(0, *grown), *tail]))
     extra = [0, *grown, 0]
-    return tuple(
-        jnp.pad(matrix, [(0, extra[i + 1]), (0, extra[i])]) for i, matrix in enumerate(params)
+    for i, (fan_out, fan_in) in enumerate(matrix.shape for matrix in layers):
+        require_entries(f"params[{i}]", fan_out=fan_out + extra[i + 1], fan_in=fan_in + extra[i])
+    wide: Any = tuple(
+        jnp.pad(matrix, [(0, extra[i + 1]), (0, extra[i])]) for i, matrix in enumerate(layers)
     )
+    return wide
 
 
 class Homogeneity(NamedTuple):
@@ -133,7 +160,9 @@ def homogeneity_degree(apply: Apply, params: PyTree, x: Float[Array, "n d"]) -> 
         of fewer bits.
 
     Raises:
-        TypeError: apply is not a function, or a leaf of params does not hold floats.
+        ValueError: no inputs.
+        TypeError: apply is not a function of two arguments that returns floats, a leaf of params
+            does not hold floats, or x does not hold numbers.
 
     Example:
         >>> from jaxmargin import init_mlp, mlp
@@ -147,12 +176,16 @@ def homogeneity_degree(apply: Apply, params: PyTree, x: Float[Array, "n d"]) -> 
     """
     require_callable("apply", apply, "apply(params, x)")
     require_parameters("params", params)
-    params, x = jax.tree.map(widened, (params, x))
+    params, x = jax.tree.map(widened, (params, as_array("x", x)))
 
     def output(octaves: Array) -> Array:
-        return jnp.ravel(widened(apply(scaled(params, octaves), x)))
+        scores = apply(scaled(params, octaves), x)
+        return jnp.ravel(widened(as_result("apply(params, x)", scores)))
 
-    dtype = jax.eval_shape(output, jnp.zeros(())).dtype
+    shape = jax.eval_shape(output, jnp.zeros(()))
+    if not shape.size:
+        raise ValueError(f"x must have at least one input, got shape {x.shape}")
+    dtype = shape.dtype
     middle = held_octaves(output, dtype, least=2.0 ** -held_range(dtype))
     reference = output(middle)
     size = norms.l2(reference)

@@ -4,13 +4,20 @@ The losses are elementwise, and stay exact where exp over- or underflows: a marg
 1e4, and a loss of 1e-9 beside logits of 1e4 is not rounded away.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from jaxmargin._arithmetic import own_and_others
 from jaxmargin._arrays import as_floats
-from jaxmargin._checks import checked_classes, checked_labels, require_same_shape
+from jaxmargin._checks import (
+    checked_classes,
+    checked_labels,
+    finite_result,
+    require_same_shape,
+)
 
 
 def logistic_loss(margins: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -124,7 +131,7 @@ def squared_loss(
         The same shape, values >= 0.
 
     Raises:
-        ValueError: shapes differ.
+        ValueError: shapes differ, or a square is beyond the dtype (under `jit` it is inf).
         TypeError: an argument that is not of numbers.
 
     Example:
@@ -134,10 +141,14 @@ def squared_loss(
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.3.
     """
+    return finite_result("a squared loss", _difference(predictions, y) ** 2, "both", predictions, y)
+
+
+def _difference(predictions: Any, y: Any) -> Array:
     predictions = jnp.asarray(as_floats("predictions", predictions))
     y = jnp.asarray(as_floats("y", y))
     require_same_shape(predictions, y)
-    return (predictions - y) ** 2
+    return predictions - y
 
 
 def truncated_squared_loss(
@@ -163,4 +174,4 @@ def truncated_squared_loss(
     Reference:
         Wei, Lee, Liu, Ma (2019), appendix B.3.
     """
-    return jnp.minimum(squared_loss(predictions, y), 1.0)
+    return jnp.minimum(_difference(predictions, y) ** 2, 1.0)

@@ -6,6 +6,7 @@ products of a gradient step run over contiguous rows, which on CPU is 1.5 times 
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -13,7 +14,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from jaxmargin._arrays import as_floats, as_jax, require_key
-from jaxmargin._checks import require_callable, require_count, require_positive
+from jaxmargin._checks import (
+    require_callable,
+    require_count,
+    require_entries,
+    require_positive,
+    shown,
+)
+from jaxmargin.networks._layers import matrices_of, unit_weights
 
 Apply = Callable[[PyTree, Array], Array]
 """A network: `apply(params, x)` gives scores (n,) or logits (n, k) of inputs x (n, d)."""
@@ -42,29 +50,9 @@ Network = TypeVar("Network", TwoLayer, Mlp)
 
 
 def _weights(params: TwoLayer) -> TwoLayer:
-    """U (m, d) and w (m,) or (m, k) as arrays, or an error that names the fault."""
     if not isinstance(params, TwoLayer):
         raise TypeError(f"params must be TwoLayer(u, w), got {type(params).__name__}")
-    u, w = as_jax("params.u", params.u), as_jax("params.w", params.w)
-    if u.ndim != 2 or w.ndim not in (1, 2) or len(w) != len(u):
-        raise ValueError(
-            f"params.u must be (m, d) and params.w (m,) or (m, k) for its m units, got {u.shape} "
-            f"and {w.shape}"
-        )
-    return TwoLayer(u, w)
-
-
-def _matrices(params: Mlp) -> list[Array]:
-    """The matrices of an mlp as arrays, or an error that names the fault."""
-    if not isinstance(params, tuple | list):
-        raise TypeError(f"params must be a tuple of matrices, got {type(params).__name__}")
-    if not params:
-        raise ValueError("params must hold at least one matrix")
-    matrices = [as_jax(f"params[{i}]", matrix) for i, matrix in enumerate(params)]
-    for i, matrix in enumerate(matrices):
-        if matrix.ndim != 2:
-            raise ValueError(f"params[{i}] must be a matrix, got shape {matrix.shape}")
-    return matrices
+    return TwoLayer(*unit_weights(params))
 
 
 def _apply_first(matrix: Array, x: Array, name: str) -> Array:
@@ -94,7 +82,8 @@ def init_two_layer(
         `TwoLayer(u=(m, d), w=(m,) or (m, k))` in JAX's default float type.
 
     Raises:
-        ValueError: a count below 1, or std not positive.
+        ValueError: a count below 1, weights of more entries than 32 bits count, std not positive,
+            or several keys.
         TypeError: key is no random key, a count that is not an integer, or std not a number.
 
     Example:
@@ -111,10 +100,13 @@ def init_two_layer(
     require_positive("std", std)
     if k is not None:
         require_count("k", k)
+    require_entries("u", m=m, d=d)
+    require_entries("w", m=m, k=k or 1)
     key_u, key_w = jax.random.split(key)
     w_shape = (m,) if k is None else (m, k)
+    scale = jnp.asarray(std, float)
     return TwoLayer(
-        u=std * jax.random.normal(key_u, (m, d)), w=std * jax.random.normal(key_w, w_shape)
+        u=scale * jax.random.normal(key_u, (m, d)), w=scale * jax.random.normal(key_w, w_shape)
     )
 
 
@@ -162,7 +154,8 @@ def init_mlp(
         Tuple of q matrices `(fan_out, fan_in)`.
 
     Raises:
-        ValueError: fewer than two widths, one below 1, or std of wrong length or sign.
+        ValueError: fewer than two widths, one below 1, a matrix of more entries than 32 bits count,
+            std of wrong length or sign, or several keys.
         TypeError: key is no random key, a width that is not an integer, or std not a number.
 
     Example:
@@ -174,9 +167,13 @@ def init_mlp(
     """
     require_key(key)
     if not isinstance(widths, Sequence) or len(widths) < 2:
-        raise ValueError(f"widths must be (d, ..., outputs), at least two numbers, got {widths}")
+        raise ValueError(
+            f"widths must be (d, ..., outputs), at least two numbers, got {shown(widths)}"
+        )
     for width in widths:
         require_count("each of widths", width)
+    for fan_in, fan_out in pairwise(widths):
+        require_entries("a matrix", fan_out=fan_out, fan_in=fan_in)
     layers = len(widths) - 1
     if std is None:
         stds = [(2.0 / fan_in) ** 0.5 for fan_in in widths[:-1]]
@@ -189,7 +186,8 @@ def init_mlp(
     shapes = [(widths[i + 1], widths[i]) for i in range(layers)]
     keys = jax.random.split(key, layers)
     return tuple(
-        s * jax.random.normal(k, shape) for k, shape, s in zip(keys, shapes, stds, strict=True)
+        jnp.asarray(s, float) * jax.random.normal(k, shape)
+        for k, shape, s in zip(keys, shapes, stds, strict=True)
     )
 
 
@@ -240,7 +238,7 @@ def mlp(
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 4.2.
     """
-    output = _preactivations(_matrices(params), x, activation)[-1]
+    output = _preactivations(matrices_of(params), x, activation)[-1]
     return output[0] if output.shape[0] == 1 else jnp.moveaxis(output, 0, -1)
 
 
@@ -272,7 +270,7 @@ def activation_pattern(
     if isinstance(params, TwoLayer):
         hidden = [_apply_first(_weights(params).u, x, "params.u")]
     else:
-        matrices = _matrices(params)
+        matrices = matrices_of(params)
         if len(matrices) < 2:
             raise ValueError("params must hold two matrices or more: with one there are no units")
         hidden = _preactivations(matrices[:-1], x, activation)
@@ -301,7 +299,7 @@ def pattern_change(
         Scalar in [0, 1].
 
     Raises:
-        ValueError: the two have different numbers of units, or disagree with x about d.
+        ValueError: the two have different numbers of units, or disagree with x about d; no inputs.
         TypeError: x or params hold no numbers, or activation is no function.
 
     Example:
@@ -317,8 +315,10 @@ def pattern_change(
     new = activation_pattern(after, x, activation=activation)
     if old.shape != new.shape:
         raise ValueError(
-            f"before and after must have the same units, got {old.shape[1]} and {new.shape[1]}"
+            f"before and after must have the same units, got {old.shape[-1]} and {new.shape[-1]}"
         )
+    if not old.size:
+        raise ValueError(f"x must have at least one input, got shape {jnp.shape(x)}")
     return jnp.mean(old != new, dtype=jnp.asarray(as_floats("before[0]", before[0])).dtype)
 
 

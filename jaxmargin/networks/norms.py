@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmargin._arithmetic import safe_power, scaled_power_sum, widened
-from jaxmargin._checks import require_callable, require_parameters
+from jaxmargin._arrays import as_result
+from jaxmargin._checks import finite_result, require_callable, require_parameters
 from jaxmargin.networks._units import by_unit, unit_axes
 
 __all__ = ["Norm", "l1", "l2", "linf", "lp", "per_layer", "per_unit", "sum_of_squares"]
@@ -160,10 +161,11 @@ def sum_of_squares(params: PyTree) -> Float[Array, ""]:
         params: pytree of float arrays, any shapes.
 
     Returns:
-        Scalar >= 0. It overflows if an entry exceeds the square root of the largest float.
+        Scalar >= 0.
 
     Raises:
-        ValueError: the pytree has no array.
+        ValueError: the pytree has no array, or the sum is beyond the dtype, as where an entry
+            exceeds the square root of the largest float (under `jit` it is inf).
         TypeError: a leaf does not hold floats.
 
     Example:
@@ -173,7 +175,8 @@ def sum_of_squares(params: PyTree) -> Float[Array, ""]:
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 2.2 (the penalty ||Theta||_F^2).
     """
-    return functools.reduce(jnp.add, [jnp.sum(leaf * leaf) for leaf in _leaves(params)])
+    total = functools.reduce(jnp.add, [jnp.sum(leaf * leaf) for leaf in _leaves(params)])
+    return finite_result("the sum of squares", total, "params", params)
 
 
 def per_layer(inner: Norm, outer: Norm) -> Norm:
@@ -188,6 +191,9 @@ def per_layer(inner: Norm, outer: Norm) -> Norm:
     Returns:
         A norm `pytree -> scalar`.
 
+    Raises:
+        TypeError: inner or outer is not a function of one argument, or returns no floats.
+
     Example:
         >>> layers = (jnp.array([[3.0, 4.0]]), jnp.array([[1.0]]))
         >>> float(per_layer(l2, linf)(layers)), float(per_layer(l2, l1)(layers))
@@ -196,9 +202,12 @@ def per_layer(inner: Norm, outer: Norm) -> Norm:
     Reference:
         Wei, Lee, Liu, Ma (2019), Lemma D.3; Golowich, Rakhlin, Shamir (2018), Theorem 1.
     """
+    require_callable("inner", inner, "inner(params)")
+    require_callable("outer", outer, "outer(params)")
 
     def norm(params: PyTree) -> Float[Array, ""]:
-        return outer(jnp.stack([inner(leaf) for leaf in _leaves(params)]))
+        sizes = [as_result("inner(params)", inner(leaf)) for leaf in _leaves(params)]
+        return as_result("outer(params)", outer(jnp.stack(sizes)))
 
     return norm
 

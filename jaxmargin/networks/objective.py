@@ -10,12 +10,14 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxmargin._arithmetic import safe_power, widened
-from jaxmargin._arrays import as_array
+from jaxmargin._arrays import as_array, as_result
 from jaxmargin._checks import (
     checked_classes,
     checked_labels,
+    finite_result,
     is_concrete,
     require_callable,
+    require_choice,
     require_parameters,
     require_positive,
     require_same_shape,
@@ -85,9 +87,22 @@ class Regularized:
     ) -> Float[Array, ""]:
         """The same for another lam, one number."""
         loss = self.loss if callable(self.loss) else _LOSSES[self.loss]
-        losses = loss(_scores(self.apply(params, x)), y)
+        losses = widened(as_result("loss(scores, y)", loss(self.scores(params, x), y)))
+        if not losses.size:
+            raise ValueError(f"x must have at least one sample, got losses of shape {losses.shape}")
         penalty = self.penalty(params)
-        return jnp.mean(widened(losses)) + jnp.asarray(lam, penalty.dtype) * penalty
+        value = jnp.mean(losses) + jnp.asarray(lam, penalty.dtype) * penalty
+        return finite_result("the objective", value, "params, x or r", params, x, y)
+
+    def scores(self, params: PyTree, x: Array) -> Array:
+        """What the network gives; raise TypeError if that is no array of floats."""
+        outputs = self.apply(params, x)
+        if isinstance(outputs, tuple | list | dict):
+            raise TypeError(
+                f"apply must return its scores alone, got a {type(outputs).__name__}: of a model "
+                "that returns (scores, updates) take [0], and compute the statistics after training"
+            )
+        return widened(as_result("apply(params, x)", outputs))
 
     def penalty(self, params: PyTree) -> Float[Array, ""]:
         """norm(params)**r, with derivative 0 at params = 0 whatever that of the norm is there."""
@@ -97,29 +112,17 @@ class Regularized:
         params = jax.tree.map(widened, params)
         zero = norms.linf(params) == 0
         held = jax.tree.map(lambda p: jnp.where(zero, jax.lax.stop_gradient(p), p), params)
-        return safe_power(self.norm(held), self.r)
+        size = as_result("norm(params)", self.norm(held))
+        if size.shape:
+            raise ValueError(f"norm(params) must be a scalar, got shape {size.shape}")
+        return safe_power(size, self.r)
 
     def check_labels(self, scores: Array | jax.ShapeDtypeStruct, y: Array) -> None:
         """Raise unless concrete labels fit scores of this shape and the named loss."""
-        _require_scores(scores)
         if self.loss == "logistic":
             _signs_of(scores, y)
         elif self.loss == "cross_entropy":
             checked_classes(scores, y)
-
-
-def _scores(outputs: Any) -> Array:
-    _require_scores(outputs)
-    return widened(outputs)
-
-
-def _require_scores(outputs: Any) -> None:
-    """Raise TypeError if a network gives more than its scores, such as new statistics."""
-    if isinstance(outputs, tuple | list | dict):
-        raise TypeError(
-            f"apply must return its scores alone, got a {type(outputs).__name__}: of a model that "
-            "returns (scores, updates) take [0], and compute the statistics after training"
-        )
 
 
 def regularized(
@@ -147,10 +150,12 @@ def regularized(
         penalty at Theta = 0 is 0.
 
     Raises:
-        ValueError: unknown loss, lam negative or r not positive; shapes that do not fit or a lam
-            for each trial, at the call.
-        TypeError: apply or norm is not a function, lam or r no number; class labels that are
-            not integers, or an apply that returns more than scores, at the call.
+        ValueError: unknown loss, lam negative or r not positive; at the call shapes that do not
+            fit, no samples, a lam for each trial, or a value beyond the dtype (under `jit` it is
+            infinite).
+        TypeError: apply, norm or loss is not a function of as many arguments, lam or r no number;
+            at the call, class labels that are not integers, a function that returns no floats, or
+            an apply that returns more than scores.
 
     Example:
         >>> from jaxmargin import TwoLayer, two_layer
@@ -164,10 +169,10 @@ def regularized(
     """
     require_callable("apply", apply, "apply(params, x)")
     require_callable("norm", norm, "norm(params)")
-    if not callable(loss) and loss not in _LOSSES:
-        raise ValueError(
-            f"loss must be one of {', '.join(_LOSSES)} or a function (scores, y), got {loss!r}"
-        )
+    if callable(loss):
+        require_callable("loss", loss, "loss(scores, y)")
+    else:
+        require_choice("loss", loss, _LOSSES, otherwise=" or a function (scores, y)")
     _check_lam(lam)
     require_positive("r", r)
     return Regularized(apply, loss, lam, r, norm)

@@ -185,7 +185,7 @@ def train(
         Wei, Lee, Liu, Ma (2019), section 5.
     """
     _require_concrete(params, x, y, metric_args, opt_state)
-    _check_functions(objective, optimizer, metrics, eval_params, on_record)
+    _check_functions(objective, optimizer, metrics, metric_args, eval_params, on_record)
     first = _first_step(opt_state)
     steps = first + recorded_steps(num_steps, record)
     x, y = _checked_data(objective, params, x, y, metric_args, trials)
@@ -299,10 +299,12 @@ def _first_step(opt_state: OptState | None) -> int:
     return step
 
 
-def _check_functions(objective, optimizer, metrics, eval_params, on_record) -> None:
+def _check_functions(objective, optimizer, metrics, metric_args, eval_params, on_record) -> None:
     require_callable("objective", objective, "objective(params, x, y)")
     require_optimizer("optimizer", optimizer)
-    require_callable("metrics", metrics, "metrics(params, x, y, *metric_args)", optional=True)
+    more = [f"metric_args[{i}]" for i in range(len(metric_args))]
+    signature = f"metrics({', '.join(['params', 'x', 'y', *more])})"
+    require_callable("metrics", metrics, signature, optional=True)
     require_callable("eval_params", eval_params, "eval_params(state, params)", optional=True)
     require_callable("on_record", on_record, "on_record(step, record)", optional=True)
 
@@ -328,8 +330,8 @@ def _checked_data(
     require_finite("x", x)
     require_finite("y", y)
     if isinstance(objective, Regularized):
-        apply = jax.vmap(objective.apply) if trials else objective.apply
-        objective.check_labels(jax.eval_shape(apply, measured(params), x), y)
+        scores = jax.vmap(objective.scores) if trials else objective.scores
+        objective.check_labels(jax.eval_shape(scores, measured(params), x), y)
     return x, y
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 
+from jaxmargin._arrays import as_jax, require_key
 from jaxmargin._checks import is_concrete, require_positive
 from jaxmargin._sphere_search import uniform_directions
 from jaxmargin.networks._optimizers import require_optimizer
@@ -84,10 +85,10 @@ def perturb_units(
         ValueError: noise outside [0, 1] or radius not positive. The rest is raised by `init` and
             `update`, which see params: unit_axis is not a prefix of them, names no leaf, or names
             an axis that a leaf lacks; leaves have different numbers of units, no units, or units
-            of one weight; params are missing in update, or have another structure than the
-            updates.
-        TypeError: noise, radius or an axis is not a number; optimizer is not a gradient
-            transformation; leaves with units are not floats.
+            of one weight; params are missing in update, or have another structure or other shapes
+            than the updates.
+        TypeError: key is no key, noise, radius or an axis not a number; optimizer is not a gradient
+            transformation; leaves with units are not floats, or updates no arrays.
 
     Example:
         >>> from jaxmargin import TwoLayer
@@ -102,6 +103,7 @@ def perturb_units(
     Reference:
         Wei, Lee, Liu, Ma (2019), eq. 3.2.
     """
+    require_key(key)
     _check_noise(noise)
     if radius is not None:
         require_positive("radius", radius)
@@ -112,7 +114,7 @@ def perturb_units(
 
     def init(params: PyTree) -> PerturbUnitsState:
         axes, _ = _units(unit_axis, params)
-        states = UnitOptimizer(whole, axes).init(params)
+        states = UnitOptimizer(whole, axes).init(_as_arrays(axes, params))
         return PerturbUnitsState(key, jnp.zeros((), jnp.int32), states)
 
     def update(updates: PyTree, state: Any, params: PyTree | None = None, **extra):
@@ -121,9 +123,7 @@ def perturb_units(
                 "perturb_units needs params: call optimizer.update(grads, state, params)"
             )
         axes, m = _units(unit_axis, params)
-        structure = jax.tree.structure(updates)
-        if structure != jax.tree.structure(params):
-            raise ValueError(f"updates must have the structure of params, got {structure}")
+        updates, params = _checked_updates(axes, updates, params), _as_arrays(axes, params)
         per_unit = UnitOptimizer(whole, axes)
         updates, states = per_unit.update(updates, state.optimizer, params, extra)
         length = m**-0.5 if radius is None else radius
@@ -200,6 +200,34 @@ def _units(unit_axis: PyTree, params: PyTree) -> tuple[tuple[int | None, ...], i
             f"of shape {', '.join(map(str, shapes))}"
         )
     return tuple(axes), m
+
+
+def _as_arrays(axes: tuple, params: PyTree) -> PyTree:
+    """The parameters, with leaves that have units as arrays."""
+    leaves, structure = jax.tree.flatten(params)
+    arrays = [
+        leaf if axis is None else as_jax("params", leaf)
+        for leaf, axis in zip(leaves, axes, strict=True)
+    ]
+    return jax.tree.unflatten(structure, arrays)
+
+
+def _checked_updates(axes: tuple, updates: PyTree, params: PyTree) -> PyTree:
+    """The updates, once they have the structure of params; those of units as arrays, and fit."""
+    structure = jax.tree.structure(updates)
+    if structure != jax.tree.structure(params):
+        raise ValueError(f"updates must have the structure of params, got {structure}")
+    leaves = []
+    for (path, leaf), old, axis in zip(
+        jax.tree.leaves_with_path(updates), jax.tree.leaves(params), axes, strict=True
+    ):
+        name = "updates" + jax.tree_util.keystr(path)
+        leaves.append(leaf if axis is None else as_jax(name, leaf))
+        if jnp.shape(leaves[-1]) != jnp.shape(old):
+            raise ValueError(
+                f"{name} must have shape {jnp.shape(old)} as in params, got {jnp.shape(leaf)}"
+            )
+    return jax.tree.unflatten(structure, leaves)
 
 
 def _check_noise(noise: float) -> None:

@@ -38,7 +38,7 @@ FAULTS: list[Fault] = [
           "outputs must be one of full, trace, diagonal, got 'mean'"),
     Fault("empirical_ntk", empirical(None, W, X), TypeError, "apply must be a function"),
     Fault("empirical_ntk", empirical(lambda w, x: (x @ w, w), W, X), TypeError,
-          r"apply\(params, x\) must return an array, got tuple"),
+          r"apply\(params, x\) must return an array of floats, got tuple"),
     Fault("empirical_ntk", empirical(lambda w, x: x @ w > 0, W, X), TypeError,
-          r"apply\(params, x\) must hold floats, got bool"),
+          r"apply\(params, x\) must return an array of floats, got bool"),
 ]  # fmt: skip

@@ -8,6 +8,12 @@ from jaxmargin import lower_bound
 from tests.fault import Fault, wrong
 
 X, BETA, Z = jnp.ones((3, 6)).at[:, 1].set(0), jnp.ones(3), jnp.ones((2, 4))
+
+
+def large(x, z):  # always wants two arguments
+    return 1e30 * (x @ z.T)
+
+
 SUMS = {
     "f_tilde": lower_bound.f_tilde,
     "paired_sum": partial(lower_bound.paired_sum, label=1),
@@ -32,11 +38,16 @@ FAULTS: list[Fault] = [
             Fault(f"lower_bound.{name}", wrong(call, X, BETA.astype("float16"), Z), TypeError,
                   "x, beta and z must have one dtype, got float32, float16 and float32"),
             Fault(f"lower_bound.{name}", wrong(call, X, BETA, Z, kernel=3), TypeError,
-                  r"kernel must be a function kernel\(x, z=None\), got int"),
+                  r"kernel must be a function kernel\(x, z\), got int"),
         )
     ),
     Fault("paired_error_bound", wrong(lower_bound.paired_error_bound, X, BETA * jnp.nan, Z),
           ValueError, "beta must be finite"),
+    *(
+        Fault(f"lower_bound.{name}", wrong(SUMS[name], X, 1e30 * BETA, Z, kernel=large), ValueError,
+              "a sum over the samples is beyond float32, .*: scale x, beta or z down")
+        for name in ("f_tilde", "paired_sum")
+    ),
     Fault("paired_sum", wrong(lower_bound.paired_sum, X, BETA, Z, label=0), ValueError,
           "label must be 1 or -1, got 0"),
 ]  # fmt: skip

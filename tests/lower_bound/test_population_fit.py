@@ -97,6 +97,16 @@ def test_half_space_attains_the_quarter_of_lemma_b2():
     assert abs(lower_bound.paired_error_bound(x, best.beta, z) - 0.25) < 0.002
 
 
+def test_the_slope_of_the_least_squares_limit():
+    """Against differences of SciPy's distribution; at 0 it is that of a root."""
+    slope = jax.vmap(jax.grad(lower_bound.least_squares_limit))
+    ratios, step = np.array([1e-3, 0.1, 0.3, 0.45]), 1e-6
+    ends = [norm.cdf(-np.sqrt(r / (8 * (1 - 2 * r)))) for r in (ratios - step, ratios + step)]
+    expected = (ends[1] - ends[0]) / (2 * step)
+    np.testing.assert_allclose(slope(jnp.asarray(ratios, jnp.float32)), expected, rtol=1e-4)
+    np.testing.assert_array_equal(slope(jnp.array([0.0, 0.5, 0.7])), [-np.inf, 0, 0])
+
+
 @pytest.mark.parametrize("ratio", [1 / 18, 1 / 4, 1 / 3])
 def test_least_squares_limit_is_approached(ratio):
     d = 40

@@ -61,8 +61,11 @@ FAULTS = [
         for name in ("margin_bound", "margin_loss_bound", "measured_margin_bound")
         for delta in (0.0, 1.0, NAN)
     ],
-    fault("margin_bound", TypeError, "delta must be an array of numbers",
-          delta=None),
+    fault("margin_bound", TypeError, "delta must be a number, got None", delta=None),
+    fault("margin_bound", TypeError, "margin must be a number, got 'wide'", margin="wide"),
+    fault("rademacher_bound", ValueError,
+          r"the bound is beyond float32, whose largest number is 3.4e\+38: scale radius or la",
+          layer_norms=jnp.array([1e30, 1e30])),
     fault("margin_bound", ValueError, "margin must be > 0, got -0.2: these parameters do "
           "not separate the samples; margin_loss_bound allows for errors", margin=-0.2),
     fault("margin_bound", ValueError, "margin must be > 0, got 0.0: .* do not separate",

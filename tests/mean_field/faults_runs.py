@@ -145,7 +145,7 @@ FAULTS: list[Fault] = [
     Fault("run_flow", running(record=None), TypeError,
           "record must be an integer or a list of steps, got None"),
     Fault("run_flow", running(lowest=jnp.ones(2)), ValueError, "lowest must be a number, got"),
-    Fault("run_flow", running(lowest="low"), ValueError, "lowest must be a number, got 'low'"),
+    Fault("run_flow", running(lowest="low"), TypeError, "lowest must be an array of numbers, got"),
     Fault("run_flow", trying(lowest=jnp.ones(3)), ValueError,
           "lowest must be one number or t = 2 of them"),
     Fault("run_flow", wide, TypeError,

@@ -47,4 +47,6 @@ FAULTS: list[Fault] = [
               "y must be an array of numbers, got NoneType")
         for loss in (jm.squared_loss, jm.truncated_squared_loss)
     ),
+    Fault("squared_loss", wrong(jm.squared_loss, 1e30 * SIGNS, SIGNS), ValueError,
+          r"a squared loss is beyond float32, .* 3.4e\+38: scale both down, or use float64"),
 ]  # fmt: skip

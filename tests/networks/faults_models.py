@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 
 import jaxmargin as jm
@@ -44,7 +45,7 @@ FAULTS: list[Fault] = [
     Fault("activation_pattern", wrong(jm.activation_pattern, DEEP[:1], X), ValueError,
           "params must hold two matrices or more"),
     Fault("pattern_change", wrong(jm.pattern_change, SCALAR_NET, None, X), TypeError,
-          "params must be a tuple of matrices, got NoneType"),
+          "params must be a tuple of matrices .* got NoneType"),
     Fault("append_one", wrong(jm.append_one, "abc"), TypeError, "x must be an array of numbers"),
     Fault("init_two_layer", wrong(jm.init_two_layer, 0, 3, 4), TypeError,
           r"key must be a random key, such as jax.random.key\(0\), got int"),
@@ -65,6 +66,16 @@ FAULTS: list[Fault] = [
           ValueError, "before and after must have the same units, got 4 and 7"),
     Fault("pattern_change", wrong(jm.pattern_change, DEEP, DEEP, jnp.ones((6, 2))), ValueError,
           "x must have the d = 3 features"),
+    Fault("pattern_change", wrong(jm.pattern_change, DEEP, DEEP, X[:0]), ValueError,
+          r"x must have at least one input, got shape \(0, 3\)"),
+    Fault("pattern_change", wrong(jm.pattern_change, {"w": DEEP[0]}, DEEP, X), TypeError,
+          "params must be a tuple of matrices .* got dict: take the matrices out of it"),
+    Fault("init_two_layer", two_layer_of(3, 10**12), ValueError,
+          r"m \* d must be at most .*, got 1,000,000,000,000 \* 3, which would take 12,000 GB"),
+    Fault("init_two_layer", wrong(jm.init_two_layer, jax.random.split(KEY), 3, 4), ValueError,
+          r"key must be one random key, got keys of shape \(2,\)"),
+    Fault("init_mlp", mlp_of((10**6, 10**6, 1)), ValueError,
+          r"fan_out \* fan_in must be at most .*, the most entries of a matrix, got 1,000,000 \* "),
     Fault("append_one", wrong(jm.append_one, jnp.array(1.0)), ValueError,
           r"x must be \(..., d\), got a scalar"),
 ]  # fmt: skip

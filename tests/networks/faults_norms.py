@@ -15,6 +15,7 @@ def per_unit(unit_axis: Any, params: Any = SCALAR_NET):
     return wrong(norms.per_unit(norms.l2, norms.l1, unit_axis=unit_axis), params)
 
 
+NOTHING: Any = lambda params: None  # noqa: E731
 FAULTS: list[Fault] = [
     *(
         Fault(f"norms.{name}", wrong(norm, params), error, match)
@@ -45,6 +46,12 @@ FAULTS: list[Fault] = [
           r"unit_axis of params\.w must be an axis of \(4,\), got 1"),
     Fault("norms.per_unit", per_unit(0, (jnp.ones((2, 3)), jnp.ones(3))), ValueError,
           r"units must agree on their number, got {'params\[0\]': 2, 'params\[1\]': 3}"),
+    Fault("norms.sum_of_squares", wrong(norms.sum_of_squares, jnp.array([1e30])), ValueError,
+          "the sum of squares is beyond float32, .*: scale params down, or use float64"),
+    Fault("norms.per_layer", wrong(norms.per_layer, norms.l2, 3), TypeError,
+          r"outer must be a function outer\(params\), got int"),
+    Fault("norms.per_layer", wrong(norms.per_layer(NOTHING, norms.l2), [jnp.ones(2)]),
+          TypeError, r"inner\(params\) must return an array of floats, got NoneType"),
     Fault("norms.lp", wrong(norms.lp, 0.5), ValueError, r"p must be in \[1, inf\] .* got 0.5"),
     Fault("norms.lp", wrong(norms.lp, "2"), TypeError, "p must be a number, got str"),
     Fault("norms.lp", wrong(norms.lp, NAN), ValueError, r"p must be in \[1, inf\] .* got nan"),

@@ -25,6 +25,7 @@ def with_updates(params, x) -> Any:
     return x @ params, {"mean": x.mean(0)}
 
 
+NOTHING: Any = lambda params, x: None  # noqa: E731
 regularized_by = partial(wrong, jm.regularized)
 
 
@@ -38,7 +39,7 @@ FAULTS: list[Fault] = [
     Fault("regularized", regularized_by(jm.two_layer, "logistic", lam=jnp.array([0.1, -1.0])),
           ValueError, "each of lam must be a finite number >= 0, got -1.0"),
     Fault("regularized", regularized_by(jm.two_layer, "logistic", lam=jnp.ones((2, 2))), TypeError,
-          "lam must be a number, got Array"),
+          "lam must be a number, got an array of shape"),
     Fault("regularized", wrong(jm.regularized(jm.two_layer, "logistic", lam=jnp.ones(3)),
           SCALAR_NET, X, SIGNS), ValueError, r"lam has shape \(3,\), one strength for each trial"),
     Fault("regularized", wrong(jm.regularized(with_updates, "squared", lam=0.1), jnp.ones(3), X,
@@ -51,6 +52,18 @@ FAULTS: list[Fault] = [
           r"apply must be a function apply\(params, x\), got TwoLayer"),
     Fault("regularized", regularized_by(jm.two_layer, "logistic", lam=0.1, norm=2), TypeError,
           r"norm must be a function norm\(params\), got int"),
+    Fault("regularized", regularized_by(jm.two_layer, ["logistic"], lam=0.1), ValueError,
+          r"loss must be one of .* or a function \(scores, y\), got \['logistic'\]"),
+    Fault("regularized", regularized_by(jm.two_layer, lambda scores: scores, lam=0.1), TypeError,
+          r"loss must be a function loss\(scores, y\), got one that cannot be called with 2 argu"),
+    Fault("regularized", wrong(jm.regularized(NOTHING, "squared", lam=0.1),
+                               SCALAR_NET, X, SIGNS), TypeError,
+          r"apply\(params, x\) must return an array of floats, got NoneType"),
+    Fault("regularized", wrong(jm.regularized(jm.two_layer, "squared", lam=0.1, norm=lambda p: p.w),
+                               SCALAR_NET, X, SIGNS), ValueError,
+          r"norm\(params\) must be a scalar, got shape \(4,\)"),
+    Fault("regularized", wrong(LOGISTIC, SCALAR_NET, X[:0], SIGNS[:0]), ValueError,
+          r"x must have at least one sample, got losses of shape \(0,\)"),
     Fault("regularized", wrong(LOGISTIC, CLASS_NET, X, SIGNS), ValueError,
           r"same shape, got \(6, 2\) and \(6,\)"),
     Fault("regularized", wrong(CROSS_ENTROPY, SCALAR_NET, X, CLASSES), ValueError,

@@ -49,4 +49,10 @@ FAULTS: list[Fault] = [
           r"perturb_units needs params: call optimizer.update\(grads, state, params\)"),
     Fault("perturb_units", unit_update(updates=(X, X)), ValueError,
           "updates must have the structure of params, got PyTreeDef"),
+    Fault("perturb_units", unit_update(updates=SCALAR_NET._replace(u=X)), ValueError,
+          r"updates\.u must have shape \(4, 3\) as in params, got \(6, 3\)"),
+    Fault("perturb_units", unit_update(updates=SCALAR_NET._replace(u="none")), TypeError,
+          r"updates\.u must be an array of numbers, got str"),
+    Fault("perturb_units", wrong(jm.perturb_units, 0, 0.1, unit_axis=0), TypeError,
+          "key must be a random key, .* got int"),
 ]  # fmt: skip

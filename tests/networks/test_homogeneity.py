@@ -144,6 +144,37 @@ def test_balance_of_a_zero_layer_is_zero():
     assert not layer_norms(jm.balance(params)).any()
 
 
+def test_balance_of_the_weights_of_other_libraries():
+    """A whole module of equinox has functions among its leaves, which the error says to part."""
+    (x,) = network(16, (6, 3))
+    module = eqx.nn.Sequential(
+        [
+            eqx.nn.Linear(3, 5, use_bias=False, key=jax.random.key(0)),
+            eqx.nn.Lambda(jax.nn.relu),
+            eqx.nn.Linear(5, 1, use_bias=False, key=jax.random.key(1)),
+        ]
+    )
+    params, static = eqx.partition(module, eqx.is_array)
+    model = nn.Sequential([nn.Dense(5, use_bias=False), nn.relu, nn.Dense(1, use_bias=False)])
+    for apply, weights in (
+        (lambda p, x: jax.vmap(eqx.combine(p, static))(x), params),
+        (lambda p, x: jnp.asarray(model.apply(p, x)), model.init(jax.random.key(2), x)),
+    ):
+        leaves, structure = jax.tree.flatten(weights)
+        uneven = jax.tree.unflatten(structure, [10 * leaves[0], leaves[1] / 3])
+        balanced = jm.balance(uneven)
+        sizes = [norms.l2(leaf) for leaf in jax.tree.leaves(balanced)]
+        np.testing.assert_allclose(sizes, sizes[0], rtol=1e-5)
+        np.testing.assert_allclose(apply(balanced, x), apply(uneven, x), rtol=1e-4, atol=1e-5)
+    with pytest.raises(TypeError, match=r"params.* must hold floats, .* eqx.partition or nnx.spl"):
+        jm.balance(module)
+
+
+def test_balance_in_half_precision_keeps_the_dtype():
+    layers = [layer.astype("bfloat16") for layer in network(6, (8, 3), (1, 8))]
+    assert [layer.dtype for layer in jm.balance(layers)] == ["bfloat16"] * 2
+
+
 def test_widen_keeps_function_norms_and_margin():
     """Theorem 4.3: the maximum margin never falls with the width."""
     x, y = network(13, (6, 3))[0], jnp.array([1.0, -1.0] * 3)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxmargin._arithmetic import power_of_two
+from jaxmargin._arrays import as_result
 from jaxmargin._checks import require_finite
 from jaxmargin.kernels._fits.shared_product import SharedProduct
 
@@ -39,7 +40,7 @@ def nystroem(product: SharedProduct, x: Array, landmarks: Array) -> tuple[LowRan
     Returns:
         The approximation of K / scale, and the scale: the power of two near max_z K(z, z).
     """
-    core = product.kernel(landmarks)
+    core = as_result("kernel(x)", product.kernel(landmarks))
     _check_core(core, len(landmarks))
     scale = power_of_two(jnp.max(jnp.diagonal(core)))
     whitener, _ = _inverse_root(core / scale)
