@@ -3,6 +3,8 @@
 The ordinary run takes a sample; `pytest -m slow tests/test_mutations.py` takes them all.
 """
 
+from pathlib import Path
+
 import pytest
 
 from tests.calls import CALLS
@@ -18,6 +20,12 @@ DOCUMENTED = {
     "mean_field.theoretical_rate": INFINITE,  # those constants are in it
 }
 EACH = 20  # of how many spoilt values the ordinary run takes one
+
+
+@pytest.fixture(autouse=True)
+def files_stay_here(tmp_path: Path, monkeypatch):
+    """A spoilt value may be a right name of a file."""
+    monkeypatch.chdir(tmp_path)
 
 
 def faults(name: str, step: int) -> list[str]:
