@@ -39,6 +39,18 @@ def test_each_strength_has_its_own_norm():
     assert sizes[0] > sizes[1] > sizes[2]
 
 
+def test_weights_of_classes_are_those_of_their_samples():
+    names = names_after("training.md")
+    by_class, by_sample = names["by_class"], names["by_sample"]
+    objective = by_class.history.objective
+    np.testing.assert_allclose(by_sample.history.objective, objective, rtol=1e-5)
+    scores = jm.two_layer(by_class.params, names["x"])
+    losses = np.log1p(np.exp(-names["y"] * scores))
+    weighted = np.mean(np.where(names["y"] > 0, 3, 1) * losses)
+    penalty = 1e-3 * jm.norms.l2(by_class.params) ** 2
+    np.testing.assert_allclose(objective[-1], weighted + penalty, rtol=1e-4)
+
+
 def test_batch_statistics_are_those_of_all_samples():
     """The frozen network scores the samples as the batch did, and each row by itself."""
     names = names_after("training.md")
