@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxmargin._arrays import as_floats
 from jaxmargin._blocks import overlapping_blocks, rows, with_rows
-from jaxmargin._checks import require_callable, require_count
+from jaxmargin._checks import finite_result, require_callable, require_count
 from jaxmargin.kernels.closed_form import Kernel
 
 _BLOCK_ENTRIES = 2**21  # of K, in a block whose size the caller leaves open
@@ -104,7 +104,8 @@ def kernel_diagonal(kernel: Kernel, x: Float[Array, "n ..."]) -> Float[Array, "n
         (n,), or (n, k, k) for a kernel of k outputs.
 
     Raises:
-        ValueError: x has no rows, or the kernel does not return a square for one row.
+        ValueError: x has no rows, or the kernel does not return a square for one row, or a
+            diagonal is beyond the dtype (under `jit` it is inf).
         TypeError: kernel is not a function, or x does not hold real numbers.
 
     Example:
@@ -128,7 +129,8 @@ def kernel_diagonal(kernel: Kernel, x: Float[Array, "n ..."]) -> Float[Array, "n
             )
         return gram[0, 0]
 
-    return jax.lax.map(entry, x, batch_size=_DIAGONAL_ROWS)
+    diagonal = jax.lax.map(entry, x, batch_size=_DIAGONAL_ROWS)
+    return finite_result("the diagonal of the kernel", diagonal, "x", x)
 
 
 def _require_inputs(x: Any, z: Any) -> tuple[Array, Array]:
