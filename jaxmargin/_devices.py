@@ -3,6 +3,8 @@
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import cache
+from importlib import import_module
 
 import jax
 import threadpoolctl
@@ -34,7 +36,14 @@ def one_blas_thread() -> AbstractContextManager:
 
     Where many products are small, the threads would wait for one another.
     """
-    return threadpoolctl.threadpool_limits(1, "blas")
+    return _blas().limit(limits=1, user_api="blas")
+
+
+@cache
+def _blas() -> threadpoolctl.ThreadpoolController:
+    """What sets the threads, once both libraries have loaded theirs."""
+    import_module("scipy.linalg")
+    return threadpoolctl.ThreadpoolController()
 
 
 def cores() -> int:

@@ -18,7 +18,7 @@ from benchmarks.optimum.traced import problem_of, shown, traced
 from benchmarks.timing import print_head, print_row
 from tests.mean_field import cone_oracle
 
-LAMS, GATES, SHARE = (1.0,), (20, 100), 0.1
+LAMS, GATES, SHARE = (1.0,), (20, 100, 400), 0.1
 
 
 def peer_network(

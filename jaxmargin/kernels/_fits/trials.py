@@ -68,9 +68,9 @@ def _first_on_host(
         return _in_float64(solve, gram, y, weights, *settings) if found is None else tuple(found)
 
     given = [gram, y] if weights is None else [gram, y, weights]
-    if np.ndim(gram) == 2:
-        return one(*given)
     with one_blas_thread():
+        if np.ndim(gram) == 2:
+            return one(*given)
         each = [one(*trial) for trial in zip(*map(np.asarray, given), strict=True)]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *each)
 
