@@ -7,6 +7,8 @@ below the estimated bound proves that the estimate was wrong. A response above t
 certificate knew proves only that its search missed a neuron, and how far that lowers the bound.
 """
 
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +16,7 @@ import numpy as np
 
 from benchmarks.optimum.traced import problem_of, traced
 from benchmarks.timing import counted, print_head, print_row
+from jaxmargin._devices import cores
 from tests.mean_field import cone_oracle
 
 PROBLEMS, TOLERANCE, SECONDS = 100, 1e-5, 60.0
@@ -122,7 +125,8 @@ def challenge(seed: int) -> Outcome:
 
 def run(count: int) -> list[str]:
     """Print a row for each range of dimensions; the errors and the false proofs."""
-    outcomes = {seed: challenge(seed) for seed in counted(count)}
+    with ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:
+        outcomes = dict(zip(counted(count), pool.map(challenge, range(count)), strict=True))
     print_head(
         "d", "problems", "estimates proven wrong", "by at most", "median estimated gap",
         "largest energy lowered by", "bounds that a longer search lowers", "by at most",

@@ -33,7 +33,8 @@ def plot_margin_distribution(
         TypeError: no array of real numbers, or ax that are no axes.
 
     Example:
-        >>> ax = plot_margin_distribution([0.5, -0.1, 0.2, 0.2])
+        >>> from matplotlib.figure import Figure
+        >>> ax = plot_margin_distribution([0.5, -0.1, 0.2, 0.2], ax=Figure().subplots())
         >>> ax.get_ylabel()
         'share of the samples'
 
@@ -81,7 +82,8 @@ def plot_path(
         >>> x, y = append_one(data.sinusoid(4)[0]), data.sinusoid(4)[1]
         >>> start = init_two_layer(jax.random.key(0), d=2, m=8)
         >>> path = margin_path(two_layer, start, x, y, [2.0**-10, 2.0**-14], num_steps=10)
-        >>> ax = plot_path(path)
+        >>> from matplotlib.figure import Figure
+        >>> ax = plot_path(path, ax=Figure().subplots())
         >>> ax.get_xscale(), bool(ax.xaxis_inverted())
         ('log', True)
 

@@ -35,7 +35,9 @@ def plot_trials(
         TypeError: arrays that do not hold real numbers, or ax that are no axes.
 
     Example:
-        >>> ax = plot_trials([1, 2, 3], np.array([[1.0, 2.0, 4.0], [3.0, 2.0, 2.0]]))
+        >>> from matplotlib.figure import Figure
+        >>> values = np.array([[1.0, 2.0, 4.0], [3.0, 2.0, 2.0]])
+        >>> ax = plot_trials([1, 2, 3], values, ax=Figure().subplots())
         >>> ax.lines[-1].get_ydata().tolist()
         [2.0, 2.0, 3.0]
 
@@ -97,7 +99,8 @@ def plot_history(
         >>> import jax.numpy as jnp
         >>> from jaxmargin.networks import History
         >>> history = History(jnp.arange(3), jnp.array([3.0, 2.0, 1.0]), None)
-        >>> ax = plot_history(history)
+        >>> from matplotlib.figure import Figure
+        >>> ax = plot_history(history, ax=Figure().subplots())
         >>> ax.get_xlabel(), ax.get_ylabel()
         ('step', 'objective')
 

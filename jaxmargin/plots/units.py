@@ -65,7 +65,8 @@ def plot_units(
     Example:
         >>> import jax.numpy as jnp
         >>> network = TwoLayer(u=jnp.eye(2), w=jnp.array([1.0, -2.0]))
-        >>> ax = plot_units(network, [[1, 0], [0, 1]], [1, -1])
+        >>> from matplotlib.figure import Figure
+        >>> ax = plot_units(network, [[1, 0], [0, 1]], [1, -1], ax=Figure().subplots())
         >>> ax.get_legend_handles_labels()[1]
         ['w > 0', 'w < 0']
 
