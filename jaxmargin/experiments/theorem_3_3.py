@@ -291,7 +291,7 @@ EXPERIMENT = Experiment(
     presets={"quick": QUICK, "paper": PAPER, "hard": HARD, "long": LONG},
     durations={
         "quick": "minutes",
-        "paper": "minutes",
+        "paper": "2 min",
         "hard": "minutes",
         "long": "minutes",
     },
