@@ -100,7 +100,7 @@ def max_margin(
     the network has k outputs, and the bound is
     (1/2) max_{|u| = 1} ||sum_{i, j != y_i} p_ij (e_{y_i} - e_j) relu(u . x_i)||_2. Two classes give
     sqrt(2) times the binary margin. For labels that no network separates there is `global_optimum`,
-    which trades a loss for the norm.
+    which trades a loss for the norm; with the squared hinge that is a soft margin.
 
     The method is that of `global_optimum`, with margins of at least 1 in place of a risk. The
     rounds end when the margin meets the estimated bound and a search from many directions confirms
