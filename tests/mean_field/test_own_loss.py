@@ -28,7 +28,9 @@ def test_soft_margins_are_those_of_the_cone_program():
     """Over all activation patterns of eight points in the plane."""
     g, lam = np.random.default_rng(0), 0.05
     x, y = g.normal(size=(8, 2)), g.choice([-1.0, 1.0], 8)
-    outputs, cost, walls = 0, 0, []
+    outputs: Any = 0
+    cost: Any = 0
+    walls: list[Any] = []
     for active in cone_oracle.patterns(x):
         for sign in (1, -1):
             v = cp.Variable(2)
@@ -38,10 +40,11 @@ def test_soft_margins_are_those_of_the_cone_program():
     misses = cp.pos(1 - cp.multiply(y, outputs))
     program = cp.Problem(cp.Minimize(cp.sum_squares(misses) + 2 * lam * cost), walls)
     program.solve(solver=cp.CLARABEL)
+    least: Any = program.value
     with jax.enable_x64(True):
         ready = jm.two_layer_problem(jnp.asarray(x), jnp.asarray(y), "logistic", lam=lam)
         problem = jm.MeanField(ready.phi, squared_hinge()(jnp.asarray(y)), ready.potential)
         nothing = jm.Measure(jnp.zeros((1, 3)), jnp.ones(1))
         found = jm.global_optimum(problem, start=nothing).certificate
     assert found.state == "exact"
-    assert float(found.energy) == pytest.approx(float(program.value), rel=1e-5)
+    assert float(found.energy) == pytest.approx(float(least), rel=1e-5)
