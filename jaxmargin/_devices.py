@@ -1,10 +1,12 @@
 """The devices and threads that work is shared out to."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 import jax
 import threadpoolctl
@@ -50,3 +52,14 @@ def cores() -> int:
     """The processor cores that this process may use."""
     allowed = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def on_all_cores(function: Callable[[Any], Any], pieces: Sequence) -> list:
+    """What the function gives for each piece, in their order.
+
+    NumPy lets go of the interpreter where it computes, so that threads run at once.
+    """
+    if len(pieces) == 1:
+        return [function(pieces[0])]
+    with ThreadPoolExecutor(cores()) as pool:
+        return list(pool.map(function, pieces))

@@ -7,7 +7,7 @@ import pytest
 import threadpoolctl
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxmargin._devices import device_mesh, one_blas_thread, sharing_mesh
+from jaxmargin._devices import cores, device_mesh, on_all_cores, one_blas_thread, sharing_mesh
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,14 @@ def test_blas_has_one_thread_inside_of_the_context():
     with one_blas_thread():
         assert set(threads()) == {1}
     assert threads() == before
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_pieces_on_all_cores_keep_their_order(count: int):
+    assert on_all_cores(lambda piece: 2 * piece, range(count)) == [2 * i for i in range(count)]
+    assert cores() >= 1
+
+
+def test_an_error_of_one_piece_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        on_all_cores(lambda piece: 1 / piece, [1, 0, 2])

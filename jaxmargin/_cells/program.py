@@ -16,7 +16,6 @@ reduced to one for each vector and one for the outputs.
 Everything here is float64 NumPy.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +23,7 @@ import scipy  # its parts load on first use
 
 from jaxmargin._arithmetic import step_to_boundary
 from jaxmargin._cells.fits import Fit
-from jaxmargin._devices import cores
+from jaxmargin._devices import cores, on_all_cores
 
 _STEPS = 100  # of Newton's method
 _JITTERS = (1e-15, 1e-13, 1e-11, 1e-8, 1e-4)  # added to Hessians of diagonal 1
@@ -329,10 +328,9 @@ class _Symmetric:
 
 
 def _gram(columns: np.ndarray) -> np.ndarray:
-    """C^T C, of halves of the rows at once."""
-    halves = np.array_split(columns, cores())
-    with ThreadPoolExecutor(len(halves)) as pool:
-        return sum(pool.map(lambda half: half.T @ half, halves), np.zeros(()))
+    """C^T C, of parts of the rows at once."""
+    parts = np.array_split(columns, cores())
+    return sum(on_all_cores(lambda part: part.T @ part, parts), np.zeros(()))
 
 
 def _inverse_factor(blocks: np.ndarray) -> np.ndarray:

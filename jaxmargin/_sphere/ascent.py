@@ -20,12 +20,11 @@ Every value is the function itself at its direction, and so a lower bound of the
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxmargin._devices import cores
+from jaxmargin._devices import on_all_cores
 from jaxmargin._sphere.relu_sum import ReluSum, scaled, unit_rows
 
 _INNER = 4  # steps towards b for each linearisation
@@ -155,7 +154,7 @@ class _State(NamedTuple):
 def ascend(function: ReluSum, u: np.ndarray, steps: int = 60) -> tuple[np.ndarray, np.ndarray]:
     """`climb` of a scaled function, from unit vectors u (p, d). Its values are scaled as well."""
     values, u, n = function.heights(u), u.copy(), len(function.rows)
-    if not n:
+    if not n or not len(u):
         return values, u
     rate = 1 / float(np.linalg.norm(function.rows, 2)) ** 2
 
@@ -174,10 +173,7 @@ def _in_blocks(
     """`each(values, u)` of blocks of so many directions, on all cores at once."""
     starts = range(0, len(u), size)
     blocks = [(values[start : start + size], u[start : start + size]) for start in starts]
-    if len(blocks) == 1:
-        return each(*blocks[0])
-    with ThreadPoolExecutor(cores()) as pool:  # NumPy lets go of the interpreter where it computes
-        parts = list(pool.map(lambda block: each(*block), blocks))
+    parts = on_all_cores(lambda block: each(*block), blocks)
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 

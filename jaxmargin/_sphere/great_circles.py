@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxmargin._devices import cores, on_all_cores
 from jaxmargin._sphere.relu_sum import ReluSum, unit_rows
 
 _ALWAYS, _MOST_RANK = 3, 5  # ranks up to which it is enumerated: always; if not too many arcs
@@ -67,13 +68,19 @@ def enumerated(function: ReluSum, span: Span, start: np.ndarray) -> Enumerated:
     """
     axes, lost = span
     moved = _in_general_position(function._replace(rows=function.rows @ axes.T))
-    best = _Best(moved, axes @ start)
-    if len(axes) == 1:
-        ends = np.array([[1.0], [-1.0]])
-        best.take(moved.heights(ends), ends)
-    else:
-        for samples in _blocks(moved):
-            _walk(_circles(moved, samples), best)
+    shares = min(cores(), -(-comb(len(moved.rows), max(len(axes), 2) - 2) // _block_size(moved)))
+
+    def highest_of(share: int) -> _Best:
+        best = _Best(moved, axes @ start)
+        if len(axes) == 1:
+            ends = np.array([[1.0], [-1.0]])
+            best.take(moved.heights(ends), ends)
+        else:
+            for samples in islice(_blocks(moved), share, None, shares):
+                _walk(_circles(moved, samples), best)
+        return best
+
+    best = max(on_all_cores(highest_of, range(shares)), key=lambda best: best.value)
     slack = lost + (2 * _MOVED + len(moved.rows) * _ROUNDING) * best.total
     return Enumerated(unit_rows(best.direction @ axes), best.value + slack)
 
@@ -138,10 +145,14 @@ class _Best:
 def _blocks(function: ReluSum) -> Iterator[np.ndarray]:
     """The choices of r - 2 samples, in blocks (b, r - 2) that fit into memory."""
     n, r = function.rows.shape
-    size = max(1, _BLOCK_ENTRIES // (n * (r * function.weights.shape[1] + 2 ** (r - 1))))
-    choices = combinations(range(n), r - 2)
+    choices, size = combinations(range(n), r - 2), _block_size(function)
     while block := list(islice(choices, size)):
         yield np.array(block, int).reshape(len(block), r - 2)
+
+
+def _block_size(function: ReluSum) -> int:
+    n, r = function.rows.shape
+    return max(1, _BLOCK_ENTRIES // (n * (r * function.weights.shape[1] + 2 ** (r - 1))))
 
 
 class _Circles(NamedTuple):

@@ -5,7 +5,7 @@ import pytest
 
 from jaxmargin._sphere import ascent
 from jaxmargin._sphere.ascent import around, climb, highest_rows, search
-from jaxmargin._sphere.relu_sum import scaled
+from jaxmargin._sphere.relu_sum import scaled, unit_rows
 
 
 def height(x, dual, u):
@@ -64,6 +64,23 @@ def test_where_there_is_nothing_to_climb():
     np.testing.assert_array_equal(u, np.eye(3)[[0, 0]])
     values, u = search(np.ones((2, 3)), np.zeros(2))
     assert (values == 0).all()
+
+
+def test_from_no_start_there_is_no_ascent():
+    x, dual, _ = problem(3, None)
+    values, u = climb(x, dual, np.zeros((0, 3)))
+    assert (values.shape, u.shape) == ((0,), (0, 3))
+
+
+def test_blocks_are_climbed_each_by_itself(monkeypatch: pytest.MonkeyPatch):
+    """In blocks of five starts: a start may end elsewhere by rounding, but the top is met."""
+    x, dual, starts = problem(4, None)
+    together = climb(x, dual, starts)[0]
+    monkeypatch.setattr(ascent, "_CACHED_ENTRIES", 5 * len(x))
+    values, u = climb(x, dual, starts)
+    np.testing.assert_allclose(values, height(x, dual, u), rtol=1e-12)
+    assert np.all(values >= height(x, dual, unit_rows(starts)) * (1 - 1e-12))
+    assert values.max() == pytest.approx(together.max(), rel=1e-9)
 
 
 def test_points_around_a_top_leave_one_of_its_kinks_at_a_time():
