@@ -114,7 +114,10 @@ def challenge(seed: int) -> Outcome:
         new = units[np.unique(units[:500] @ x.T > 0, axis=0, return_index=True)[1]]
         heights = np.abs(np.maximum(new @ x.T, 0) @ p[:, 0])
         points = np.concatenate([u[np.any(u, axis=1)], new[np.argsort(-heights)[:NEW]]])
-        u, w = cone_oracle.best_over_cells(x, y, loss, lam=lam, points=points)
+        try:
+            u, w = cone_oracle.best_over_cells(x, y, loss, lam=lam, points=points)
+        except RuntimeError:  # the solver of the challenge gave up: its searches count all the same
+            break
         lowest = min(lowest, cone_oracle.energy(x, y, loss, lam=lam, u=u, w=w))
     proven = energy - float(certificate.lower_bound)
     return Outcome(
