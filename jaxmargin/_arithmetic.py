@@ -79,6 +79,7 @@ def step_to_boundary(value, change, xp=jnp):
     return xp.min(xp.where(falling, value / xp.where(falling, -change, 1), xp.inf), initial=xp.inf)
 
 
+@jax.jit
 def scaled(params: PyTree, octaves: Float[Array, ""] | float) -> PyTree:
     """The parameters times 2**octaves."""
     factor = jnp.exp2(octaves)
@@ -110,22 +111,39 @@ def held_octaves(
     most = 2.0 ** held_range(dtype)
 
     def at(octaves: Array) -> tuple[Array, Array]:
-        return octaves, jnp.max(jnp.abs(outputs(octaves)), initial=0.0)
+        return octaves, _peak(outputs(octaves))
 
     def searching(state: tuple) -> Array:
         (_, peak), _, _, i = state
-        lowest = jnp.where(i == 0, least, 1 / most)
-        return (i < _ROUNDS) & ~((peak >= lowest) & (peak <= most))
+        return _is_outside(peak, least, most, i)
 
     def halve(state: tuple) -> tuple:
         (octaves, peak), low, high, i = state
-        small = peak < 1 / most
-        low, high = jnp.where(small, octaves, low), jnp.where(small, high, octaves)
-        return at((low + high) / 2), low, high, i + 1
+        low, high, middle = _halved(octaves, peak < 1 / most, low, high)
+        return at(middle), low, high, i + 1
 
     end = jnp.asarray(2.0 * held_range(dtype), dtype)
     start = at(jnp.zeros((), dtype)), -end, end, jnp.zeros((), np.int32)
     return jax.lax.stop_gradient(_repeat(searching, halve, start)[0][0])
+
+
+@jax.jit
+def _peak(outputs: Array) -> Array:
+    return jnp.max(jnp.abs(outputs), initial=0.0)
+
+
+@jax.jit
+def _is_outside(peak: Array, least: float, most: float, i: Array) -> Array:
+    """Whether the search has to go on after i halvings."""
+    lowest = jnp.where(i == 0, least, 1 / most)
+    return (i < _ROUNDS) & ~((peak >= lowest) & (peak <= most))
+
+
+@jax.jit
+def _halved(octaves: Array, small: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
+    """The bounds of the half that is left, and its middle."""
+    low, high = jnp.where(small, octaves, low), jnp.where(small, high, octaves)
+    return low, high, (low + high) / 2
 
 
 def _repeat(condition: Callable, body: Callable, state: tuple) -> tuple:

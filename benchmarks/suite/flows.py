@@ -65,15 +65,31 @@ def step(m: int, n: int = 1000, d: int = 20, k: int | None = None) -> Sides:
 
 
 def own_features(m: int) -> Sides:
-    """Features of the user's own, beside the same features known to the package."""
-    problem, x, _, measure = _problem(m, 200, 20, None)
+    """Features of the user's own, beside the loop by hand, and the network known to the package."""
+    problem, x, y, measure = _problem(m, 200, 20, None)
 
     def phi(theta):
         return theta[0] * jax.nn.relu(x @ theta[1:])
 
+    @jax.jit
+    def plain(theta):
+        def energy(theta):
+            scores = jnp.mean(jax.vmap(phi)(theta), axis=0)
+            return jnp.sum(jax.nn.softplus(-y * scores)) + LAM * jnp.sum(theta**2) / m
+
+        def one(_, theta):
+            return theta - STEP_SIZE * m * jax.grad(energy)(theta)
+
+        return jax.lax.fori_loop(0, STEPS, one, theta)
+
     own = jm.MeanField(phi, problem.loss, lambda theta: LAM * jnp.sum(theta**2))
     return Sides(
-        _ours(own, measure), {"two_layer_problem": _ours(problem, measure)}, tolerance=1e-3
+        _ours(own, measure),
+        {
+            "plain loop": partial(plain, measure.theta),
+            "two_layer_problem": _ours(problem, measure),
+        },
+        tolerance=1e-3,
     )
 
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy
+from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 import jaxmargin as jm
@@ -133,6 +134,26 @@ def fit_ridge(n: int) -> Sides:
     return Sides(ours, {"scipy": theirs}, tolerance=1e-8)
 
 
+def fit_kernel_logistic(n: int) -> Sides:
+    """Beside scikit-learn's Newton method on a factor of the matrix, as a user would call it."""
+    gram, y = _teacher(n)
+    lam = 1e-3 * float(np.mean(np.diag(gram)))  # so that values f(x_i) are of order 1
+    machine = LogisticRegression(
+        C=1 / (2 * n * lam), fit_intercept=False, solver="newton-cholesky", tol=1e-10, max_iter=200
+    )
+
+    def ours():
+        with jax.enable_x64(True):
+            fit = jm.fit_kernel_logistic(jnp.asarray(gram), jnp.asarray(y), lam=lam)
+            return gram @ np.asarray(fit.beta)
+
+    def theirs():
+        factor = np.linalg.cholesky(gram + 1e-12 * np.trace(gram) / n * np.eye(n))
+        return machine.fit(factor, y).decision_function(factor)
+
+    return Sides(ours, {"scikit-learn": theirs}, tolerance=1e-4)
+
+
 SIZES = (200, 800, 2000)
 BENCHMARKS = [
     Benchmark("kernels/relu_ntk", "n", (500, 1000, 2000), relu_ntk, "d = 20, depth 3"),
@@ -144,4 +165,7 @@ BENCHMARKS = [
     Benchmark("kernels/fit_svm, trials", "t", (100,), fit_svm_trials, "n = 200, d = 20, float64"),
     Benchmark("kernels/fit_svm, digits", "n", (400, 1200), fit_svm_classes, "k = 10, float64"),
     Benchmark("kernels/fit_ridge", "n", (200, 800, 1600), fit_ridge, "d = 20, float64"),
+    Benchmark(
+        "kernels/fit_kernel_logistic", "n", (200, 800), fit_kernel_logistic, "d = 20, float64"
+    ),
 ]

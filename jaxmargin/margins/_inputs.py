@@ -49,7 +49,11 @@ def checked_model(apply: Apply, params: PyTree, x: Any) -> tuple[PyTree, Array, 
 
 def measured_degree(apply: Apply, params: PyTree, x: Array) -> Float[Array, ""]:
     """The degree of a homogeneous network, a whole number where it nearly is; NaN of another."""
-    degree, residual = homogeneity_degree(apply, params, x)
+    return _whole(*homogeneity_degree(apply, params, x))
+
+
+@jax.jit
+def _whole(degree: Array, residual: Array) -> Array:
     near = jnp.round(degree)
     degree = jnp.where(jnp.abs(degree - near) <= _HOMOGENEOUS, near, degree)
     return jnp.where(residual <= _HOMOGENEOUS, degree, jnp.nan)

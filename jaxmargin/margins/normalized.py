@@ -193,7 +193,11 @@ def log_normalized_margin(
         of homogeneous neural networks", for the logarithm.
     """
     margins, octaves = _unit_margins(apply, params, x, y, norm)
-    margin = jnp.min(margins)
+    return _signed_log(jnp.min(margins), octaves)
+
+
+@jax.jit
+def _signed_log(margin: Array, octaves: Array) -> SignedLog:
     size = jnp.abs(jnp.where(margin == 0, 1, margin))
     log = jnp.log(size) + octaves * jnp.log(2.0).astype(octaves.dtype)
     return SignedLog(jnp.sign(margin), jnp.where(margin == 0, -jnp.inf, log))
@@ -214,8 +218,7 @@ def _unit_margins(
     size = as_result("norm(params)", norm(params))
     if size.shape:
         raise ValueError(f"norm(params) must be a scalar, got shape {size.shape}")
-    scale = jnp.where(size > 0, size, jnp.ones_like(size))
-    unit = jax.tree.map(lambda leaf: leaf / scale.astype(leaf.dtype), params)
+    unit = _over(params, size)
 
     def outputs(octaves: Array | float) -> Array:
         return widened(as_result("apply(params, x)", apply(scaled(unit, octaves), x)))
@@ -232,6 +235,13 @@ def _unit_margins(
     return margins, -octaves * jnp.where(jnp.isnan(degree), 0, degree)
 
 
+@jax.jit
+def _over(params: PyTree, size: Array) -> PyTree:
+    """The parameters over their norm; where it is 0, the parameters."""
+    scale = jnp.where(size > 0, size, jnp.ones_like(size))
+    return jax.tree.map(lambda leaf: leaf / scale.astype(leaf.dtype), params)
+
+
 def _degree_at(apply: Apply, params: PyTree, x: Array, octaves: Array) -> Array:
     """The degree of a homogeneous network; NaN of another one, and where no octaves ask for it."""
 
@@ -244,6 +254,7 @@ def _degree_at(apply: Apply, params: PyTree, x: Array, octaves: Array) -> Array:
     return jax.lax.cond(octaves == 0, lambda: none, measure)
 
 
+@jax.jit
 def _times_power(values: Array, octaves: Array) -> Array:
     """The values times 2**octaves, which need not be a float where the products are."""
     half = jnp.exp2(octaves / 2).astype(values.dtype)

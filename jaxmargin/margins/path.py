@@ -170,6 +170,10 @@ def margin_path(
     return _stacked(found)
 
 
+# as one program, since the descent compiles its own for a new model anyway
+_measured_degree = jax.jit(homogeneity_degree, static_argnums=0)
+
+
 @contextmanager
 def _float64() -> Iterator[None]:
     """Compute in float64, with the promotion of dtypes that optax needs."""
@@ -323,10 +327,11 @@ def _log_mean_loss(scores: Array, y: Array) -> Array:
     return jax.nn.logsumexp(jnp.where(z < _LARGE, near, -z)) - math.log(len(y))
 
 
+@jax.jit
 def _revived(optimum: PyTree, first: PyTree) -> PyTree:
     """The optimum, with a little of the first parameters at the larger one's scale."""
-    ratio = float(norms.l2(optimum) / norms.l2(first))
-    return jax.tree.map(lambda a, b: a + _REVIVAL * max(1.0, ratio) * b, optimum, first)
+    ratio = jnp.fmax(1.0, norms.l2(optimum) / norms.l2(first))
+    return jax.tree.map(lambda a, b: a + _REVIVAL * ratio * b, optimum, first)
 
 
 def _check_lams(lams: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -363,7 +368,7 @@ def _check_problem(
         )
     objective.check_labels(scores, y)
     require_separable_labels(x, y)
-    degree, residual = homogeneity_degree(apply, params, x)
+    degree, residual = _measured_degree(apply, params, x)
     if not residual <= _HOMOGENEOUS:
         raise ValueError(
             "apply must be positively homogeneous and not 0 at params, f(x; c Theta) = c^a f(x; "

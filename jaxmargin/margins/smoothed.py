@@ -136,22 +136,26 @@ def _parts(
     params, x, scores = checked_model(apply, params, x)
     margins = log_margin(scores, y)
     degree = degree_of(apply, jax.lax.stop_gradient(params), x)
-    total = jax.scipy.special.logsumexp(log_loss(margins))
+    total = _log_sum_exp(log_loss(margins))
     return inverse(total), norms.l2(params).astype(scores.dtype), degree.astype(scores.dtype)
 
 
+@jax.jit
 def _log_logistic(margins: Array) -> Array:
     """The logarithm of log(1 + e^-z)."""
     far = margins > _FAR
     return jnp.where(far, -margins, jnp.log(jax.nn.softplus(-jnp.where(far, 0, margins))))
 
 
+@jax.jit
 def _inverse_logistic(log_loss: Array) -> Array:
     """The z with log(1 + e^-z) = e^log_loss, -log(expm1(e^log_loss))."""
     far = log_loss < -_FAR
     loss = jnp.exp(jnp.where(far, 0, log_loss))
     return jnp.where(far, -log_loss, -loss - jnp.log(-jnp.expm1(-loss)))
 
+
+_log_sum_exp = jax.jit(jax.scipy.special.logsumexp)
 
 # The logarithm of the loss at a margin, and the margin at a logarithm of the loss.
 _LOSSES: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {

@@ -62,15 +62,19 @@ def balance(params: _Params) -> _Params:
     layers = [jnp.asarray(leaf) for leaf in leaves]
     if not layers:
         raise ValueError("params must hold at least one layer, got none")
+    return jax.tree.unflatten(structure, _balanced(layers))
+
+
+@jax.jit
+def _balanced(layers: list[Array]) -> list[Array]:
     layer_norms = jnp.stack([norms.l2(layer) for layer in layers])
     alive = jnp.all(layer_norms > 0)
     safe_norms = jnp.where(layer_norms > 0, layer_norms, 1.0)
     common = jnp.where(alive, jnp.exp(jnp.mean(jnp.log(safe_norms))), 0.0)
-    balanced = [
+    return [
         (widened(layer) / norm * common).astype(layer.dtype)
         for layer, norm in zip(layers, safe_norms, strict=True)
     ]
-    return jax.tree.unflatten(structure, balanced)
 
 
 def widen(params: Network, widths: int | Sequence[int]) -> Network:
@@ -188,15 +192,28 @@ def homogeneity_degree(apply: Apply, params: PyTree, x: Float[Array, "n d"]) -> 
     dtype = shape.dtype
     middle = held_octaves(output, dtype, least=2.0 ** -held_range(dtype))
     reference = output(middle)
-    size = norms.l2(reference)
-    rough = 8 * jnp.log2(norms.l2(output(middle + 0.125)) / size)
-    room = held_range(dtype) / jnp.maximum(jnp.abs(jax.lax.stop_gradient(rough)), 1)
-    shifts = jnp.exp2(jnp.minimum(jnp.floor(jnp.log2(room)), 0)) * _SHIFTS.astype(dtype)
-    if is_concrete(reference):  # nothing to compile
-        outputs = jnp.stack([output(middle + shift) for shift in shifts])
+    shifts, octaves = _held_shifts(middle, reference, output(middle + 0.125))
+    if is_concrete(reference):  # nothing of the model to compile
+        outputs = [output(octaves[i]) for i in range(len(_SHIFTS))]
     else:
-        outputs = jax.lax.map(lambda shift: output(middle + shift), shifts)
-    slopes = shifts * jnp.log2(jax.vmap(norms.l2)(outputs) / size)
+        outputs = jax.lax.map(output, octaves)
+    return _fitted(shifts, reference, outputs)
+
+
+@jax.jit
+def _held_shifts(middle: Array, reference: Array, nearby: Array) -> tuple[Array, Array]:
+    """Shifts at which outputs stay in range, given those an eighth apart; and middle + shifts."""
+    rough = 8 * jnp.log2(norms.l2(nearby) / norms.l2(reference))
+    room = held_range(reference.dtype) / jnp.maximum(jnp.abs(jax.lax.stop_gradient(rough)), 1)
+    shifts = jnp.exp2(jnp.minimum(jnp.floor(jnp.log2(room)), 0)) * _SHIFTS.astype(reference.dtype)
+    return shifts, middle + shifts
+
+
+@jax.jit
+def _fitted(shifts: Array, reference: Array, outputs: Array | list[Array]) -> Homogeneity:
+    """The slope of log ||outputs|| against the shifts, and what it leaves."""
+    outputs = jnp.asarray(outputs)
+    slopes = shifts * jnp.log2(jax.vmap(norms.l2)(outputs) / norms.l2(reference))
     degree = jnp.sum(slopes) / jnp.sum(shifts**2)
     expected = jnp.outer(jnp.exp2(degree * shifts), reference)
     return Homogeneity(degree, jnp.max(jax.vmap(_relative_error)(outputs, expected)))

@@ -39,6 +39,27 @@ def _absolute(leaf: Array) -> Array:
     return leaf * jnp.sign(leaf)
 
 
+# Each is one program: a first call by itself would else compile a score of single operations.
+@jax.jit
+def _sum_of_absolutes(leaves: list[Array]) -> Float[Array, ""]:
+    return functools.reduce(jnp.add, [jnp.sum(_absolute(leaf)) for leaf in leaves])
+
+
+@jax.jit
+def _largest(leaves: list[Array]) -> Float[Array, ""]:
+    return functools.reduce(jnp.maximum, [jnp.max(_absolute(x), initial=0.0) for x in leaves])
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _of_powers(leaves: list[Array], p: float) -> Float[Array, ""]:
+    peak = jax.lax.stop_gradient(_largest(leaves))
+    # c * (sum |x/c|^p)^(1/p) does not depend on c, so its derivative in c may be dropped.
+    # An infinite peak would make NaN of itself: inf / inf.
+    scale = jnp.where((peak > 0) & (peak < jnp.inf), peak, jnp.ones_like(peak))
+    powers = [scaled_power_sum(leaf, scale, p) for leaf in leaves]
+    return scale * safe_power(functools.reduce(jnp.add, powers), 1 / p)
+
+
 def l1(params: PyTree) -> Float[Array, ""]:
     """Sum of absolute values over every leaf.
 
@@ -59,7 +80,7 @@ def l1(params: PyTree) -> Float[Array, ""]:
     Reference:
         Wei, Lee, Liu, Ma (2019), section 4 (general norm).
     """
-    return functools.reduce(jnp.add, [jnp.sum(_absolute(leaf)) for leaf in _leaves(params)])
+    return _sum_of_absolutes(_leaves(params))
 
 
 def linf(params: PyTree) -> Float[Array, ""]:
@@ -82,8 +103,7 @@ def linf(params: PyTree) -> Float[Array, ""]:
     Reference:
         Wei, Lee, Liu, Ma (2019), section 4 (general norm).
     """
-    peaks = [jnp.max(_absolute(leaf), initial=0.0) for leaf in _leaves(params)]
-    return functools.reduce(jnp.maximum, peaks)
+    return _largest(_leaves(params))
 
 
 def lp(p: float) -> Norm:
@@ -117,12 +137,7 @@ def lp(p: float) -> Norm:
         return linf
 
     def norm(params: PyTree) -> Float[Array, ""]:
-        peak = jax.lax.stop_gradient(linf(params))
-        # c * (sum |x/c|^p)^(1/p) does not depend on c, so its derivative in c may be dropped.
-        # An infinite peak would make NaN of itself: inf / inf.
-        scale = jnp.where((peak > 0) & (peak < jnp.inf), peak, jnp.ones_like(peak))
-        powers = [scaled_power_sum(leaf, scale, p) for leaf in _leaves(params)]
-        return scale * safe_power(functools.reduce(jnp.add, powers), 1 / p)
+        return _of_powers(_leaves(params), p)
 
     norm.__name__ = norm.__qualname__ = f"l{p:g}"
     return norm

@@ -69,7 +69,7 @@ def test_it_lies_just_below_the_normalised_margin(loss: Any, k: int | None):
     found = margins.smoothed_margin(apply, params, x, y, loss=loss)
     margin = jm.normalized_margin(apply, params, x, y)
     room = np.log(len(x) * ((k or 2) - 1)) / jm.norms.l2(params) ** 3
-    assert margin - room * (1 + 1e-3) <= found < margin
+    assert margin - room * (1 + 1e-3) <= found <= margin * (1 + 1e-14)  # rounding may join them
 
 
 @pytest.mark.parametrize("k", [None, 3])
