@@ -4,6 +4,8 @@ import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+from docutils import nodes
+
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))  # the checkout that this file belongs to
 
@@ -57,8 +59,16 @@ def prepare_docstring(app, what, name, obj, options, lines):
     lines[:] = docstrings.prepared(lines)
 
 
+def call_fields_by_their_name(app, doctree):
+    """Results are NamedTuples: what Sphinx calls variables are their fields."""
+    for name in doctree.findall(nodes.field_name):
+        if name.astext() == "Variables":
+            name.children = [nodes.Text("Fields")]
+
+
 def setup(app):
     """Docstrings are prepared before napoleon (priority 500), whose own markup must stay."""
     app.connect("builder-inited", write_api_pages)
     app.connect("autodoc-skip-member", skip_tuple_fields)
+    app.connect("doctree-read", call_fields_by_their_name)
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)

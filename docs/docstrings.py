@@ -21,7 +21,7 @@ def prepared(lines: Iterable[str]) -> list[str]:
             made.append(line)
         elif not section and line.startswith("    "):
             if made and not made[-1]:
-                made += ["::", ""]
+                made += [".. code-block:: text", ""]
             made.append(line)
         else:
             begins = section == "Returns:" and made[-1] == section

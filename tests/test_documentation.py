@@ -188,7 +188,7 @@ def test_a_docstring_keeps_its_formulas_and_its_examples():
     expected = [
         r"The bound of \|f\| as lam → 0, see `a -> b`:",
         "",
-        "::",
+        ".. code-block:: text",
         "",
         *written[2:6],
         r"    x: (n, d) inputs \*x\*.",
