@@ -39,7 +39,7 @@ from jaxmargin._checks import (
     require_number,
     require_positive,
 )
-from jaxmargin.mean_field._particles import check_measure, require_problem
+from jaxmargin.mean_field._particles.checks import check_measure, require_problem
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField, energy
 from jaxmargin.mean_field.risks import BoundedRisk
