@@ -5,6 +5,7 @@ gradient flow descends it (eq. 3.1), a little uniform noise lets the flow escape
 points (eq. 3.2, Theorem 3.3), and a duality gap over all neurons proves how near the optimum is.
 """
 
+from jaxmargin.mean_field.assumptions import Regularity, regularity
 from jaxmargin.mean_field.certificates import Certificate, certify
 from jaxmargin.mean_field.flow import Flow, FlowInfo, FlowState, perturbed_flow, wasserstein_flow
 from jaxmargin.mean_field.measure import Features, Measure, second_moment
@@ -26,12 +27,7 @@ from jaxmargin.mean_field.risks import (
     SquaredRisk,
 )
 from jaxmargin.mean_field.runs import FlowHistory, FlowRun, run_flow
-from jaxmargin.mean_field.theorem_e4 import (
-    Regularity,
-    TheoreticalRate,
-    regularity,
-    theoretical_rate,
-)
+from jaxmargin.mean_field.theorem_e4 import TheoreticalRate, theoretical_rate
 from jaxmargin.mean_field.two_layer import (
     SmoothTwoLayerFeatures,
     SquaredNorm,
