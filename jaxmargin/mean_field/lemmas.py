@@ -157,9 +157,9 @@ def flow_budget(
 ) -> FlowBudget:
     """What the lemmas behind Theorem E.4 allow a flow, beside what it did.
 
-    `run_flow` records the measures with `metrics=lambda measure: measure`. Lemmas E.7, E.10, E.14,
-    E.15 and Corollary E.12 hold for every measure; the others tell whether the steps follow the
-    flow. Computes in float64, whatever the dtypes.
+    `run_flow` records the measures with `metrics=lambda measure: measure`. Lemmas E.7, E.10 and
+    E.14 to E.16, eq. E.2, Corollary E.12 and Claims E.18 and E.19 hold for every record; the others
+    tell whether its steps follow the flow. Computes in float64, whatever the dtypes.
 
     Args:
         problem: `MeanField`.

@@ -1,7 +1,10 @@
 """`flow_budget`: the paper's inequalities in NumPy, and records that break them."""
 
+import contextlib
+import io
 import math
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,6 +15,7 @@ import pytest
 import jaxmargin as jm
 from jaxmargin import mean_field
 from jaxmargin.mean_field import FlowBudget, flow_budget
+from tests.examples.pages import blocks, check_output
 from tests.mean_field.problems import PROBLEMS, outputs
 
 N, D, M, P = 5, 3, 6, 400  # samples, entries of a particle, particles, directions
@@ -245,14 +249,22 @@ def test_lemma_e8_along_a_flow():
     assert found.violated == ()
 
 
-def test_a_measure_that_stands_still_breaks_lemma_e8_and_claim_e20():
-    time = np.arange(0, 400.0, 10)
-    problem, noise = logistic(), 1e-9
-    still = standing(collapsed(), time)
-    found = budget_of(still.theta, still.mass, time, noise, problem)
-    assert found.lowest_variation[0] < -0.3
-    assert {"lemma_e8", "claim_e20"} <= set(found.violated)
+def test_a_plain_flow_that_is_stuck_breaks_lemma_e8_and_claim_e20():
+    """Its record, with a noise that was not there: some direction keeps L' below -0.2."""
+    problem, noise = logistic(smoothing=0.2), 1e-15
+    flow = jm.wasserstein_flow(problem, step_size=0.1)
+    still = jm.run_flow(jax.random.key(0), flow, flow.init(collapsed()), num_steps=4_000).state
+    assert float(jnp.linalg.norm(jm.velocity(problem, still.measure, still.measure.theta))) < 1e-9
+    run = jm.run_flow(
+        jax.random.key(0), flow, still, num_steps=3_000, record=100, metrics=lambda of: of
+    )
+    time = 0.1 * np.asarray(run.history.step)
+    theta, mass = run.history.metrics
+    found = budget_of(theta, mass, time, noise, problem)
+    assert found.lowest_variation.max() < -0.2
+    assert set(found.violated) == {"lemma_e8", "claim_e20"}
     assert not np.any(found.lemma_e8.holds)
+    assert found.lemma_e8.left.size > 10
 
 
 def plain_flow(step_size: float, num_steps: int = 40) -> FlowBudget:
@@ -354,6 +366,19 @@ def test_a_record_in_float64_is_not_rounded_where_float64_is_not_enabled():
     with jax.enable_x64(False):
         found = flow_budget(problem, jm.Measure(*wide), AT, time=time, noise=0.1)
     np.testing.assert_allclose(found.energy, expected.energy, rtol=1e-12)
+
+
+def test_the_page_of_the_flow_prints_what_it_says():
+    page = (Path(__file__).parents[2] / "docs" / "theory" / "flow.md").read_text()
+    [(code, promised)] = [block for block in blocks(page) if "flow_budget" in block[0]]
+    printed = io.StringIO()
+    with (
+        jax.enable_x64(False),
+        jax.numpy_dtype_promotion("standard"),
+        contextlib.redirect_stdout(printed),
+    ):
+        exec(compile(code, "flow.md", "exec"), {"__name__": "__main__"})
+    check_output(printed.getvalue(), promised)
 
 
 def test_without_a_direction_of_descent_nothing_is_followed():
