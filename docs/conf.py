@@ -23,6 +23,9 @@ extensions = [
 exclude_patterns = ["_build", "jupyter_execute"]
 html_theme = "furo"
 html_title = "jaxmargin"
+html_show_copyright = False
+html_static_path = [str(DOCS / "static")]
+html_css_files = ["site.css"]
 mathjax_path = "mathjax/tex-chtml.js"  # in the site itself, by sphinx-mathjax-offline
 nb_execution_mode = "off"  # the notebooks of the gallery hold their output
 nb_merge_streams = True
@@ -50,11 +53,16 @@ def skip_tuple_fields(app, what, name, obj, skip, options):
 
 
 def escape_plain_mathematics(app, what, name, obj, options, lines):
-    """Docstrings hold formulas such as ||Theta||**2: no markup outside backticks and examples."""
+    """Docstrings hold formulas such as ||Theta||**2: no markup outside backticks and examples.
+
+    An arrow becomes one character, which no line breaks in two.
+    """
     for i, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
             pieces = re.split(r"(`[^`]*`)", line)
-            pieces[::2] = [re.sub(r"([|*])", r"\\\1", piece) for piece in pieces[::2]]
+            pieces[::2] = [
+                re.sub(r"([|*])", r"\\\1", piece).replace(" -> ", " → ") for piece in pieces[::2]
+            ]
             lines[i] = "".join(pieces)
 
 
