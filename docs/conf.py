@@ -1,14 +1,15 @@
 """Sphinx: `sphinx-build -W --keep-going docs docs/_build`."""
 
-import re
 import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+from docutils import nodes
+
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))  # the checkout that this file belongs to
 
-from docs import api_pages  # noqa: E402
+from docs import api_pages, docstrings  # noqa: E402
 
 project = "jaxmargin"
 release = version = installed_version("jaxmargin")
@@ -34,6 +35,7 @@ autodoc_typehints = "none"  # shapes stand in each docstring
 autodoc_preserve_defaults = True  # jax.nn.relu, not the object that it is
 napoleon_use_ivar = True
 napoleon_attr_annotations = False
+napoleon_custom_sections = ["Reference"]
 default_role = "code"  # docstrings write `code` with single backticks
 
 
@@ -52,22 +54,21 @@ def skip_tuple_fields(app, what, name, obj, skip, options):
     return True if type(obj).__name__ == "_tuplegetter" else None
 
 
-def escape_plain_mathematics(app, what, name, obj, options, lines):
-    """Docstrings hold formulas such as ||Theta||**2: no markup outside backticks and examples.
+def prepare_docstring(app, what, name, obj, options, lines):
+    """Formulas and examples of a docstring stay as they are written."""
+    lines[:] = docstrings.prepared(lines)
 
-    An arrow becomes one character, which no line breaks in two.
-    """
-    for i, line in enumerate(lines):
-        if not line.lstrip().startswith((">>>", "...")):
-            pieces = re.split(r"(`[^`]*`)", line)
-            pieces[::2] = [
-                re.sub(r"([|*])", r"\\\1", piece).replace(" -> ", " → ") for piece in pieces[::2]
-            ]
-            lines[i] = "".join(pieces)
+
+def call_fields_by_their_name(app, doctree):
+    """Results are NamedTuples: what Sphinx calls variables are their fields."""
+    for name in doctree.findall(nodes.field_name):
+        if name.astext() == "Variables":
+            name.children = [nodes.Text("Fields")]
 
 
 def setup(app):
-    """Formulas are escaped before napoleon (priority 500), whose own markup must stay."""
+    """Docstrings are prepared before napoleon (priority 500), whose own markup must stay."""
     app.connect("builder-inited", write_api_pages)
     app.connect("autodoc-skip-member", skip_tuple_fields)
-    app.connect("autodoc-process-docstring", escape_plain_mathematics, priority=400)
+    app.connect("doctree-read", call_fields_by_their_name)
+    app.connect("autodoc-process-docstring", prepare_docstring, priority=400)
