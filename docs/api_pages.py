@@ -45,6 +45,7 @@ TABLE = """\
 .. rubric:: {task}
 
 .. list-table::
+   :class: names
    :widths: 30 70
 
 {rows}
@@ -57,6 +58,7 @@ Names of daily use are at `jaxmargin.<name>`. Each package is a section of the p
 
 ```{{eval-rst}}
 .. list-table::
+   :class: names
    :widths: 20 80
 
 {rows}
@@ -221,8 +223,8 @@ def _task(module: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A line without markup other than backticks."""
-    return re.sub(r"([|*_\\])", r"\\\1", text)
+    """A line without markup other than backticks, whose arrows no line breaks in two."""
+    return re.sub(r"([|*_\\])", r"\\\1", text).replace(" -> ", " → ")
 
 
 def _row(entry: Entry, package: str) -> str:

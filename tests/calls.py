@@ -37,6 +37,7 @@ PROBLEM = jm.two_layer_problem(X, Y, "logistic", lam=0.1)
 SMOOTH = jm.two_layer_problem(X, Y, "logistic", lam=0.1, reduction="mean", smoothing=0.1)
 THETA = jnp.ones((2, 4))
 MEASURE = jm.Measure(theta=jnp.ones((4, 4)) / 2, mass=jnp.ones(4))
+RECORDS = jm.Measure(theta=jnp.ones((2, 3, 4)) / 2, mass=jnp.ones((2, 3)))
 FLOW = jm.perturbed_flow(PROBLEM, step_size=0.01, noise=0.1)
 STATE = FLOW.init(MEASURE)
 OBJECTIVE = jm.regularized(jm.two_layer, "logistic", lam=0.1)
@@ -228,6 +229,10 @@ _FUNCTIONS: dict[str, dict[Callable, dict[str, Any]]] = {
         mean_field.perturbed_flow: {"problem": PROBLEM, "step_size": 0.01, "noise": 0.1},
         mean_field.wasserstein_flow: {"problem": PROBLEM, "step_size": 0.01},
         mean_field.regularity: {"problem": SMOOTH, "dim": 4, "level": 1.0},
+        mean_field.flow_budget: {
+            "problem": SMOOTH, "measures": RECORDS, "directions": jnp.eye(4),
+            "time": jnp.array([0.0, 0.1]), "noise": 0.1,
+        },
         mean_field.theoretical_rate: {"problem": SMOOTH, "measure": MEASURE, "epsilon": 0.1},
         mean_field.run_flow: {
             "key": KEY, "flow": FLOW, "state": STATE, "num_steps": 2, "record": 1,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import jaxmargin as jm
-from docs import api_pages
+from docs import api_pages, docstrings
 from jaxmargin.experiments import EXPERIMENTS
 
 ROOT = Path(__file__).parents[1]
@@ -165,3 +165,36 @@ def test_commands_and_links_lead_somewhere(path: Path):
         target = (path.parent / link).resolve()
         made = target.parent == ROOT / "docs" / "api" and target.stem in api_pages.pages()
         assert made or target.exists(), link
+
+
+def test_a_docstring_keeps_its_formulas_and_its_examples():
+    written = [
+        "The bound of |f| as lam -> 0, see `a -> b`:",
+        "",
+        "    |f| <= a * b",
+        "         + c",
+        "",
+        "Args:",
+        "    x: (n, d) inputs *x*.",
+        "",
+        "Returns:",
+        "    `Bound`: above 1 it says nothing.",
+        "",
+        "Example:",
+        "    >>> f(x)",
+        "    |2| * 3 -> 6",
+        "",
+    ]
+    expected = [
+        r"The bound of \|f\| as lam → 0, see `a -> b`:",
+        "",
+        ".. code-block:: text",
+        "",
+        *written[2:6],
+        r"    x: (n, d) inputs \*x\*.",
+        "",
+        "Returns:",
+        "    : `Bound`: above 1 it says nothing.",
+        *written[10:],
+    ]
+    assert docstrings.prepared(written) == expected

@@ -1,14 +1,12 @@
-"""Your own model: margin, bound and distance to the kernel regime of an MLP on digits.
+"""Margins, a bound and the distance from the kernel regime of an MLP on digits.
 
-Needs flax, equinox and jaxmargin[experiments]; `python own_model.py` prints a table and draws
-own-model.png.
+Needs flax and jaxmargin[experiments]; `python own_model.py` prints a table and draws own-model.png.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -61,17 +59,6 @@ def flax_model(key: jax.Array, d: int, *, use_bias: bool = False) -> Model:
         return tuple(params["params"][f"Dense_{i}"]["kernel"].T for i in range(3))
 
     return Model(module.apply, module.init(key, jnp.ones((1, d))), layers)
-
-
-def equinox_model(key: jax.Array, d: int) -> Model:
-    """In equinox a model is its own pytree, of one sample; weights are (fan_out, fan_in)."""
-    network = eqx.nn.MLP(d, CLASSES, WIDTH, 2, use_bias=False, use_final_bias=False, key=key)
-    params, static = eqx.partition(network, eqx.is_inexact_array)
-
-    def apply(params: Any, x: jax.Array) -> jax.Array:
-        return jax.vmap(eqx.combine(params, static))(x)
-
-    return Model(apply, params, lambda params: tuple(layer.weight for layer in params.layers))
 
 
 # end: models
@@ -177,7 +164,7 @@ def homogeneity(digits: Digits, *, steps: int) -> dict[str, jm.networks.Homogene
     }
 
 
-def main(make: Callable[..., Model] = flax_model, *, n: int = 1347, steps: int = 3000) -> Figure:
+def main(*, n: int = 1347, steps: int = 3000) -> Figure:
     """Print the three cases' reports; their margin distributions as a figure."""
     key_data, key_start, key_batches = jax.random.split(jax.random.key(0), 3)
     digits = load_digits(key_data, n=n)
@@ -186,7 +173,7 @@ def main(make: Callable[..., Model] = flax_model, *, n: int = 1347, steps: int =
     figure, (axes,) = plots.panels(1, width=4.5)
     columns = {}
     for (name, (scale, lam)), color in zip(CASES.items(), COLORS, strict=True):
-        model = make(key_start, digits.x.shape[1])
+        model = flax_model(key_start, digits.x.shape[1])
         model = model._replace(params=optax.tree.scale(scale, model.params))
         trained = train(model, digits, lam=lam, steps=steps, key=key_batches)
         columns[name] = report(model, trained, digits)

@@ -69,6 +69,9 @@ def _trend_claim(statement: str, metric: str, sign: int, series: Series) -> Clai
         f"{narrow:.4f} at {widths[0]} units, {wide:.4f} at {widths[-1]}; paired change "
         f"{change(0):.4f}, from {widths[before]} on {change(before):.4f}",
         sign * change(0).value > 2 * change(0).error,
+        comment="seen, but by less than two standard errors: few trials fit at both widths"
+        if sign * change(0).value > 0
+        else "the trials that fit at both widths do not show it",
     )
 
 

@@ -5,8 +5,10 @@ gradient flow descends it (eq. 3.1), a little uniform noise lets the flow escape
 points (eq. 3.2, Theorem 3.3), and a duality gap over all neurons proves how near the optimum is.
 """
 
+from jaxmargin.mean_field.assumptions import Regularity, regularity
 from jaxmargin.mean_field.certificates import Certificate, certify
 from jaxmargin.mean_field.flow import Flow, FlowInfo, FlowState, perturbed_flow, wasserstein_flow
+from jaxmargin.mean_field.lemmas import FlowBudget, Sides, flow_budget
 from jaxmargin.mean_field.measure import Features, Measure, second_moment
 from jaxmargin.mean_field.optimum import Optimum, OptimumHistory, global_optimum
 from jaxmargin.mean_field.problem import (
@@ -26,12 +28,7 @@ from jaxmargin.mean_field.risks import (
     SquaredRisk,
 )
 from jaxmargin.mean_field.runs import FlowHistory, FlowRun, run_flow
-from jaxmargin.mean_field.theorem_e4 import (
-    Regularity,
-    TheoreticalRate,
-    regularity,
-    theoretical_rate,
-)
+from jaxmargin.mean_field.theorem_e4 import TheoreticalRate, theoretical_rate
 from jaxmargin.mean_field.two_layer import (
     SmoothTwoLayerFeatures,
     SquaredNorm,
@@ -47,6 +44,7 @@ __all__ = [
     "CrossEntropyRisk",
     "Features",
     "Flow",
+    "FlowBudget",
     "FlowHistory",
     "FlowInfo",
     "FlowRun",
@@ -59,6 +57,7 @@ __all__ = [
     "OptimumHistory",
     "Regularity",
     "Risk",
+    "Sides",
     "SmoothTwoLayerFeatures",
     "SquaredNorm",
     "SquaredRisk",
@@ -69,6 +68,7 @@ __all__ = [
     "check_two_homogeneous",
     "energy",
     "first_variation",
+    "flow_budget",
     "from_network",
     "global_optimum",
     "perturbed_flow",

@@ -25,8 +25,9 @@ from jaxtyping import Array, Float
 from jaxmargin._arithmetic import as_float64
 from jaxmargin._arrays import as_jax
 from jaxmargin._checks import require_concrete, require_count, require_finite, require_positive
-from jaxmargin.mean_field._particles import check_measure, integrate, regularizer
-from jaxmargin.mean_field._violation import (
+from jaxmargin.mean_field._particles.checks import check_measure
+from jaxmargin.mean_field._particles.passes import integrate, regularizer
+from jaxmargin.mean_field._search.violation import (
     State,
     best_bound,
     check_starts,

@@ -26,14 +26,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from jaxmargin._checks import require_choice, require_count, require_held
 from jaxmargin._devices import device_mesh
 from jaxmargin._schedules import Rates, Schedule, rate_at
-from jaxmargin.mean_field._particles import (
-    SCHEMES,
-    check_measure,
-    integrate,
-    regularizer,
-    require_problem,
-    variation_of_dual,
-)
+from jaxmargin.mean_field._particles.checks import check_measure, require_problem
+from jaxmargin.mean_field._particles.passes import integrate, regularizer, variation_of_dual
+from jaxmargin.mean_field._particles.schemes import SCHEMES
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField, energy
 

@@ -28,9 +28,9 @@ from jaxmargin._checks import require_callable, require_concrete
 from jaxmargin._devices import one_blas_thread
 from jaxmargin._nonnegative import nonnegative_fit
 from jaxmargin.errors import ConvergenceError
-from jaxmargin.mean_field._network_rounds import Reached, network_rounds
-from jaxmargin.mean_field._particles import check_measure
-from jaxmargin.mean_field._violation import check_starts, relu_network, require_risk
+from jaxmargin.mean_field._particles.checks import check_measure
+from jaxmargin.mean_field._search.network_rounds import Reached, network_rounds
+from jaxmargin.mean_field._search.violation import check_starts, relu_network, require_risk
 from jaxmargin.mean_field.certificates import Certificate, certify
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField, energy

@@ -26,12 +26,8 @@ from jaxmargin._checks import (
     require_entries,
 )
 from jaxmargin._sphere_search import uniform_directions
-from jaxmargin.mean_field._particles import (
-    integrate,
-    regularizer,
-    require_problem,
-    variation_of_dual,
-)
+from jaxmargin.mean_field._particles.checks import require_problem
+from jaxmargin.mean_field._particles.passes import integrate, regularizer, variation_of_dual
 from jaxmargin.mean_field.measure import Features, Measure
 
 _DIRECTIONS = 16  # at which homogeneity is tried

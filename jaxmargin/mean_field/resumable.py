@@ -20,7 +20,7 @@ from jaxmargin._files import as_path, load_arrays, require_writable, save_arrays
 from jaxmargin._records import recorded_steps
 from jaxmargin._schedules import Rates, check_schedules, sums_of_schedules
 from jaxmargin.errors import DivergenceError, Interrupted
-from jaxmargin.mean_field._particles import checked_run, step_of_one_run
+from jaxmargin.mean_field._particles.checks import checked_run, step_of_one_run
 from jaxmargin.mean_field.flow import Flow, FlowState
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.runs import FlowHistory, FlowRun, run_flow

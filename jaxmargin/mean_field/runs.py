@@ -17,7 +17,7 @@ from jaxmargin._devices import sharing_mesh
 from jaxmargin._records import Segment, kept_records, recorded_steps, run_in_segments
 from jaxmargin._schedules import check_schedules
 from jaxmargin.errors import DivergenceError, Interrupted
-from jaxmargin.mean_field._particles import checked_run, step_of_one_run
+from jaxmargin.mean_field._particles.checks import checked_run, step_of_one_run
 from jaxmargin.mean_field.flow import Flow, FlowState
 from jaxmargin.mean_field.measure import Measure
 

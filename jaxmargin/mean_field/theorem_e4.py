@@ -6,9 +6,7 @@ literally, this is what is computed instead:
 
 - Lemma E.5 needs t < b_V / (sigma B_L), where W_t^2 <= (L[rho_0] + sigma t B_L) / (b_V - sigma t
   B_L) is finite. It is printed as t <= sigma B_L / b_V.
-- Lemma E.14 needs |grad h| <= M on the sphere, radial part included. A Lipschitz constant on the
-  sphere bounds only the tangential part (the radial one is 2 h). M_Phi here bounds the whole
-  gradient, and with it the differences.
+- Lemma E.14 needs |grad h| <= M on the sphere, radial part included: see `assumptions`.
 - Lemma E.16 bounds the cap of radius r = delta / c2 by r^(2d). That is false for r near 1. The
   lemma that it cites (Ball, Lemma 2.3) says (r/2)^d / 2 for 0 <= r <= 2, which is used.
 - In the proof of Theorem E.4 the interval l is said to satisfy Lemma E.8. At tau = eps / (2 W^2)
@@ -25,63 +23,22 @@ are sigma times polynomials.
 """
 
 import math
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array
 
 from jaxmargin._arithmetic import as_float64
-from jaxmargin._checks import (
-    require_concrete,
-    require_count,
-    require_finite,
-    require_number,
-    require_positive,
-)
-from jaxmargin.mean_field._particles import check_measure, require_problem
+from jaxmargin._checks import require_concrete, require_positive
+from jaxmargin.mean_field._particles.checks import check_measure
+from jaxmargin.mean_field.assumptions import Regularity, regularity
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField, energy
-from jaxmargin.mean_field.risks import BoundedRisk
-from jaxmargin.mean_field.two_layer import SquaredNorm
 
 _SMALLEST = 2.0**-1022  # positive float64
-_ROUNDING_UP = 1 + 1e-12  # keeps bounds computed in float64 upper bounds
 _TOLERANCE = 1e-6  # of log(sigma)
 _LARGEST = 1e150  # constant, whose square is finite
 _MOST_GAP = 1e7  # of log(sigma), below the noise that is too much
-
-
-class Regularity(NamedTuple):
-    """Constants of Assumptions E.1 to E.3 and of Theorem E.21.
-
-    Those of Phi and V hold on the unit sphere. b_V is a lower bound, the others are upper bounds.
-
-    Attributes:
-        k: number of outputs of Phi, which is n, or n times the number of classes.
-        M_R: bound of |grad R|, where R <= level.
-        C_R: bound of the operator norm of the Hessian of R.
-        B_Phi: bound of |Phi|.
-        M_Phi: bound of |grad Phi_i| of each output, hence a Lipschitz constant of Phi_i.
-        b_V: bound of V from below, > 0.
-        B_V: bound of V from above.
-        M_V: bound of |grad V|.
-        C_Phi: Lipschitz constant of grad Phi_i; inf for relu, where Phi has kinks.
-        C_V: Lipschitz constant of grad V.
-        level: M_R holds where R <= level; inf if it holds everywhere.
-    """
-
-    k: int
-    M_R: float
-    C_R: float
-    B_Phi: float
-    M_Phi: float
-    b_V: float  # noqa: N815
-    B_V: float
-    M_V: float
-    C_Phi: float = math.inf
-    C_V: float = math.inf
-    level: float = math.inf
 
 
 class TheoreticalRate(NamedTuple):
@@ -151,76 +108,6 @@ class TheoreticalRate(NamedTuple):
         )
 
 
-@runtime_checkable
-class _BoundedFeatures(Protocol):
-    """Phi of samples x, with its bounds (B_Phi, M_Phi, C_Phi)."""
-
-    @property
-    def x(self) -> Array: ...
-
-    def __call__(self, theta: Array) -> Array: ...
-
-    def bounds(self) -> tuple[float, float, float]: ...
-
-
-def regularity(problem: MeanField, dim: int, *, level: float | None = None) -> Regularity:
-    """The constants of Assumptions E.1 to E.3 of a ready two-layer problem.
-
-    They are read off the method `bounds` of the problem's features, risk and potential, where they
-    are derived.
-
-    Args:
-        problem: from `two_layer_problem`.
-        dim: D, entries of a particle.
-        level: the squared loss is not Lipschitz, and its M_R is that on {R <= level}. The other
-            losses ignore it.
-
-    Returns:
-        `Regularity` of floats.
-
-    Raises:
-        ValueError: dim does not fit the problem; NaN in its samples; squared loss without level;
-            level not positive.
-        TypeError: another problem, whose constants you must give yourself; dim is no integer, level
-            no number.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from jaxmargin import two_layer_problem
-        >>> problem = two_layer_problem(jnp.eye(2), jnp.array([1.0, -1.0]), "logistic", lam=0.25)
-        >>> found = regularity(problem, 3)
-        >>> round(found.M_R, 4), found.C_R, round(found.B_Phi, 4), found.b_V, found.M_V
-        (1.4142, 0.25, 0.5, 0.25, 0.5)
-
-    Reference:
-        Wei, Lee, Liu, Ma (2019), Assumptions E.1, E.2, E.3.
-    """
-    require_problem(problem)
-    require_count("dim", dim)
-    if level is not None:
-        require_number("level", level)
-    phi, risk, potential = problem.phi, problem.loss, problem.potential
-    if not (
-        isinstance(phi, _BoundedFeatures)
-        and isinstance(risk, BoundedRisk)
-        and isinstance(potential, SquaredNorm)
-    ):
-        raise TypeError(
-            "problem must be one that two_layer_problem makes; for a problem of your own, give "
-            "theoretical_rate a Regularity"
-        )
-    require_finite("problem.phi.x", phi.x)
-    output = jax.eval_shape(phi, jax.ShapeDtypeStruct((dim,), phi.x.dtype))
-    jax.eval_shape(risk, output)  # raises where dim does not fit the labels
-    slope, curvature, valid = risk.bounds(level)
-    B_Phi, M_Phi, C_Phi = (_ROUNDING_UP * bound for bound in phi.bounds())
-    b_V, B_V, M_V, C_V = potential.bounds()
-    M_R = _ROUNDING_UP * slope
-    return Regularity(
-        output.size, M_R, curvature, B_Phi, M_Phi, b_V, B_V, M_V, C_Phi, C_V, level=valid
-    )
-
-
 def theoretical_rate(
     problem: MeanField,
     measure: Measure,
@@ -286,7 +173,7 @@ def theoretical_rate(
     dim = measure.theta.shape[1]
     if constants is None:
         constants = regularity(problem, dim, level=2 * start)
-    _check_constants(constants, start)
+    constants = Regularity.checked(constants, start)
     proof = _Proof(constants, start, float(epsilon), dim)
     if noise is not None:
         require_positive("noise", noise)
@@ -298,21 +185,6 @@ def theoretical_rate(
             f"noise must be at most {_scientific(limit)} for the proof to hold, got {noise}"
         )
     return proof.report(log_noise, found)
-
-
-def _check_constants(constants: Regularity, start: float) -> None:
-    if not isinstance(constants, Regularity):
-        raise TypeError(f"constants must be a Regularity, got {constants!r}")
-    require_count("constants.k", constants.k)
-    for name in ("M_R", "C_R", "B_Phi", "M_Phi", "M_V"):
-        require_positive(f"constants.{name}", getattr(constants, name), zero=True)
-    for name in ("b_V", "B_V"):
-        require_positive(f"constants.{name}", getattr(constants, name))
-    if not constants.level > start:
-        raise ValueError(
-            f"constants.level must be above L[rho_0] = {start:.4g}, got {constants.level}: "
-            "M_R must hold where the flow is"
-        )
 
 
 class _Decrease(NamedTuple):
@@ -330,12 +202,9 @@ class _Proof:
     """The proof of Theorem E.4 with numbers, as a function of log(sigma)."""
 
     def __init__(self, constants: Regularity, start: float, epsilon: float, dim: int):
-        k, M_R, C_R, B_Phi, M_Phi, self.b_V, B_V, M_V, *_ = constants
         self.constants, self.start, self.epsilon, self.dim = constants, start, epsilon, dim
-        self.B_L = M_R * B_Phi + B_V
-        self.c1 = max(k * C_R * B_Phi * B_Phi, k * C_R * B_Phi * M_Phi, self.B_L)
-        self.c2 = max(k**0.5 * M_R * M_Phi + M_V, _SMALLEST)
-        if not max(self.c1, self.c2, start / self.b_V) < _LARGEST:
+        self.b_V, self.B_L, self.c1 = constants.b_V, constants.B_L, constants.c1
+        if not max(self.c1, constants.c2, start / self.b_V) < _LARGEST:
             raise ValueError(
                 "constants must be numbers that float64 can multiply, got "
                 f"{constants} at L[rho_0] = {start:.4g}: scale the data or the particles down"
@@ -348,8 +217,7 @@ class _Proof:
         log_rate = _log_minus(log_tau, log_noise)
         if log_rate == -math.inf or self.start + drift * (W2 + 1) > self.constants.level:
             return None
-        log_radius = min(log_tau - math.log(2 * self.c2), math.log(2))
-        log_cap = (self.dim - 1) * (log_radius - math.log(2)) - math.log(2)
+        log_cap = self.constants.log_share(log_tau - math.log(2), self.dim)
         growth = max(math.log(W2) - log_noise - log_cap, _SMALLEST)
         log_l = float(np.logaddexp(math.log(growth) - log_rate, 0))
         log_drop = _log_minus(
@@ -423,7 +291,7 @@ class _Proof:
             tau=_power_of_ten(found.log_tau / ten),
             B_L=self.B_L,
             c1=self.c1,
-            c2=self.c2,
+            c2=self.constants.c2,
             epsilon=self.epsilon,
             energy=self.start,
             dim=self.dim,

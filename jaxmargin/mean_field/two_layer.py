@@ -27,7 +27,7 @@ from jaxmargin._checks import (
     require_signs,
     shown,
 )
-from jaxmargin.mean_field._particles import check_measure, require_problem
+from jaxmargin.mean_field._particles.checks import check_measure, require_problem
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
 from jaxmargin.mean_field.risks import (

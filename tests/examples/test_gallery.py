@@ -3,12 +3,16 @@
 import contextlib
 import io
 import json
+import re
 from pathlib import Path
 
 import jax
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+from PIL import Image
 
+from docs import thumbnails
 from tests.examples.pages import check_output
 
 jupytext = pytest.importorskip("jupytext", reason="needs jaxmargin[docs]")
@@ -51,6 +55,14 @@ def test_a_notebook_shows_a_picture(script: Path):
     assert any("image/png" in output.get("data", {}) for output in outputs)
 
 
+@each_script
+def test_a_thumbnail_is_the_picture_of_its_notebook(script: Path):
+    made = np.asarray(thumbnails.thumbnail(GALLERY / f"{script.stem}.ipynb"), float)
+    with Image.open(thumbnails.FOLDER / f"{script.stem}.png") as kept:
+        apart = np.abs(np.asarray(kept.convert("RGB"), float) - made)
+    assert apart.mean() < 2  # of 255: the colors were reduced to 64
+
+
 @each_run
 def test_a_script_prints_what_its_notebook_shows(script: Path, optimized, monkeypatch):
     monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
@@ -77,3 +89,13 @@ def test_every_notebook_has_its_script_and_its_line_in_the_index():
     index = (GALLERY / "index.md").read_text()
     assert [name for name in names if f"({name}.ipynb)" not in index] == []
     assert [name for name in names if f"\n{name}\n" not in index] == []
+
+
+def test_gallery_and_start_page_show_a_picture_of_each_notebook():
+    for page, folder in ((GALLERY / "index.md", ""), (GALLERY.parent / "index.md", "gallery/")):
+        shown = re.findall(
+            rf"!\[.+?\]\({folder}thumbnails/(\w+)\.png\)<br>.+?\]\({folder}\1\.ipynb\)",
+            page.read_text(),
+        )
+        assert sorted(shown) == [script.stem for script in SCRIPTS]
+    assert sorted(path.stem for path in thumbnails.FOLDER.iterdir()) == sorted(shown)

@@ -1,4 +1,4 @@
-"""The example of the documentation: a flax and an equinox MLP on digits, in a small setting."""
+"""The example of the documentation, an MLP on digits, in a small setting."""
 
 from functools import cache
 
@@ -11,7 +11,6 @@ import jaxmargin as jm
 from docs.examples import own_model
 
 N, STEPS = 128, 200
-MODELS = {"flax": own_model.flax_model, "equinox": own_model.equinox_model}
 
 
 @cache
@@ -29,10 +28,9 @@ def test_training_and_test_digits_are_all_digits_once():
     np.testing.assert_array_equal(*(rows[np.lexsort(rows.T)] for rows in (together, whole)))
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_layers_are_those_of_the_same_mlp(name: str):
+def test_the_layers_are_those_of_the_same_mlp():
     x = digits().x[:20]
-    model = MODELS[name](jax.random.key(1), x.shape[1])
+    model = own_model.flax_model(jax.random.key(1), x.shape[1])
     scores = jm.mlp(model.layers(model.params), x)
     np.testing.assert_allclose(model.apply(model.params, x), scores, rtol=1e-4, atol=1e-5)
     assert float(jm.homogeneity_degree(model.apply, model.params, x).residual) < 1e-5
@@ -50,7 +48,7 @@ def test_the_bound_of_ten_classes():
 
 def test_the_example_runs(capsys):
     with jax.numpy_dtype_promotion("standard"):  # optax's adam is not strict
-        figure = own_model.main(own_model.equinox_model, n=N, steps=STEPS)
+        figure = own_model.main(n=N, steps=STEPS)
     assert isinstance(figure, Figure)
     assert len(figure.axes[0].lines) == len(own_model.CASES)
     lines = capsys.readouterr().out.splitlines()

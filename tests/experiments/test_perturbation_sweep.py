@@ -43,6 +43,42 @@ def test_many_runs_at_once_are_the_runs_of_one_each(name: str):
         assert found["final"][i, level] == pytest.approx(float(history.energy[-1]), rel=1e-4)
 
 
+def series_of(excess: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A run whose optima are 100 and whose lowest energies (2, 2, 3) are so many per cent above."""
+    made = {"optimum": np.full(2, 100.0)}
+    for name, above in excess.items():
+        made[f"level/{name}"] = np.array([0, 0.1, 1.0])
+        made[f"{name}/lowest"] = made[f"{name}/final"] = 100 + above
+    return made
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_does_not_hold_says_why(seed: int):
+    settings = dataclasses.replace(sweep.QUICK, problems=2, sizes=(4, 8), noises=(0.1, 1.0))
+    rng = np.random.default_rng(seed)
+    excess = {name: rng.uniform(1, 50, (2, 2, 3)) for name in sweep.METHODS}
+    excess["birth-death"][:, :, 0] = excess["reinitialize"][:, :, 0]  # copies never leave
+    failed = [claim for claim in sweep.claims(settings, series_of(excess)) if not claim.holds]
+    assert failed
+    assert [claim.statement for claim in failed if not claim.comment] == []
+
+
+def test_a_rival_that_comes_closer_is_named_with_the_sizes_where_it_does():
+    settings = dataclasses.replace(sweep.QUICK, problems=2, sizes=(4, 8), noises=(0.1, 1.0))
+    excess = {name: np.full((2, 2, 3), 50.0) for name in sweep.METHODS}
+    excess["weighted"][:, :, 1] = [[9, 3], [9, 2]]
+    excess["langevin"][:, :, 1] = [[5, 6], [5, 6]]
+    excess["birth-death"][:, :, 1] = [[10, 50], [25, 50]]
+    comments = {
+        claim.statement: claim.comment
+        for claim in sweep.claims(settings, series_of(excess))
+        if claim.statement.startswith("weighted beats") and not claim.holds
+    }
+    langevin, birth_death = comments.values()
+    assert langevin == "Langevin comes closer at m = 4"
+    assert birth_death == "seen, but by less than two standard errors: 2 problems are too few"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

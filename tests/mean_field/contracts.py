@@ -84,6 +84,7 @@ CONTRACTS = [
 DRIVERS = {
     "mean_field.certify",
     "mean_field.check_two_homogeneous",
+    "mean_field.flow_budget",
     "mean_field.global_optimum",
     "mean_field.perturbed_flow",
     "mean_field.regularity",
@@ -110,6 +111,12 @@ def _run():
     return jm.run_flow(jax.random.key(0), _flow(), _state(), num_steps=2)
 
 
+def _budget():
+    records = jax.tree.map(lambda *leaves: jnp.stack(leaves), *2 * [measure("logistic", "float32")])
+    directions = jnp.eye(4, dtype="float32")
+    return mean_field.flow_budget(_problem(), records, directions, time=jnp.arange(2.0), noise=0.1)
+
+
 def _rate():
     rho = measure("smooth logistic", "float32")
     return mean_field.theoretical_rate(_problem("smooth logistic"), rho, epsilon=0.1)
@@ -119,6 +126,7 @@ CONTAINERS: dict[str, Callable[[], Any]] = {
     "mean_field.Certificate": lambda: _certificate(*_to_certify("float32")),
     "mean_field.CrossEntropyRisk": lambda: _problem("cross-entropy").loss,
     "mean_field.Flow": _flow,
+    "mean_field.FlowBudget": _budget,
     "mean_field.FlowHistory": lambda: _run()[1],
     "mean_field.FlowInfo": lambda: _flow().step(jax.random.key(0), _state())[1],
     "mean_field.FlowState": _state,
@@ -130,6 +138,7 @@ CONTAINERS: dict[str, Callable[[], Any]] = {
     "mean_field.Optimum": lambda: jm.global_optimum(_problem()),
     "mean_field.OptimumHistory": lambda: jm.global_optimum(_problem()).history,
     "mean_field.Regularity": lambda: _rate().regularity,
+    "mean_field.Sides": lambda: _budget().lemma_e5,
     "mean_field.SmoothTwoLayerFeatures": lambda: _problem("smooth logistic").phi,
     "mean_field.SquaredNorm": lambda: _problem().potential,
     "mean_field.SquaredRisk": lambda: _problem("squared").loss,

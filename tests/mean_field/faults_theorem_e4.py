@@ -7,19 +7,11 @@ import jax
 import jax.numpy as jnp
 
 import jaxmargin as jm
-from jaxmargin.mean_field import (
-    Regularity,
-    TheoreticalRate,
-    TwoLayerFeatures,
-    regularity,
-    theoretical_rate,
-)
-from tests.fault import NAN, PROBLEM, SIGNS, Fault, X, wrong
+from jaxmargin.mean_field import Regularity, TheoreticalRate, theoretical_rate
+from tests.fault import NAN, PROBLEM, Fault, wrong
 
 START = jm.Measure(jnp.ones((2, 4)), jnp.ones(2) / 2)
-SQUARED = jm.two_layer_problem(X, SIGNS, "squared", lam=0.1)
 OWN = jm.MeanField(lambda theta: theta**2, jnp.sum, lambda theta: jnp.sum(theta**2))
-BROKEN = TwoLayerFeatures(NAN * X)
 
 
 def _rate(**changed: Any) -> TheoreticalRate:
@@ -28,22 +20,9 @@ def _rate(**changed: Any) -> TheoreticalRate:
     return theoretical_rate(**(right | changed))
 
 
-constants = partial(wrong, regularity)
 rate = partial(wrong, _rate)
 
 FAULTS: list[Fault] = [
-    Fault("regularity", constants(PROBLEM, 3), ValueError,
-          "theta must be .* d = 3 features and k >= 1 outputs"),
-    Fault("regularity", constants(PROBLEM, 5), ValueError,
-          r"outputs of the particles have shape \(6, 2\), and not \(6,\)"),
-    Fault("regularity", constants(PROBLEM, 4.0), TypeError, "dim must be an integer"),
-    Fault("regularity", constants(jm.MeanField(BROKEN, PROBLEM.loss, PROBLEM.potential), 4),
-          ValueError, "problem.phi.x must be finite"),
-    Fault("regularity", constants(SQUARED, 4), ValueError,
-          "squared loss is Lipschitz only .* give level"),
-    Fault("regularity", constants(SQUARED, 4, level=0.0), ValueError, "level must be .* > 0"),
-    Fault("regularity", constants(OWN, 4), TypeError,
-          "problem must be one that two_layer_problem makes; .* give theoretical_rate a Reg"),
     Fault("theoretical_rate", rate(epsilon=0.0), ValueError, "epsilon must be .* > 0, got 0.0"),
     Fault("theoretical_rate", rate(epsilon=9.0), ValueError,
           r"epsilon must be below L\[rho_0\] / 2 = .*, got 9.0"),

@@ -9,7 +9,7 @@ import pytest
 
 import jaxmargin as jm
 from jaxmargin import Measure
-from jaxmargin.mean_field._violation import require_risk
+from jaxmargin.mean_field._search.violation import require_risk
 from tests.mean_field.solved_problems import (
     CASES,
     LAM,

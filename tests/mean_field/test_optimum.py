@@ -11,7 +11,7 @@ import pytest
 
 import jaxmargin as jm
 from jaxmargin.mean_field import optimum
-from jaxmargin.mean_field._network_rounds import Reached
+from jaxmargin.mean_field._search.network_rounds import Reached
 from tests.mean_field.solved_problems import (
     CASES,
     LAM,

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # A certified optimum in the plane
 #
-# The best two-layer network of *all widths* for 40 points in the plane, with a proof, and a drawing
-# of what it computes.
+# What does the best two-layer network of *all widths* look like? Here it is computed for 40 points
+# in the plane, with a proof that no network is better, and what it computes is drawn.
 
 # %%
 import jax
@@ -52,8 +52,8 @@ figure.colorbar(shades)
 plt.show()
 
 # %% [markdown]
-# The grey lines are the kinks of the units. The optimum is sparse although the width was free:
-# extra units cost norm and gain nothing.
+# A unit switches on at its kink, one of the grey lines. The optimum has few units although the
+# width was free: extra units cost norm and gain nothing.
 #
-# **Try next.** A smaller `lam`, with more units and no errors; `jm.max_margin(x, y)`, the limit as
-# it tends to 0; labels in three classes with `"cross_entropy"` and `k=3`.
+# **Try next.** Take a smaller `lam`, which asks for less sparsity; `jm.max_margin(x, y)`, the limit
+# as it tends to 0; or labels in three classes, with `"cross_entropy"` and `k=3`.

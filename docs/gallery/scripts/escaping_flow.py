@@ -1,10 +1,10 @@
 # %% [markdown]
 # # The flow that escapes
 #
-# Fourteen points in the plane carry random labels. All 64 units of the network start in one
-# direction. Gradient descent cannot part them, since equal units have equal gradients. The
-# perturbed flow replaces a little of the network by fresh random units in each step, and finds its
-# way out.
+# Can training leave a start at which gradient descent is stuck? Fourteen points in the plane carry
+# random labels, and all 64 units of the network start in one direction. Gradient descent cannot
+# part them, since equal units have equal gradients. The perturbed flow replaces a little of the
+# network by fresh random units in each step, and finds its way out.
 
 # %%
 import jax
@@ -22,8 +22,8 @@ one = 0.1 * jm.sample_sphere(key_theta, 1, 3)  # a unit is theta = (w, u_1, u_2)
 together = jm.Measure(theta=jnp.tile(one, (64, 1)), mass=jnp.full(64, 1 / 64))
 
 # %% [markdown]
-# Two schemes realise the perturbation with finitely many particles: one re-initialises whole
-# particles now and then, the other gives weight to light newborn ones.
+# With finitely many units there are two ways to perturb. One re-initialises whole units now and
+# then; the other adds a light new unit in each step and takes a little mass from all others.
 
 # %%
 flows = {
@@ -55,12 +55,12 @@ for panel, name in zip(axes[1:], ("plain", "weighted"), strict=True):
 plt.show()
 
 # %% [markdown]
-# On the circles, a dot lies in the direction of u of a unit; its area is the weight of the unit,
-# and its color the sign of w. The plain flow stays one neuron in 64 copies. The perturbed flows
-# find the directions of the optimum: the weighted scheme smoothly, with a little mass in each step;
-# the other one waits until a good unit is drawn, and then falls in stairs. Both stay above the
-# optimum by a little, since noise keeps replacing good units; the theorem is about the *lowest*
-# energy of a run.
+# On the circles, each dot is a unit and lies in the direction of its u; its area is the weight of
+# the unit, and its color the sign of w. The plain flow remains one neuron in 64 copies. The
+# perturbed flows find the directions of the optimum. The energy of the weighted one falls smoothly.
+# That of the other one falls in stairs, each time that a good unit happens to be drawn. Both stay
+# a little above the optimum, since noise keeps replacing good units; the theorem is about the
+# *lowest* energy of a run.
 #
-# **Try next.** Other noises; `jm.certify(problem, run.state.measure)`, which bounds the distance to
-# the optimum without knowing it; a `safeguard=True`.
+# **Try next.** Change the noise. Call `jm.certify(problem, run.state.measure)`, which bounds the
+# distance to the optimum without knowing it.

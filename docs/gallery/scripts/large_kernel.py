@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Kernel ridge regression on 50,000 samples
 #
-# The Gram matrix of 50,000 samples has 2.5 billion entries, 10 GB in float32.
-# `fit_ridge_matrix_free` never stores it: it computes blocks of it when a product asks for them,
-# and needs few products thanks to a preconditioner of some landmark rows.
+# How does one fit a kernel whose matrix does not fit into memory? The Gram matrix of 50,000 samples
+# has 2.5 billion entries, 10 GB in float32. `fit_ridge_matrix_free` never stores it. It solves the
+# system by products with the matrix, whose blocks are computed when they are needed. Thanks to a
+# preconditioner that is made from 500 of its rows (*landmarks*), few products are enough.
 
 # %%
 import jax
@@ -25,8 +26,8 @@ print(f"converged: {fit.converged}")
 print(f"products with the matrix: {fit.history.step[-1]}")
 
 # %% [markdown]
-# Predictions are one more product with a matrix that is never stored, by `kernel_matvec`. The test
-# error against the number of samples, with the small ones solved densely:
+# Predictions are one more product with a matrix that is never stored, by `kernel_matvec`. Here is
+# the test error for three numbers of samples; the two smaller systems are solved directly:
 
 # %%
 errors = {}

@@ -1,12 +1,14 @@
 # %% [markdown]
 # # Perturbed units in a chain of optax
 #
-# `perturb_units` brings the perturbation of the flow (eq. 3.2) to any network that optax trains: at
-# each update, every hidden unit becomes a fresh random one with a small probability. Here is an
-# equinox model whose 64 units all start as one, which plain descent cannot part.
+# Can a network that is trained by optax leave a start at which descent is stuck? `perturb_units`
+# brings the perturbation of the flow (eq. 3.2) to any such network: at each update, every hidden
+# unit becomes a fresh random one with a small probability. Here is an equinox model whose 64 units
+# all start as one. Plain descent cannot part them, since equal units have equal gradients.
 
 # %%
 import equinox as eqx
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
@@ -33,8 +35,7 @@ start = eqx.tree_at(weights, params, together)
 
 # %% [markdown]
 # The transform has to know which axis of each parameter counts the units. Weights of equinox are
-# (out, in): the hidden units are axis 0 of the first matrix, and axis 1 of the second. (Kernels of
-# flax are (in, out): there it is 1 and 0.)
+# (out, in): the hidden units are axis 0 of the first matrix, and axis 1 of the second.
 
 # %%
 axes_of_units = eqx.tree_at(weights, params, (0, 1))
@@ -59,6 +60,31 @@ plt.show()
 # With little noise it takes long until a good direction is drawn; with much noise heavy units are
 # lost now and then, and the objective jumps up.
 #
-# **Try next.** `perturb_units(..., optimizer=optax.adam(1e-2))` in place of the chain: what Adam
-# remembers of a unit then begins anew with the unit. In a larger model, parameters without units
-# have the axis `None`.
+# **A flax model, with Adam.** Kernels of flax are (in, out), so the units are axis 1 of the first
+# kernel and axis 0 of the second. Adam remembers averages of the gradients of each unit. In a chain
+# these averages would outlive the unit, and move the fresh one that takes its place. So the
+# optimizer is handed to `perturb_units` instead: what it remembers of a unit then begins anew with
+# the unit.
+
+
+# %%
+class Net(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        hidden = nn.relu(nn.Dense(64, use_bias=False)(x))
+        return nn.Dense(1, use_bias=False)(hidden)[..., 0]
+
+
+axes_of_kernels = {"params": {"Dense_0": {"kernel": 1}, "Dense_1": {"kernel": 0}}}
+optimizer = jm.perturb_units(
+    jax.random.key(4), 1e-4, unit_axis=axes_of_kernels, optimizer=optax.adam(1e-2)
+)
+objective = jm.regularized(Net().apply, "logistic", lam=2e-3)
+start = Net().init(jax.random.key(5), x)
+ran = jm.train(objective, optimizer, start, x, y, num_steps=2_000)
+print(f"flax with Adam: objective {ran.history.objective[0]:.2f} at the start,", end=" ")
+print(f"{ran.history.objective[-1]:.2f} at the end")
+
+# %% [markdown]
+# **Try next.** A deeper model: parameters without units have the axis `None`. [The page on the
+# flow](../theory/flow.md) compares the noises with a start at random units.

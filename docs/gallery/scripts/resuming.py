@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Several devices, and a run that goes on after an interruption
 #
-# A flow can be shared out over the devices that JAX sees, and a long run saves itself as it goes.
-# Here the devices are four that one CPU pretends to be.
+# How does one use several devices for one run, and not lose it if it is interrupted? A flow can be
+# shared out over the devices that JAX sees, and a long run can save itself as it goes. The devices
+# of this example are four that one CPU pretends to be.
 
 # %%
 import tempfile
@@ -27,8 +28,8 @@ problem = jm.two_layer_problem(x, y, "logistic", lam=0.01)
 measure = jm.Measure(theta=jm.sample_sphere(key_theta, 64, 3), mass=jnp.full(64, 1 / 64))
 
 # %% [markdown]
-# `devices` places the particles. The run is the same to rounding, whatever the number of devices,
-# since the random numbers are drawn as if there were one.
+# The argument `devices` places the particles. The result is the same up to rounding, whatever the
+# number of devices, since the random numbers are drawn as if there were one.
 
 # %%
 energies = {}
@@ -43,10 +44,10 @@ same = np.allclose(energies[1], energies[4], rtol=1e-3)
 print(f"the same course to a part in a thousand: {same}")
 
 # %% [markdown]
-# `resumable_run` saves state and history every so many steps. If its process is killed, the same
-# call goes on from the last save. The file also serves a run that turns out too short: here the
-# first call ends after 1,000 steps, and the second one goes on to 3,000. The result has the same
-# bits as a run without a break.
+# `resumable_run` saves state and history every `save_every` steps. If its process is killed, the
+# same call goes on from the last save. The file also helps if a run turns out to be too short: here
+# the first call ends after 1,000 steps, and the second one goes on to 3,000. The result has the
+# same bits as that of a run without a break.
 
 # %%
 flow = jm.perturbed_flow(problem, step_size=0.02, noise=0.01)
@@ -67,4 +68,4 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# **Try next.** [Several devices, several hosts](../devices.md) has the same for many machines.
+# **Try next.** [Several devices, several hosts](../devices.md) shows the same on many machines.

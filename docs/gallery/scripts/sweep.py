@@ -1,8 +1,9 @@
 # %% [markdown]
 # # A sweep over the strength of the regularizer, with trials
 #
+# How strong should the regularizer be, and does a larger margin mean a smaller test error?
 # `train(..., trials=True)` trains many networks in one call, each from its own start and on its own
-# data. Here are ten trials for each lambda, and what the margin does for the test error.
+# data. Here are ten trials for each of four strengths.
 
 # %%
 import jax
@@ -23,9 +24,9 @@ def trial(key):
 (x, y), test_set, starts = jax.vmap(trial)(jax.random.split(jax.random.key(0), 10))
 
 # %% [markdown]
-# An array of lam has one for each trial: here four strengths for each of ten trials, all in one
-# call. `metrics` is called at the recorded steps, inside the compiled loop; `metric_args` are
-# further arguments of it, with a trial axis.
+# If `lam` is an array, it has one strength for each trial: here 40 trials, ten for each strength.
+# The function `metrics` is called at the recorded steps, inside the compiled loop. It gets
+# `metric_args`, which have a trial axis too, as further arguments.
 
 
 # %%
@@ -62,5 +63,5 @@ plt.show()
 # penalty the margin on the samples falls again, while the test error still improves. So the margin
 # is a reason for a small test error, and not the only one.
 #
-# **Try next.** `record=50` and `ran.history.metrics` for the whole course;
-# `minibatch=jm.Minibatch(key, 32)`; a smaller start.
+# **Try next.** With `record=50`, `ran.history.metrics` has margins and errors during the whole run.
+# Take minibatches, `minibatch=jm.Minibatch(key, 32)`, or a smaller start.

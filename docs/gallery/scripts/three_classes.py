@@ -1,9 +1,9 @@
 # %% [markdown]
 # # The largest margin for three classes
 #
-# Integer labels are classes. The margin of a sample is then the score of its class minus the
-# largest other score (appendix C.1), and the largest margin of any network of any width is found
-# and proven as for two.
+# What is the largest margin that any network of any width has on samples of three classes? Integer
+# labels are classes. The margin of a sample is then the score of its class minus the largest other
+# score (appendix C.1), and `max_margin` finds the largest one with a proof, as for two classes.
 
 # %%
 import jax
@@ -52,5 +52,4 @@ axes[0].legend(loc="lower left", fontsize=8)
 plt.show()
 
 # %% [markdown]
-# **Try next.** Clusters that overlap: where a class's samples are in the way of another's, more
-# units and more deciding samples are needed.
+# **Try next.** Move the clusters together until they overlap, and see the largest margin fall.

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # The regularizer vanishes
 #
-# As lambda tends to 0, the regularized optimum tends to a network of the largest margin (Theorem
-# 4.1). On a line one can see the function that emerges.
+# What does the regularized optimum become as the regularizer vanishes? As lambda tends to 0, it
+# tends to a network of the largest margin (Theorem 4.1). With inputs on a line one can draw the
+# function that emerges.
 
 # %%
 import jax
@@ -43,8 +44,9 @@ axes[1].legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# The dots are the samples, drawn at the height of the largest margin: the dashed function touches
-# those that decide it. The weights themselves do not converge, their norm grows without bound; it
-# is their direction that does.
+# The dots are the samples, drawn at the height of the largest margin. The dashed function touches
+# the dots that decide this margin. The weights themselves do not converge, since their norm grows
+# without bound; their direction does.
 #
-# **Try next.** `r=1.0` or another `norm`: a different norm has a different largest margin.
+# **Try next.** Pass another `norm` to `margin_path`: a different norm has a different largest
+# margin.

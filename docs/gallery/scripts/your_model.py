@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Margins of your own model
 #
-# Every measurement takes a function `apply(params, x)` and a pytree of float arrays. Here are four
-# models from three libraries: how each becomes such a pair, and what the same measurements say of
-# them. The data are the handwritten threes and eights of scikit-learn, 8 x 8 pixels.
+# How does one measure a model of one's own? Every measurement takes a function `apply(params, x)`
+# and a pytree of float arrays. Here are four models from three libraries. The page shows how each
+# becomes such a pair, and what the same measurements say of them. The data are the handwritten
+# threes and eights of scikit-learn, 8 x 8 pixels.
 
 # %%
 from functools import partial
@@ -69,8 +70,8 @@ def nnx_model():
 
 
 # %% [markdown]
-# **equinox.** The model is a pytree itself; `eqx.partition` takes its arrays out. It speaks of one
-# sample, so `vmap` it.
+# **equinox.** The model is a pytree itself; `eqx.partition` takes its arrays out. It takes a single
+# sample, so `vmap` makes it take many.
 
 
 # %%
@@ -94,9 +95,9 @@ models = {
 #
 # - the *degree* of homogeneity, which is the number of layers;
 # - the *normalised margin*, the distance from the first mistake on the training set;
-# - how far the network is from a stationary point of the margin problem (a KKT point): the sine of
-#   the angle between its weights and the gradients of the margins, which is 0 at the largest
-#   margin;
+# - the *residual* of the margin problem, which tells how far the network is from a stationary point
+#   of it (a KKT point): the sine of the angle between its weights and the cone of the gradients of
+#   the margins, which is 0 at the largest margin;
 # - how much the *tangent kernel* has changed in training, and its cosine with the kernel at the
 #   start. A network in the kernel regime has a change near 0.
 
@@ -122,9 +123,9 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# Margins of models of different degree are not comparable: at norm 1 the three layers of the last
+# Do not compare margins of models of different degree. At norm 1 the three layers of the last
 # model have to share the norm among them, and a product of three small numbers is smaller. Compare
 # margins of one architecture, say with and without the regularizer.
 #
-# **Try next.** Set `lam=0`; multiply the start by 4 (`jax.tree.map(lambda w: 4 * w, start)`) and
-# see the kernel change less; put in a model of yours.
+# **Try next.** Set `lam=0`. Multiply the start by 4 (`jax.tree.map(lambda w: 4 * w, start)`) and
+# see the kernel change less. Put in a model of yours.

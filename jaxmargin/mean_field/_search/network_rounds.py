@@ -19,7 +19,7 @@ from jaxmargin._cells.fits import Fit, Risk, Targets
 from jaxmargin._cells.rounds import Round, rounds
 from jaxmargin._cells.slide import slide
 from jaxmargin._cells.units import Units
-from jaxmargin.mean_field._violation import bound_of_dual
+from jaxmargin.mean_field._search.violation import bound_of_dual
 from jaxmargin.mean_field.certificates import certify
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField

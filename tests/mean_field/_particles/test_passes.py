@@ -1,4 +1,4 @@
-"""The passes over particles, whole and block by block, and checks of a measure's values."""
+"""The passes over particles, whole and block by block."""
 
 from functools import partial
 from typing import Any
@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import jaxmargin as jm
-from jaxmargin.mean_field import _particles
-from jaxmargin.mean_field._particles import check_measure
+from jaxmargin.mean_field._particles import passes
 from tests.mean_field.problems import PROBLEMS, N, measure, points
 
 by_problem = pytest.mark.parametrize("name", PROBLEMS)
@@ -29,7 +28,7 @@ def float64():
 def in_blocks(size: int) -> Any:
     """So many particles a block, of problems with N outputs a particle."""
     return mock.patch.object(
-        _particles, "BLOCK_ENTRIES", dict.fromkeys(_particles.BLOCK_ENTRIES, (0, size * N))
+        passes, "BLOCK_ENTRIES", dict.fromkeys(passes.BLOCK_ENTRIES, (0, size * N))
     )
 
 
@@ -126,23 +125,3 @@ def test_velocity_keeps_no_array_of_particles_by_samples(k: int | None):
     whole = 20_000 * n * 4
     assert small < whole
     assert large - small < whole / 4
-
-
-def test_a_measure_is_checked_by_its_values():
-    problem, rho = PROBLEMS["logistic"]("float64"), measure("logistic", "float64")
-    jax.tree.map(np.testing.assert_array_equal, check_measure(problem, rho), rho)
-    faults = {
-        r"measure.theta must be finite": rho._replace(theta=rho.theta.at[1, 2].set(jnp.nan)),
-        r"measure.mass must be finite": rho._replace(mass=rho.mass.at[3].set(jnp.inf)),
-        r"measure.mass must be >= 0, got -0.5": rho._replace(mass=rho.mass.at[3].set(-0.5)),
-        r"outputs of the particles have shape \(6, 2\)": measure("squared, 2 outputs", "float64"),
-    }
-    for match, wrong in faults.items():
-        with pytest.raises(ValueError, match=match):
-            check_measure(problem, wrong)
-    for changed in ("loss", "potential"):
-        parts = {"phi": problem.phi, "loss": problem.loss, "potential": problem.potential}
-        with pytest.raises(ValueError, match=f"problem.{changed} must give a scalar"):
-            check_measure(jm.MeanField(**parts | {changed: lambda a: a**2}), rho)
-    # Under jit the values are not known; the shapes still are.
-    jax.jit(check_measure)(problem, faults[r"measure.mass must be >= 0, got -0.5"])

@@ -19,7 +19,8 @@ from jaxmargin._checks import require_finite
 from jaxmargin._sphere.relu_sum import unit_rows as unit_directions
 from jaxmargin._sphere.unit_maximum import unit_maximum
 from jaxmargin._sphere_search import SphereMaximum, separated, spread, unit_rows
-from jaxmargin.mean_field._particles import pull_back, require_problem, variation_of_dual
+from jaxmargin.mean_field._particles.checks import require_problem
+from jaxmargin.mean_field._particles.passes import pull_back, variation_of_dual
 from jaxmargin.mean_field.measure import Measure
 from jaxmargin.mean_field.problem import MeanField
 from jaxmargin.mean_field.risks import Risk

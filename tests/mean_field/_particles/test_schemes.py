@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import jaxmargin as jm
-from jaxmargin.mean_field._particles import add_and_thin, happens
+from jaxmargin.mean_field._particles.schemes import add_and_thin, happens
 from jaxmargin.mean_field.measure import Measure
 from tests.mean_field.flows import (
     FUNCTIONS,

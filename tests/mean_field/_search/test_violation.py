@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxmargin as jm
-from jaxmargin.mean_field._violation import (
+from jaxmargin.mean_field._search.violation import (
     check_starts,
     lowest_variation,
     most_violating,
