@@ -5,15 +5,17 @@ m/2 particles and m/2 empty slots. The problems and the collapsed particles are 
 experiment "theorem-3.3". Energies are in float32; the optimum is found in float64.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxmargin.experiments.harness import plots
@@ -281,41 +283,55 @@ def _copies_stay(series: Series) -> Claim:
 
 
 def plot(settings: Settings, series: Series) -> Figure:
-    """Excess against noise with a column for each m: above the lowest energy, below the last."""
+    """Excess against noise with a column for each m, and against temperature in a last one.
+
+    Above are the lowest energies of the runs, below the last ones.
+    """
     count = len(settings.sizes)
-    figure = Figure(figsize=(2.6 * count + 0.6, 5.4), layout="constrained")
-    rows = figure.subplots(2, count, squeeze=False, sharex=True, sharey=True)
+    figure = Figure(figsize=(2.4 * (count + 1) + 0.6, 5.4), layout="constrained")
+    rows = figure.subplots(2, count + 1, squeeze=False, sharex="col", sharey=True)
     for row, which in zip(rows, ("lowest", "final"), strict=True):
-        for i, axes in enumerate(row):
-            _draw(axes, series, which, i)
+        for i, axes in enumerate(row[:-1]):
+            _draw_noises(axes, series, which, i)
+        _draw_temperatures(row[-1], series, which, settings.sizes)
         row[0].set_ylabel(f"{which} energy, % above optimum")
-    titles = [f"m = {m}" for m in settings.sizes]
-    words = r"noise $\sigma$ (Langevin: temperature $T$)"
-    plots.label_panels([*rows[0], *rows[1]], 2 * titles, words)
+        for axes in row:
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+    titles = [*(f"m = {m}" for m in settings.sizes), METHODS["langevin"].label]
+    words = [r"noise $\sigma$"] * count + ["temperature $T$"]
+    plots.label_panels([*rows[0], *rows[1]], 2 * titles, 2 * words)
     for axes in rows[0]:
         axes.set_xlabel("")
+    rows[0][-1].legend(fontsize=8)
     plots.tell_trials(figure, settings.problems, "problems")
     handles, labels = rows[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=8)
     return figure
 
 
-def _draw(axes: Any, series: Series, which: str, size: int) -> None:
+def _draw_noises(axes: Axes, series: Series, which: str, size: int) -> None:
+    """The methods that have a noise; lines across for those that have none."""
     for name, method in METHODS.items():
-        level, values = series[f"level/{name}"][1:], _excess(series, name, which)[:, size]
-        plot_trials(
-            level,
-            values[:, 1:],
-            ax=axes,
-            label=method.label,
-            color=method.color,
-            marker="o",
-            markersize=3.5,
-        )
+        values = _excess(series, name, which)[:, size]
+        if method.levels == "noises":
+            look = {"label": method.label, "color": method.color, "marker": "o", "markersize": 3.5}
+            plot_trials(series[f"level/{name}"][1:], values[:, 1:], ax=axes, **look)
+        else:
+            label = f"{method.label} at its best temperature"
+            best = values[:, 1:].mean(axis=0).min()
+            axes.axhline(best, color=method.color, linestyle=":", linewidth=1.4, label=label)
     plain = _excess(series, "reinitialize", which)[:, size, 0].mean()
     axes.axhline(plain, color="0.25", linestyle="--", linewidth=1.2, label="plain")
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+
+
+def _draw_temperatures(axes: Axes, series: Series, which: str, sizes: Sequence[int]) -> None:
+    """Langevin noise, a line for each m."""
+    excess, color = _excess(series, "langevin", which), METHODS["langevin"].color
+    for i, (m, line) in enumerate(zip(sizes, cycle(["-", "--", "-.", ":"]), strict=False)):
+        look = {"label": f"m = {m}", "color": color, "marker": "o", "markersize": 3 + 1.5 * i}
+        look |= {"linestyle": line}
+        plot_trials(series["level/langevin"][1:], excess[:, i, 1:], ax=axes, **look)
 
 
 EXPERIMENT = Experiment(

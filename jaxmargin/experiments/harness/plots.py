@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib as mpl
@@ -76,7 +77,7 @@ def label_panels(
     """
     shared = [x_labels] * len(axes) if isinstance(x_labels, str) else x_labels
     panels = zip(axes, titles, shared, strict=True)
-    for letter, (one, title, x_label) in zip("abcdefgh", panels, strict=False):
+    for letter, (one, title, x_label) in zip(ascii_lowercase, panels, strict=False):
         one.set_title(f"({letter}) {title}", loc="left")
         one.set_xlabel(x_label)
 
