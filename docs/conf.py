@@ -66,9 +66,22 @@ def call_fields_by_their_name(app, doctree):
             name.children = [nodes.Text("Fields")]
 
 
+def link_pictures(app, doctree):
+    """A picture that fills the page leads to its file, to be enlarged on a phone.
+
+    Sphinx makes such links for pictures that have a width. The pictures of the gallery are small,
+    and those that stand within a link have one.
+    """
+    if not app.env.docname.startswith("gallery/"):
+        for image in doctree.findall(nodes.image):
+            if isinstance(image.parent, nodes.paragraph):
+                image.setdefault("width", "100%")
+
+
 def setup(app):
     """Docstrings are prepared before napoleon (priority 500), whose own markup must stay."""
     app.connect("builder-inited", write_api_pages)
     app.connect("autodoc-skip-member", skip_tuple_fields)
+    app.connect("doctree-read", link_pictures)
     app.connect("doctree-read", call_fields_by_their_name)
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)
