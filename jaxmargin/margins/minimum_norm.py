@@ -89,8 +89,9 @@ def min_norm_interpolant(
     """The least ||Theta||_2^2 of any two-layer ReLU network with f(x_i) = y_i, and one that has it.
 
     All nu with |sum_i nu_i relu(u . x_i)| <= 1 for every |u| = 1 bound it: 2 nu . y is a lower
-    bound. This is the limit of the regularized squared loss as lambda -> 0. For labels -1 and +1
-    it is at least 1 / gamma*, the inverse of the maximum margin.
+    bound. This is the limit of the regularized squared loss as lambda -> 0 (`global_optimum` gives
+    the networks on the way). For labels -1 and +1 it is at least 1 / gamma*, the inverse of the
+    maximum margin.
 
     The method is that of `global_optimum`, with constraints in place of a risk. The rounds end when
     the norm meets the estimated bound and a search from many directions confirms it. Where the

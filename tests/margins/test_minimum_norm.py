@@ -1,12 +1,21 @@
 """The minimum-norm interpolant, against exact optima and known cases."""
 
+import contextlib
+import io
+import re
+from pathlib import Path
+from typing import Any, cast
+
+import cvxpy as cp
 import jax
 import numpy as np
 import pytest
 
 import jaxmargin as jm
 from benchmarks import cone_program
+from tests.examples.pages import blocks, check_output
 from tests.margins.samples import circle, labelled, support
+from tests.mean_field import cone_oracle
 
 
 def check_result(found: jm.margins.MinNorm, x: np.ndarray, y: np.ndarray) -> None:
@@ -121,3 +130,42 @@ def test_samples_on_a_line_by_hand(x: list, y: list, expected: float):
     found = jm.min_norm_interpolant(np.array(x)[:, None], np.array(y))
     assert found.norm_squared == pytest.approx(expected, rel=1e-6)
     assert found.lower_bound == pytest.approx(expected, rel=1e-6)
+
+
+def regularized(x: np.ndarray, y: np.ndarray, lam: float) -> tuple[float, float]:
+    """The least L_lam of all networks, and ||Theta_lam||^2, by the cone program over all cells."""
+    outputs: Any = 0
+    cost: Any = 0
+    walls: list[Any] = []
+    for active in cone_oracle.patterns(x):
+        for sign in (1, -1):
+            v = cp.Variable(x.shape[1])
+            outputs += sign * cp.multiply(active, x @ v)
+            cost += 2 * cp.norm(v)
+            walls.append(cp.multiply(2 * active - 1, x @ v) >= 0)
+    program = cp.Problem(cp.Minimize(cp.sum_squares(outputs - y) / len(y) + lam * cost), walls)
+    program.solve(solver=cp.CLARABEL)
+    return float(cast(float, program.value)), float(cost.value)
+
+
+def test_the_path_of_theorem_b10_tends_to_the_least_norm():
+    """The block of the page, each lambda of it by another program, and the theorem's chain."""
+    page = (Path(__file__).parents[2] / "docs" / "theory" / "certified_optima.md").read_text()
+    [(code, promised)] = [of for of in blocks(page) if "min_norm_interpolant" in of[0]]
+    names: dict[str, Any] = {"__name__": "__main__"}
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "certified_optima.md", "exec"), names)
+    check_output(printed.getvalue(), promised)
+    x, y = names["x"], names["y"]
+    least = cone_program.minimum_norm(x, y)
+    assert names["limit"].norm_squared == pytest.approx(least, rel=1e-6)
+    before = 0.0
+    for line in printed.getvalue().splitlines()[:-1]:
+        lam, norm, scaled = (float(found) for found in re.findall(r"\d[\d.e-]*", line))
+        value, size = regularized(x, y, lam)
+        assert scaled == pytest.approx(value / lam, rel=1e-4)
+        assert norm == pytest.approx(size, rel=1e-3, abs=1e-3)
+        assert before < norm <= scaled <= least
+        before = norm
+    assert before > 0.9999 * least

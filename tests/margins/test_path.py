@@ -120,16 +120,54 @@ def test_a_network_in_any_norm_against_its_largest_margin(norm, best: float):
     np.testing.assert_allclose(path.margin, best, rtol=0.02)
 
 
+def three_classes(lams: list[float]) -> jm.margins.MarginPath:
+    start = jm.init_two_layer(KEY, d=3, m=30, k=3)
+    return jm.margin_path(jm.two_layer, start, jnp.eye(3), jnp.arange(3), lams)
+
+
 def test_three_classes_tend_to_the_largest_margin():
     """Theorem C.1, with the largest margin over all widths that a bound proves."""
-    x, y = jnp.eye(3), jnp.arange(3)
-    best = jm.max_margin(x, y)
-    start = jm.init_two_layer(KEY, d=3, m=30, k=3)
-    path = jm.margin_path(jm.two_layer, start, x, y, [1e-3, 1e-8, 1e-24])
+    best = jm.max_margin(jnp.eye(3), jnp.arange(3))
+    path = three_classes([1e-3, 1e-8, 1e-24])
     ratio = path.margin / best.margin
     assert np.all(np.diff(path.norm) > 0)
     assert np.all(ratio <= 1 + 1e-6)
     assert ratio[-1] > 0.98
+
+
+def test_the_minimum_lies_between_its_bounds_at_every_lambda():
+    """Equations C.6 and C.7 for two-layer networks (a = 2) of three classes, with r = 2."""
+    best, lams = jm.max_margin(jnp.eye(3), jnp.arange(3)).margin, [1e-2, 1e-3, 1e-5]
+    path = three_classes(lams)
+    size, penalty = path.norm**2, path.lam * path.norm**2
+    most = np.log1p(2 * np.exp(-size * best)) + penalty
+    least = np.log1p(np.exp(-size * path.margin)) / 3 + penalty
+    assert np.all(least <= path.objective)
+    assert np.all(path.objective <= most * (1 + 1e-5))
+    assert np.all(most < 3 * least)  # neither is far off
+
+
+def test_the_objective_of_a_network_and_its_multiples_lies_between_two_bounds():
+    """Equations C.3 to C.5 in NumPy: only the least margin is seen, and one or all samples pay."""
+    rng, lam, classes = np.random.default_rng(0), 0.02, 3
+    x, labels = blobs(classes)
+    for _ in range(20):
+        u, w = rng.normal(size=(9, 3)), rng.normal(size=(9, classes))
+        size = np.sqrt(np.sum(u**2) + np.sum(w**2))
+        scores = np.maximum(x @ u.T, 0) @ w / size**2
+        own = scores[np.arange(12), labels]
+        others = np.where(np.eye(classes)[labels] > 0, -np.inf, scores)
+        margin = np.min(own - others.max(axis=1))
+        for multiple in (0.1, 1.0, 4.0):
+            lead = np.log1p(np.exp(multiple**2 * (others - own[:, None])).sum(axis=1))
+            exact = lead.mean() + lam * multiple**2
+            params = jm.TwoLayer(*(jnp.asarray(part * multiple / size) for part in (u, w)))
+            objective = jm.regularized(jm.two_layer, "cross_entropy", lam=lam)
+            found = objective(params, jnp.asarray(x, params.u.dtype), jnp.asarray(labels))
+            assert float(found) == pytest.approx(exact, rel=1e-5)
+            shrunk = np.exp(-(multiple**2) * margin)
+            assert np.log1p(shrunk) / 12 + lam * multiple**2 <= exact
+            assert exact <= np.log1p((classes - 1) * shrunk) + lam * multiple**2
 
 
 CONVEX_NORMS = {1: norms.l1, 2: norms.l2, "inf": norms.linf}

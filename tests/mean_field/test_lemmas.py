@@ -187,3 +187,22 @@ def weight_below(flow: Flow, s: int, level: float) -> float:
         size = jnp.sum(measure.theta**2, axis=1)
         slopes = jm.first_variation(flow.problem, measure, measure.theta) / size
         return float(jnp.sum(jnp.where(slopes <= level, measure.mass * size, 0)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_variation_bounds_the_distance_to_the_optimum(seed: int):
+    """Equation E.6, with L' at 20,000 directions and the measures that global_optimum finds."""
+    rng = np.random.default_rng(seed)
+    with jax.enable_x64(True):
+        x, y = jnp.asarray(rng.normal(size=(6, 2))), jnp.asarray(np.resize([1.0, -1.0], 6))
+        problem = jm.two_layer_problem(x, y, "logistic", lam=0.1)
+        best = jm.global_optimum(problem)
+        measure = jm.Measure(
+            jnp.asarray(rng.normal(size=(9, 3))), jnp.asarray(rng.uniform(0, 0.3, size=9))
+        )
+        mean = measure.mass @ jm.first_variation(problem, measure, measure.theta)
+        directions = jm.sample_sphere(jax.random.key(seed), 20_000, 3)
+        lowest = min(float(jm.first_variation(problem, measure, directions).min()), 0)
+        above = float(jm.energy(problem, measure) - best.certificate.energy)
+    moment = float(best.measure.mass @ np.sum(best.measure.theta**2, axis=1))
+    assert 0.05 < above <= float(mean) - moment * lowest
