@@ -11,6 +11,8 @@ from typing import Any
 
 import jax
 
+REST = 0.05  # seconds before each run: threads of the side before may still wait for work actively
+
 
 def machine() -> str:
     """The processor, its cores and the versions, in one line for the head of a table."""
@@ -74,6 +76,7 @@ def interleaved_samples(
     for turn in range(repeats):
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:  # no one always runs in another's wake
+            time.sleep(REST)
             start = time.perf_counter()
             result = jax.block_until_ready(candidates[name]())
             seconds[name].append(time.perf_counter() - start)

@@ -290,7 +290,7 @@ EXPERIMENT = Experiment(
     title="the flow with and without perturbation, from collapsed particles",
     presets={"quick": QUICK, "paper": PAPER, "hard": HARD, "long": LONG},
     durations={
-        "quick": "minutes",
+        "quick": "40 s",
         "paper": "2 min",
         "hard": "minutes",
         "long": "minutes",

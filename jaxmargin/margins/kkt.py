@@ -5,7 +5,8 @@ of at least 1. This problem is not convex, so that its first-order conditions ar
 can be expected to reach, and they can be checked for any network.
 """
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -106,35 +107,57 @@ def kkt_residual(
     labels = checked_labels(scores, y)
     theta = _at_margin_one(apply, params, x, labels)
     others = None if scores.ndim == 1 else own_and_others(scores, labels)[1].nonzero()
-
-    def gaps(theta: PyTree) -> Array:
-        scores = widened(apply(theta, x))
-        if others is None:
-            return labels * scores
-        rows, classes = others
-        return scores[rows, labels[rows]] - scores[rows, classes]
-
-    values, push_forward = jax.linearize(gaps, theta)
-    _, pull_back = jax.vjp(gaps, theta)
-    axes = jnp.eye(len(values), dtype=values.dtype)
-    gram = jax.lax.map(lambda axis: push_forward(*pull_back(axis)), axes)
-    if not jnp.all(jnp.isfinite(gram)):
+    model = apply, theta, x, labels, others
+    values, gram, pull = jax.tree.map(np.asarray, _products(*model))
+    if not np.all(np.isfinite(gram)):
         raise ValueError(
             f"x is so large that products of gradients are not finite in {values.dtype}: scale x "
             "down, which epsilon / norm does not depend on, or use float64"
         )
-    slack = np.maximum(np.asarray(values, float) - 1, 0)
+    slack = np.maximum(values.astype(float) - 1, 0)
     rounding = len(values) * float(jnp.finfo(values.dtype).eps)
-    pull = np.asarray(push_forward(theta), float)
-    mu = _multipliers(np.asarray(gram, float), pull, slack, rounding)
-    (pulled,) = pull_back(jnp.asarray(mu, values.dtype))
-    residual = jax.tree.map(lambda leaf, pull: leaf - pull, theta, pulled)
+    mu = _multipliers(gram.astype(float), pull.astype(float), slack, rounding)
+    residual = _residual(*model, jnp.asarray(mu, values.dtype))
     return KKT(
         epsilon=float(norms.l2(residual)),
         delta=float(np.max(mu * slack)),
         multipliers=mu if others is None else _by_class(mu, scores.shape, others),
         norm=float(norms.l2(theta)),
     )
+
+
+def _gaps(apply: Apply, theta: PyTree, x: Array, labels: Array, others: Any) -> Array:
+    """The margins; those of k classes are the gaps between each sample's class and the others."""
+    scores = widened(apply(theta, x))
+    if others is None:
+        return labels * scores
+    rows, classes = others
+    return scores[rows, labels[rows]] - scores[rows, classes]
+
+
+@partial(jax.jit, static_argnums=0)
+def _products(
+    apply: Apply, theta: PyTree, x: Array, labels: Array, others: Any
+) -> tuple[Array, Array, Array]:
+    """The margins, the Gram matrix of their gradients, and the products of these with theta."""
+
+    def gaps(theta: PyTree) -> Array:
+        return _gaps(apply, theta, x, labels, others)
+
+    values, push_forward = jax.linearize(gaps, theta)
+    _, pull_back = jax.vjp(gaps, theta)
+    axes = jnp.eye(len(values), dtype=values.dtype)
+    gram = jax.lax.map(lambda axis: push_forward(*pull_back(axis)), axes)
+    return values, gram, push_forward(theta)
+
+
+@partial(jax.jit, static_argnums=0)
+def _residual(
+    apply: Apply, theta: PyTree, x: Array, labels: Array, others: Any, mu: Array
+) -> PyTree:
+    """What the multipliers leave of theta: theta - sum_i mu_i grad q_i(theta)."""
+    _, pull_back = jax.vjp(lambda theta: _gaps(apply, theta, x, labels, others), theta)
+    return jax.tree.map(jnp.subtract, theta, *pull_back(mu))
 
 
 def _at_margin_one(apply: Apply, params: PyTree, x: Array, y: Array) -> PyTree:
