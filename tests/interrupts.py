@@ -51,3 +51,10 @@ def interrupted(call: Callable, **options: Any) -> Callable:
             return call(**options)
 
     return partial(run)
+
+
+def pressed(step: int, record: Any) -> None:
+    """An `on_record` in which Ctrl-C is pressed."""
+    del step, record
+    with usual_handler():
+        signal.raise_signal(signal.SIGINT)

@@ -17,7 +17,7 @@ from jaxmargin._cells.limits import Limits, limits_from_now
 from jaxmargin._cells.units import Units
 from jaxmargin._checks import require_callable
 from jaxmargin._devices import one_blas_thread
-from jaxmargin.errors import ConvergenceError
+from jaxmargin.errors import ConvergenceError, Interrupted
 from jaxmargin.margins._inputs import (
     check_samples,
     check_starts,
@@ -136,6 +136,8 @@ def max_margin(
             function; or called under `jit`.
         ConvergenceError: an estimate that is not within tol after max_rounds or time_limit, or
             after 12 rounds that gained nothing. Its `result` is the `MaxMargin` so far.
+        Interrupted: Ctrl-C was pressed, after a first round. Its `step` is the number of rounds,
+            its `result` the `MaxMargin` of the last one. (A `KeyboardInterrupt`.)
 
     Example:
         >>> x, y = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]]), np.array([1.0, 1.0, -1.0])
@@ -167,6 +169,14 @@ def max_margin(
     with one_blas_thread():
         found = _solved(points / scale, fit, begin, limits, on_round)
     result = _result(points, fit, found, scale, records)
+    if found.interrupted:
+        raise Interrupted(
+            f"max_margin was interrupted after {len(records)} rounds, with margin "
+            f"{result.margin:.9g} and estimated bound {result.estimate:.9g}; the error's `result` "
+            "has the network",
+            step=len(records),
+            result=result,
+        )
     if not found.within(tol):
         raise ConvergenceError(
             f"max_margin stopped with margin {result.margin:.9g} and estimated bound "

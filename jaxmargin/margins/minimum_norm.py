@@ -13,7 +13,7 @@ from jaxmargin._cells.limits import Limits, limits_from_now
 from jaxmargin._cells.units import Units
 from jaxmargin._checks import require_callable
 from jaxmargin._devices import one_blas_thread
-from jaxmargin.errors import ConvergenceError
+from jaxmargin.errors import ConvergenceError, Interrupted
 from jaxmargin.margins._inputs import check_rows, check_starts, rounding_of
 from jaxmargin.margins._solvers.rounds_to_bound import Reached, first_network, rounds_to_bound
 from jaxmargin.margins._solvers.separability import require_interpolable
@@ -122,6 +122,8 @@ def min_norm_interpolant(
             function; or called under `jit`.
         ConvergenceError: an estimate that is not within tol after max_rounds or time_limit, or
             after 12 rounds that gained nothing. Its `result` is the `MinNorm` so far.
+        Interrupted: Ctrl-C was pressed, after a first round. Its `step` is the number of rounds,
+            its `result` the `MinNorm` of the last one. (A `KeyboardInterrupt`.)
 
     Example:
         >>> found = min_norm_interpolant(np.eye(2), np.array([1.0, -2.0]))
@@ -156,6 +158,14 @@ def min_norm_interpolant(
     with one_blas_thread():
         found = _solved(points[rows] / scale, fit, begin, limits, on_round)
     result = _result(points, targets, found, rows, scale, height, records)
+    if found.interrupted:
+        raise Interrupted(
+            f"min_norm_interpolant was interrupted after {len(records)} rounds, with norm_squared "
+            f"{result.norm_squared:.9g} and estimated bound {result.estimate:.9g}; the error's "
+            "`result` has the network",
+            step=len(records),
+            result=result,
+        )
     if not found.within(tol):
         raise ConvergenceError(
             f"min_norm_interpolant stopped with norm_squared {result.norm_squared:.9g} and "

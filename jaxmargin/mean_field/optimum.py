@@ -27,7 +27,7 @@ from jaxmargin._cells.limits import Limits, limits_from_now
 from jaxmargin._checks import require_callable, require_concrete
 from jaxmargin._devices import one_blas_thread
 from jaxmargin._nonnegative import nonnegative_fit
-from jaxmargin.errors import ConvergenceError
+from jaxmargin.errors import ConvergenceError, Interrupted
 from jaxmargin.mean_field._particles.checks import check_measure
 from jaxmargin.mean_field._search.network_rounds import Reached, network_rounds
 from jaxmargin.mean_field._search.violation import check_starts, relu_network, require_risk
@@ -117,6 +117,9 @@ def global_optimum(
             integer; on_record not a function; called under `jit`.
         ConvergenceError: a gap above the tolerance after max_rounds or time_limit, or after 12
             rounds that gained nothing. Its `result` is the `Optimum` so far.
+        Interrupted: Ctrl-C was pressed, after a first round. Its `step` is the number of rounds,
+            its `result` the `Optimum` of the last one, certified without a budget. (A
+            `KeyboardInterrupt`.)
 
     Example:
         >>> from jaxmargin import two_layer_problem
@@ -172,31 +175,55 @@ def _run(
 ) -> Optimum:
     """Rounds until the gap is small and confirmed; particles that refute it join the next one."""
     records: list[OptimumHistory] = []
+    now: Reached | None = None
     refuting = None
-    while True:
-        measure, energy, gap, dual = rounds.send(refuting)
-        record = OptimumHistory(*(np.asarray(value) for value in (len(records) + 1, energy, gap)))
-        records.append(record)
-        if on_record is not None:
-            on_record(len(records), record)
-        last = limits.ended([(float(of.energy), float(of.estimated_gap)) for of in records])
-        refuting = None
-        if last or gap <= limits.tol * energy:
-            found = certify(
-                problem,
-                measure,
-                starts=starts,
-                num_directions=_NEW,
-                budget=limits.budget,
-                dual=dual,
-            )
-            measure = jax.tree.map(np.asarray, measure)
-            result = Optimum(measure, found, jax.tree.map(lambda *of: np.stack(of), *records))
-            if found.estimated_gap <= limits.tol * found.energy:
-                return result
-            if last:
-                raise _unfinished(result, limits)
-            refuting = found.directions[found.violations > 1]
+    try:
+        while True:
+            now = rounds.send(refuting)
+            values = len(records) + 1, now.energy, now.gap
+            records.append(OptimumHistory(*map(np.asarray, values)))
+            if on_record is not None:
+                on_record(len(records), records[-1])
+            last = limits.ended([(float(of.energy), float(of.estimated_gap)) for of in records])
+            refuting = None
+            if last or now.gap <= limits.tol * now.energy:
+                result = _certified(problem, now, starts, limits.budget, records)
+                found = result.certificate
+                if found.estimated_gap <= limits.tol * found.energy:
+                    return result
+                if last:
+                    raise _unfinished(result, limits)
+                refuting = found.directions[found.violations > 1]
+    except KeyboardInterrupt:
+        if now is None:
+            raise
+        raise _interrupted(_certified(problem, now, starts, 0.0, records)) from None
+
+
+def _certified(
+    problem: MeanField,
+    now: Reached,
+    starts: Array | None,
+    budget: float,
+    records: list[OptimumHistory],
+) -> Optimum:
+    """What a round reached, with its certificate."""
+    found = certify(
+        problem, now.measure, starts=starts, num_directions=_NEW, budget=budget, dual=now.dual
+    )
+    history = jax.tree.map(lambda *of: np.stack(of), *records)
+    return Optimum(jax.tree.map(np.asarray, now.measure), found, history)
+
+
+def _interrupted(result: Optimum) -> Interrupted:
+    found, rounds = result.certificate, len(result.history.step)
+    return Interrupted(
+        f"global_optimum was interrupted after {rounds} rounds, at an estimated gap of "
+        f"{found.estimated_gap / found.energy:.3g} of the energy; the error's `result` has the "
+        "best measure",
+        step=rounds,
+        result=result,
+    )
 
 
 def _unfinished(result: Optimum, limits: Limits) -> ConvergenceError:

@@ -6,6 +6,7 @@ import numpy as np
 
 import jaxmargin as jm
 from tests.fault import NAN, SIGNS, Fault, wrong
+from tests.interrupts import pressed
 
 ROWS = jnp.asarray(np.random.default_rng(0).normal(size=(6, 3)))
 CLASSES = np.array([0, 1, 2, 0, 1, 2])
@@ -60,4 +61,6 @@ FAULTS: list[Fault] = [
           ValueError, "starts must be finite"),
     Fault("max_margin", wrong(jm.max_margin, ROWS, SIGNS, max_rounds=1, tol=1e-14),
           jm.ConvergenceError, "after 1 rounds, further apart than tol = 1e-14: raise max_rounds"),
+    Fault("max_margin", wrong(jm.max_margin, ROWS, SIGNS, on_record=pressed), jm.Interrupted,
+          "max_margin was interrupted after 1 rounds, with margin"),
 ]  # fmt: skip

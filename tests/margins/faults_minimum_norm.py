@@ -6,6 +6,7 @@ import numpy as np
 
 import jaxmargin as jm
 from tests.fault import NAN, Fault, wrong
+from tests.interrupts import pressed
 
 ROWS = jnp.asarray(np.random.default_rng(0).normal(size=(6, 3)))
 TARGETS = jnp.array([1.0, -2.0, 0.5, 3.0, -1.0, 2.0])
@@ -48,6 +49,8 @@ FAULTS: list[Fault] = [
              r"starts must be \(m, d = 3\) directions, got \(2, 2\)"),
             ({"max_rounds": 1, "tol": 1e-14}, jm.ConvergenceError,
              "after 1 rounds, further apart than tol = 1e-14: raise max_rounds"),
+            ({"on_record": pressed}, jm.Interrupted,
+             "min_norm_interpolant was interrupted after 1 rounds, with norm_squared"),
         )
     ],
 ]  # fmt: skip

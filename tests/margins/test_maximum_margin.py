@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 import jaxmargin as jm
 from benchmarks import cone_program
 from jaxmargin import TwoLayer, data, sphere
+from tests.interrupts import pressed
 from tests.margins.samples import circle, hexagon, labelled, on_a_line, support
 
 
@@ -197,6 +198,18 @@ def test_it_takes_starts_and_tells_what_it_had_where_it_stopped():
     again = jm.max_margin(x, y, starts=best.params.u)
     assert again.margin == pytest.approx(best.margin, rel=2e-6)
     assert "(exact)" in repr(best)
+
+
+def test_ctrl_c_hands_over_the_network_so_far():
+    x, y = labelled(2, 4)
+    best = jm.max_margin(x, y)
+    with pytest.raises(jm.Interrupted, match="interrupted after 1 rounds") as caught:
+        jm.max_margin(x, y, tol=1e-14, on_record=pressed)
+    found = caught.value.result
+    assert found.history.step.tolist() == [caught.value.step] == [1]
+    assert attained(found.params, x, y) == pytest.approx(found.margin)
+    assert found.margin <= best.margin * (1 + 1e-6)
+    assert found.upper_bound >= best.margin * (1 - 1e-9)
 
 
 @pytest.mark.parametrize("d", [2, 4])

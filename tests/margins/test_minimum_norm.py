@@ -14,6 +14,7 @@ import pytest
 import jaxmargin as jm
 from benchmarks import cone_program
 from tests.examples.pages import blocks, check_output
+from tests.interrupts import pressed
 from tests.margins.samples import circle, labelled, support
 from tests.mean_field import cone_oracle
 
@@ -113,6 +114,12 @@ def test_the_history_has_a_row_for_each_round_and_travels_in_an_error():
         jm.min_norm_interpolant(x, y, time_limit=1e-9, tol=1e-14)
     stopped = caught.value.result
     assert stopped.history.step.tolist() == [1]
+    assert stopped.lower_bound <= found.norm_squared * (1 + 1e-9)
+    assert stopped.norm_squared >= found.lower_bound * (1 - 1e-9)
+    with pytest.raises(jm.Interrupted, match="interrupted after 1 rounds") as pressing:
+        jm.min_norm_interpolant(x, y, tol=1e-14, on_record=pressed)
+    stopped = pressing.value.result
+    assert stopped.history.step.tolist() == [pressing.value.step] == [1]
     assert stopped.lower_bound <= found.norm_squared * (1 + 1e-9)
     assert stopped.norm_squared >= found.lower_bound * (1 - 1e-9)
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 import jaxmargin as jm
 from tests.fault import PARTICLES, PROBLEM, SIGNS, Fault, wrong
+from tests.interrupts import pressed
 from tests.mean_field.faults_certificates import WRONG_MEASURES
 
 
@@ -45,4 +46,6 @@ FAULTS: list[Fault] = [
           "global_optimum takes concrete numbers: call it outside jit, vmap and grad"),
     Fault("global_optimum", optimum(TINY, tol=1e-15, max_rounds=1), jm.ConvergenceError,
           "gap of .* of the energy after 1 rounds, above tol = 1e-15: raise max_rounds, time_"),
+    Fault("global_optimum", optimum(TINY, on_record=pressed), jm.Interrupted,
+          "global_optimum was interrupted after 1 rounds, at an estimated gap of"),
 ]  # fmt: skip

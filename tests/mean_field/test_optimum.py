@@ -12,6 +12,7 @@ import pytest
 import jaxmargin as jm
 from jaxmargin.mean_field import optimum
 from jaxmargin.mean_field._search.network_rounds import Reached
+from tests.interrupts import pressed
 from tests.mean_field.solved_problems import (
     CASES,
     LAM,
@@ -161,6 +162,20 @@ def test_one_that_stops_early_says_how_far_it_came():
     assert len(best.theta) == len(best.mass)
     exact = jm.certify(problem, jax.tree.map(jnp.float32, best))
     np.testing.assert_allclose(exact.energy, found.energy, rtol=1e-5)
+
+
+def test_ctrl_c_hands_over_the_best_measure_with_its_certificate():
+    problem, measure = problem_of(2, "squared"), particles(3)
+    whole = jm.global_optimum(problem, start=measure)
+    with pytest.raises(jm.Interrupted, match="interrupted after 1 rounds") as caught:
+        jm.global_optimum(problem, start=measure, tol=1e-15, on_record=pressed)
+    best, found, history = caught.value.result
+    assert caught.value.step == 1
+    assert history.step.tolist() == [1]
+    assert found.energy == history.energy[-1]
+    exact = jm.certify(problem, jax.tree.map(jnp.float32, best))
+    np.testing.assert_allclose(exact.energy, found.energy, rtol=1e-5)
+    assert found.lower_bound <= whole.certificate.energy <= found.energy * (1 + 1e-9)
 
 
 def test_rounds_that_gain_nothing_end(monkeypatch: pytest.MonkeyPatch):

@@ -36,6 +36,7 @@ class Reached(NamedTuple):
         lower: a proven lower bound.
         exact: whether the highest unit was enumerated, so that both bounds are one.
         dual: (n, k) behind the bounds.
+        interrupted: whether Ctrl-C ended the rounds.
     """
 
     units: Units
@@ -44,6 +45,7 @@ class Reached(NamedTuple):
     lower: float
     exact: bool
     dual: np.ndarray
+    interrupted: bool = False
 
     def within(self, tol: float) -> bool:
         """Whether the estimate meets the cost."""
@@ -61,6 +63,8 @@ def rounds_to_bound(
 ) -> Reached:
     """Rounds until the bound meets the cost, a limit is reached, or several in a row gain nothing.
 
+    After Ctrl-C, the last whole round is proven as well as that goes at once.
+
     Args:
         x: (n, d) samples, no row 0, the longest of length 1.
         fit: the constraints.
@@ -71,17 +75,22 @@ def rounds_to_bound(
         on_round: called with the cost and the estimated bound after each round.
     """
     steps = rounds(x, fit, 1.0, start, bound=bound, tol=limits.tol)
-    refuting, reached = None, []
-    while True:
-        now = steps.send(refuting)
-        reached.append((now.value, now.bound))
-        on_round(*reached[-1])
-        last = limits.ended(reached)
-        refuting = None
-        if last or now.bound >= (1 - limits.tol) * now.value:
-            found, refuting = _proof(x, now, bound, limits)
-            if last or found.within(limits.tol):
-                return found
+    refuting, reached, now = None, [], None
+    try:
+        while True:
+            now = steps.send(refuting)
+            reached.append((now.value, now.bound))
+            on_round(*reached[-1])
+            last = limits.ended(reached)
+            refuting = None
+            if last or now.bound >= (1 - limits.tol) * now.value:
+                found, refuting = _proof(x, now, bound, limits)
+                if last or found.within(limits.tol):
+                    return found
+    except KeyboardInterrupt:
+        if now is None:
+            raise
+        return _proof(x, now, bound, limits._replace(budget=0.0))[0]._replace(interrupted=True)
 
 
 def _proof(
