@@ -3,7 +3,7 @@
 python -m benchmarks list
 python -m benchmarks run [NAMES] --output record.json
 python -m benchmarks compare OLD.json [NEW.json]
-python -m benchmarks show record.json --picture ratios.png
+python -m benchmarks show record.json --picture ratios.png --page docs/benchmarks.md
 """
 
 import sys
@@ -15,6 +15,7 @@ from benchmarks.suite import records
 from benchmarks.suite.measuring import measure
 from benchmarks.suite.registry import BENCHMARKS
 from benchmarks.timing import machine
+from jaxmargin._files import written_whole
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -66,12 +67,19 @@ def compare(old: Path, new: Path | None) -> None:
 @main.command(help="Print the table of a record, and draw its ratios.")
 @click.argument("record", type=FILE)
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="PNG to write.")
-def show(record: Path, picture: Path | None) -> None:
-    """The table, and the picture."""
+@click.option(
+    "--page", type=FILE, multiple=True, help="Page whose blocks to fill; may be repeated."
+)
+def show(record: Path, picture: Path | None, page: tuple[Path, ...]) -> None:
+    """The table, the picture, and the pages that have blocks for it."""
     loaded = _loaded(record)
     click.echo(records.table(loaded))
     if picture is not None:
         records.draw(loaded, picture)
+    for path in page:
+        made = records.filled(path.read_text(), loaded)
+        with written_whole(path) as temporary:
+            temporary.write_text(made)
 
 
 def measured(names: tuple[str, ...], smallest: bool) -> records.Record:

@@ -30,6 +30,9 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.suite.measuring.SECONDS", 0.001)
 
 
+MISSING = {"setting": "plain", "peers": [], "distance": {}}  # of the rows of `record_of`
+
+
 def record_of(*medians: float) -> records.Record:
     rows = [
         {"name": f"a/{i}", "axis": "n", "value": 1,
@@ -86,6 +89,25 @@ def test_wrong_names_and_files_are_named(tmp_path: Path):
     done = run("show", str(bad))
     assert done.exit_code == 1
     assert "bad.json is no record of `python -m benchmarks run`" in done.output
+
+
+def test_the_pages_show_the_record_that_is_committed():
+    root = Path(__file__).parents[1]
+    record = records.load(root / "benchmarks" / "records" / "two-cores.json")
+    for name in ("benchmarks", "running"):
+        page = (root / "docs" / f"{name}.md").read_text()
+        assert records.filled(page, record) == page
+    assert "| `train` | 0." in page
+
+
+def test_a_page_gets_the_blocks_of_a_record(tmp_path: Path):
+    path, page = tmp_path / "record.json", tmp_path / "page.md"
+    row = record_of(0.25)["rows"][0] | {"name": "a/fit, small", "first": 1.26}
+    records.save(path, {"machine": "a machine", "rows": [row | MISSING]})
+    page.write_text("Before.\n<!-- first calls -->\nold\n<!-- end -->\nAfter.\n")
+    assert run("show", str(path), "--page", str(page)).exit_code == 0
+    *_, made, end, after = page.read_text().splitlines()
+    assert (made, end, after) == ("| `fit` | 1.3 | 250 |", "<!-- end -->", "After.")
 
 
 def test_every_name_is_listed():

@@ -1,6 +1,7 @@
 """Records of the suite: as JSON, as a table, as a picture, and one against another."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,30 @@ def table(record: Record) -> str:
     if growth:
         lines += ["", f"Exponents of growth: {'; '.join(growth)}."]
     return "\n".join(lines)
+
+
+def first_calls(record: Record) -> str:
+    """The rows of a newcomer's size as a table in markdown: first and later calls."""
+    lines = ["| function | first call, s | later calls, ms |", "|---|---|---|"]
+    for row in record["rows"]:
+        name = row["name"].removesuffix(", small")
+        if name != row["name"]:
+            milliseconds = 1e3 * row["seconds"]["ours"]["median"]
+            lines.append(
+                f"| `{name.partition('/')[2]}` | {row['first']:.1f} | {milliseconds:.3g} |"
+            )
+    return "\n".join(lines)
+
+
+BLOCKS = {"table": table, "first calls": first_calls}
+
+
+def filled(page: str, record: Record) -> str:
+    """A page with its blocks made anew: `<!-- table -->` to `<!-- end -->`, say."""
+    for name, made in BLOCKS.items():
+        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page = block.sub(lambda found, made=made: f"{found[1]}{made(record)}\n{found[2]}", page)
+    return page
 
 
 def _beside(row: Row, name: str) -> list[str]:
