@@ -55,16 +55,19 @@ def table(record: Record) -> str:
     return "\n".join(lines)
 
 
+def _short(value: float) -> str:
+    """Two digits, without powers of ten."""
+    return f"{float(f'{value:.2g}'):,g}"
+
+
 def first_calls(record: Record) -> str:
     """The rows of a newcomer's size as a table in markdown: first and later calls."""
     lines = ["| function | first call, s | later calls, ms |", "|---|---|---|"]
     for row in record["rows"]:
         name = row["name"].removesuffix(", small")
         if name != row["name"]:
-            milliseconds = 1e3 * row["seconds"]["ours"]["median"]
-            lines.append(
-                f"| `{name.partition('/')[2]}` | {row['first']:.1f} | {milliseconds:.3g} |"
-            )
+            first, later = _short(row["first"]), _short(1e3 * row["seconds"]["ours"]["median"])
+            lines.append(f"| `{name.partition('/')[2]}` | {first} | {later} |")
     return "\n".join(lines)
 
 
