@@ -133,7 +133,7 @@ def _peak(outputs: Array) -> Array:
 
 
 @jax.jit
-def _is_outside(peak: Array, least: float, most: float, i: Array) -> Array:
+def _is_outside(peak: Array, least: Array | float, most: Array | float, i: Array) -> Array:
     """Whether the search has to go on after i halvings."""
     lowest = jnp.where(i == 0, least, 1 / most)
     return (i < _ROUNDS) & ~((peak >= lowest) & (peak <= most))

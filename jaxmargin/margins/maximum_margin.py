@@ -169,19 +169,26 @@ def max_margin(
     with one_blas_thread():
         found = _solved(points / scale, fit, begin, limits, on_round)
     result = _result(points, fit, found, scale, records)
+    return _finished(result, found, limits)
+
+
+def _finished(result: MaxMargin, found: Reached, limits: Limits) -> MaxMargin:
+    """The result, or the error of a search that ended before it."""
+    rounds = len(result.history.step)
+    told = (
+        f"margin {result.margin:.9g} and estimated bound {result.estimate:.9g} "
+        f"after {rounds} rounds"
+    )
     if found.interrupted:
         raise Interrupted(
-            f"max_margin was interrupted after {len(records)} rounds, with margin "
-            f"{result.margin:.9g} and estimated bound {result.estimate:.9g}; the error's `result` "
-            "has the network",
-            step=len(records),
+            f"max_margin was interrupted with {told}; the error's `result` has the network",
+            step=rounds,
             result=result,
         )
-    if not found.within(tol):
+    if not found.within(limits.tol):
         raise ConvergenceError(
-            f"max_margin stopped with margin {result.margin:.9g} and estimated bound "
-            f"{result.estimate:.9g} after {len(records)} rounds, further apart than tol = {tol:g}: "
-            f"{limits.advice(len(records))}; the error's `result` has the network",
+            f"max_margin stopped with {told}, further apart than tol = {limits.tol:g}: "
+            f"{limits.advice(rounds)}; the error's `result` has the network",
             result=result,
         )
     return result

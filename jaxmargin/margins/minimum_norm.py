@@ -158,20 +158,27 @@ def min_norm_interpolant(
     with one_blas_thread():
         found = _solved(points[rows] / scale, fit, begin, limits, on_round)
     result = _result(points, targets, found, rows, scale, height, records)
+    return _finished(result, found, limits)
+
+
+def _finished(result: MinNorm, found: Reached, limits: Limits) -> MinNorm:
+    """The result, or the error of a search that ended before it."""
+    rounds = len(result.history.step)
+    told = (
+        f"norm_squared {result.norm_squared:.9g} and estimated bound {result.estimate:.9g} "
+        f"after {rounds} rounds"
+    )
     if found.interrupted:
         raise Interrupted(
-            f"min_norm_interpolant was interrupted after {len(records)} rounds, with norm_squared "
-            f"{result.norm_squared:.9g} and estimated bound {result.estimate:.9g}; the error's "
-            "`result` has the network",
-            step=len(records),
+            f"min_norm_interpolant was interrupted with {told}; the error's `result` has the "
+            "network",
+            step=rounds,
             result=result,
         )
-    if not found.within(tol):
+    if not found.within(limits.tol):
         raise ConvergenceError(
-            f"min_norm_interpolant stopped with norm_squared {result.norm_squared:.9g} and "
-            f"estimated bound {result.estimate:.9g} after {len(records)} rounds, further apart "
-            f"than tol = {tol:g}: {limits.advice(len(records))}; the error's `result` has the "
-            "network",
+            f"min_norm_interpolant stopped with {told}, further apart than tol = {limits.tol:g}: "
+            f"{limits.advice(rounds)}; the error's `result` has the network",
             result=result,
         )
     return result

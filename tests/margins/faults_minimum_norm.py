@@ -50,7 +50,7 @@ FAULTS: list[Fault] = [
             ({"max_rounds": 1, "tol": 1e-14}, jm.ConvergenceError,
              "after 1 rounds, further apart than tol = 1e-14: raise max_rounds"),
             ({"on_record": pressed}, jm.Interrupted,
-             "min_norm_interpolant was interrupted after 1 rounds, with norm_squared"),
+             "min_norm_interpolant was interrupted with norm_squared .* after 1 rounds"),
         )
     ],
 ]  # fmt: skip
