@@ -47,6 +47,18 @@ def checked_model(apply: Apply, params: PyTree, x: Any) -> tuple[PyTree, Array, 
     return params, x, widened(scores)
 
 
+def hashable(apply: Apply) -> Apply:
+    """The model as a static argument of a compiled function, which needs a hash.
+
+    One that has none, such as a module that holds arrays, is wrapped, and compiled in each call.
+    """
+    try:
+        hash(apply)
+    except TypeError:
+        return lambda params, x: apply(params, x)
+    return apply
+
+
 def measured_degree(apply: Apply, params: PyTree, x: Array) -> Float[Array, ""]:
     """The degree of a homogeneous network, a whole number where it nearly is; NaN of another."""
     return _whole(*homogeneity_degree(apply, params, x))

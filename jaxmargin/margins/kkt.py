@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PyTree, Shaped
 
 from jaxmargin._arithmetic import own_and_others, widened
 from jaxmargin._checks import checked_labels, require_concrete
-from jaxmargin.margins._inputs import checked_model, degree_of
+from jaxmargin.margins._inputs import checked_model, degree_of, hashable
 from jaxmargin.margins.normalized import log_normalized_margin
 from jaxmargin.networks import norms
 from jaxmargin.networks.models import Apply
@@ -107,7 +107,7 @@ def kkt_residual(
     labels = checked_labels(scores, y)
     theta = _at_margin_one(apply, params, x, labels)
     others = None if scores.ndim == 1 else own_and_others(scores, labels)[1].nonzero()
-    model = apply, theta, x, labels, others
+    model = hashable(apply), theta, x, labels, others
     values, gram, pull = jax.tree.map(np.asarray, _products(*model))
     if not np.all(np.isfinite(gram)):
         raise ValueError(

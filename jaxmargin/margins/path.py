@@ -31,6 +31,7 @@ from jaxmargin._checks import (
 )
 from jaxmargin._records import Segment, recorded_steps, run_in_segments
 from jaxmargin.errors import DivergenceError, Interrupted
+from jaxmargin.margins._inputs import hashable
 from jaxmargin.margins.normalized import normalized_margin
 from jaxmargin.networks import norms
 from jaxmargin.networks.homogeneity import homogeneity_degree
@@ -356,6 +357,7 @@ def _check_problem(
 ) -> "_Parts":
     """The parts of the objective, once everything fits them."""
     require_callable("apply", apply, "apply(params, x)")
+    apply = hashable(apply)
     require_finite("params", params)
     require_finite("x", x)
     scores = result_shape("apply(params, x)", apply, params, x)

@@ -1,6 +1,7 @@
 """Figure 3: what its claims make of made-up margins, and its synthetic half at full scale."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +66,12 @@ def test_the_picture_marks_the_curves_that_lack_trials():
     figure = figure_3.plot(SETTINGS, series(0.1))
     notes = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert notes == ["3 of 4 trials"]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
+    settings = dataclasses.replace(SETTINGS, mnist=str(tmp_path / "missing"))
+    with pytest.raises(ValueError, match=r"no folder .*missing.* or none to take the small digits"):
+        figure_3.run(settings, Context())
 
 
 @pytest.mark.slow

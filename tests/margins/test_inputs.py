@@ -1,9 +1,14 @@
 """What margins and interpolants take."""
 
+from functools import partial
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmargin.margins._inputs import check_samples, differences_of, rounding_of
+import jaxmargin as jm
+from jaxmargin.margins._inputs import check_samples, differences_of, hashable, rounding_of
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int64])
@@ -25,3 +30,22 @@ def test_classes_have_a_row_for_each_other_class():
 def test_the_rounding_is_that_of_the_dtype():
     assert rounding_of(np.ones(1, np.float32)) == pytest.approx(4.8e-7, rel=0.01)
     assert rounding_of(np.ones(1)) == pytest.approx(8.9e-16, rel=0.01)
+
+
+class OfArrays:
+    """A model that is no valid static argument, as a module that holds arrays."""
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __call__(self, params: jm.TwoLayer, x: jax.Array) -> jax.Array:
+        return jm.two_layer(params, x)
+
+
+def test_models_without_a_hash_are_measured_all_the_same():
+    assert hashable(jm.two_layer) is jm.two_layer
+    x, y = jnp.eye(2), jnp.array([1.0, -1.0])
+    params = jm.TwoLayer(jnp.eye(2), jnp.array([1.0, -1.0]))
+    path = partial(jm.margin_path, lams=[0.1], num_steps=20)
+    for measure in (jm.kkt_residual, path):
+        own, known = (measure(apply, params, x, y) for apply in (OfArrays(), jm.two_layer))
+        jax.tree.map(np.testing.assert_array_equal, own, known)

@@ -6,6 +6,7 @@ Each data set has several regimes, which differ in the start and in the regulari
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -151,6 +152,11 @@ def run(settings: Settings, context: Context) -> Series:
 def _draw_images(settings: Settings) -> Samples:
     """MNIST from the folder, or scikit-learn's digits with a quarter of them for testing."""
     if settings.mnist:
+        if not Path(settings.mnist).is_dir():
+            raise ValueError(
+                f"there is no folder {settings.mnist}: give the folder with MNIST's IDX files, or "
+                "none to take the small digits of scikit-learn"
+            )
         train_set, test_set = (idx(settings.mnist, split=s) for s in ("train", "test"))
     else:
         x, y = digits()
