@@ -11,9 +11,6 @@ from typing import Any
 
 import jax
 
-REST = 0.05  # seconds before each run: threads of the side before may still wait for work actively
-
-
 def machine() -> str:
     """The processor, its cores and the versions, in one line for the head of a table."""
     info = Path("/proc/cpuinfo")
@@ -51,7 +48,8 @@ def interleaved(candidates: Mapping[str, Callable[[], Any]], repeats: int = 9) -
     """Median seconds of each candidate, taken in turns within one process.
 
     Taking turns lets whatever else the machine does slow every candidate alike, so that ratios
-    stand even where the seconds waver. Each candidate runs once unmeasured first.
+    stand even where the seconds waver. Each measured run follows an unmeasured one of the same
+    candidate, as in a long computation: after a pause, or another library, it would be slower.
 
     Args:
         candidates: name to a function of no arguments that returns all it computes: already
@@ -76,7 +74,7 @@ def interleaved_samples(
     for turn in range(repeats):
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:  # no one always runs in another's wake
-            time.sleep(REST)
+            jax.block_until_ready(candidates[name]())  # its threads, memory and caches come back
             start = time.perf_counter()
             result = jax.block_until_ready(candidates[name]())
             seconds[name].append(time.perf_counter() - start)
