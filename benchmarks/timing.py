@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 
+
 def machine() -> str:
     """The processor, its cores and the versions, in one line for the head of a table."""
     info = Path("/proc/cpuinfo")
