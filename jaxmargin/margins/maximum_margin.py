@@ -17,7 +17,7 @@ from jaxmargin._cells.limits import Limits, limits_from_now
 from jaxmargin._cells.units import Units
 from jaxmargin._checks import require_callable
 from jaxmargin._devices import one_blas_thread
-from jaxmargin.errors import ConvergenceError, Interrupted
+from jaxmargin.errors import ConvergenceError
 from jaxmargin.margins._inputs import (
     check_samples,
     check_starts,
@@ -25,7 +25,12 @@ from jaxmargin.margins._inputs import (
     rounding_of,
 )
 from jaxmargin.margins._solvers.finite_game import solve_program
-from jaxmargin.margins._solvers.rounds_to_bound import Reached, first_network, rounds_to_bound
+from jaxmargin.margins._solvers.rounds_to_bound import (
+    Reached,
+    finished,
+    first_network,
+    rounds_to_bound,
+)
 from jaxmargin.margins._solvers.separability import require_separable
 from jaxmargin.networks.models import TwoLayer
 
@@ -169,29 +174,7 @@ def max_margin(
     with one_blas_thread():
         found = _solved(points / scale, fit, begin, limits, on_round)
     result = _result(points, fit, found, scale, records)
-    return _finished(result, found, limits)
-
-
-def _finished(result: MaxMargin, found: Reached, limits: Limits) -> MaxMargin:
-    """The result, or the error of a search that ended before it."""
-    rounds = len(result.history.step)
-    told = (
-        f"margin {result.margin:.9g} and estimated bound {result.estimate:.9g} "
-        f"after {rounds} rounds"
-    )
-    if found.interrupted:
-        raise Interrupted(
-            f"max_margin was interrupted with {told}; the error's `result` has the network",
-            step=rounds,
-            result=result,
-        )
-    if not found.within(limits.tol):
-        raise ConvergenceError(
-            f"max_margin stopped with {told}, further apart than tol = {limits.tol:g}: "
-            f"{limits.advice(rounds)}; the error's `result` has the network",
-            result=result,
-        )
-    return result
+    return finished("max_margin", f"margin {result.margin:.9g}", result, found, limits)
 
 
 def _margin_of(cost: float, scale: float) -> float:

@@ -13,9 +13,13 @@ from jaxmargin._cells.limits import Limits, limits_from_now
 from jaxmargin._cells.units import Units
 from jaxmargin._checks import require_callable
 from jaxmargin._devices import one_blas_thread
-from jaxmargin.errors import ConvergenceError, Interrupted
 from jaxmargin.margins._inputs import check_rows, check_starts, rounding_of
-from jaxmargin.margins._solvers.rounds_to_bound import Reached, first_network, rounds_to_bound
+from jaxmargin.margins._solvers.rounds_to_bound import (
+    Reached,
+    finished,
+    first_network,
+    rounds_to_bound,
+)
 from jaxmargin.margins._solvers.separability import require_interpolable
 from jaxmargin.networks.models import TwoLayer
 
@@ -158,30 +162,9 @@ def min_norm_interpolant(
     with one_blas_thread():
         found = _solved(points[rows] / scale, fit, begin, limits, on_round)
     result = _result(points, targets, found, rows, scale, height, records)
-    return _finished(result, found, limits)
-
-
-def _finished(result: MinNorm, found: Reached, limits: Limits) -> MinNorm:
-    """The result, or the error of a search that ended before it."""
-    rounds = len(result.history.step)
-    told = (
-        f"norm_squared {result.norm_squared:.9g} and estimated bound {result.estimate:.9g} "
-        f"after {rounds} rounds"
+    return finished(
+        "min_norm_interpolant", f"norm_squared {result.norm_squared:.9g}", result, found, limits
     )
-    if found.interrupted:
-        raise Interrupted(
-            f"min_norm_interpolant was interrupted with {told}; the error's `result` has the "
-            "network",
-            step=rounds,
-            result=result,
-        )
-    if not found.within(limits.tol):
-        raise ConvergenceError(
-            f"min_norm_interpolant stopped with {told}, further apart than tol = {limits.tol:g}: "
-            f"{limits.advice(rounds)}; the error's `result` has the network",
-            result=result,
-        )
-    return result
 
 
 def _nothing(x: np.ndarray) -> MinNorm:

@@ -6,7 +6,7 @@ cost, and a thorough search over the sphere confirms the bound. Everything here 
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from jaxmargin._cells.rounds import Round, rounds
 from jaxmargin._cells.slide import slide
 from jaxmargin._cells.units import Units, together
 from jaxmargin._sphere.unit_maximum import unit_maximum
+from jaxmargin.errors import ConvergenceError, Interrupted
 
 _NEW, _APART = 16, 1e-3  # directions that refute a bound, and the least angle between them
 _STRONGER = 10.0  # by which a penalty grows until the network nearly satisfies the constraints
@@ -105,6 +106,33 @@ def _proof(
     estimate = bound(now.dual, float(top.values[0]))
     found = Reached(now.units, now.value, estimate, bound(now.dual, top.bound), top.exact, now.dual)
     return found, top.directions[top.values > 1]
+
+
+def finished(name: str, told: str, result: Any, found: Reached, limits: Limits) -> Any:
+    """The result of a driver, or the error of rounds that ended before.
+
+    Args:
+        name: the driver.
+        told: what the network reached, for the message.
+        result: what the driver returns; its `estimate` is the bound, and `history` its rounds.
+        found: what the rounds returned.
+        limits: when they were to end.
+    """
+    rounds = len(result.history.step)
+    told = f"{told} and estimated bound {result.estimate:.9g} after {rounds} rounds"
+    if found.interrupted:
+        raise Interrupted(
+            f"{name} was interrupted with {told}; the error's `result` has the network",
+            step=rounds,
+            result=result,
+        )
+    if not found.within(limits.tol):
+        raise ConvergenceError(
+            f"{name} stopped with {told}, further apart than tol = {limits.tol:g}: "
+            f"{limits.advice(rounds)}; the error's `result` has the network",
+            result=result,
+        )
+    return result
 
 
 def first_network(
