@@ -53,8 +53,8 @@ def test_the_bounds_enclose_the_norm_of_the_cone_program(data: str):
     exact = cone_program.minimum_norm(np.asarray(x, np.float64), np.asarray(y, np.float64))
     found = minimum_norm.optimum(x, y, LAMS)
     assert found.limit.exact
-    assert found.limit.lower <= exact * (1 + 1e-7)
-    assert found.limit.upper >= exact * (1 - 1e-7)
+    assert found.limit.lower <= exact * (1 + 1e-6)  # the accuracy of the cone program
+    assert found.limit.upper >= exact * (1 - 1e-6)
     assert found.limit.lower == pytest.approx(exact, rel=1e-3)
     assert found.limit.upper == pytest.approx(exact, rel=1e-3)
     assert np.all(np.diff(found.path.norm) > 0)
